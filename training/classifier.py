@@ -1,0 +1,69 @@
+"""A ResNet-18 trained as a classifier, so that its pooled features become rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.classification import MulticlassAccuracy
+
+from normtr.resnet import ResNet18
+
+
+class Classifier(lightning.LightningModule):
+    """Nesterov SGD under a one-cycle schedule, label smoothing, and a moving average of weights.
+
+    The average (decay 0.998 a step) is what is validated and kept.
+    """
+
+    def __init__(
+        self, network: ResNet18, classes: int, lr: float, weight_decay: float, steps: int
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.average = torch.optim.swa_utils.AveragedModel(
+            network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
+        )
+        self.lr, self.weight_decay, self.steps = lr, weight_decay, steps
+        self.accuracy = MulticlassAccuracy(classes, average="micro")
+        self.uar = MulticlassAccuracy(classes, average="macro")
+
+    def training_step(self, batch: list[Tensor], _: int) -> Tensor:
+        x, y = batch
+        loss = F.cross_entropy(self.network(x).float(), y, label_smoothing=0.1)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.average.update_parameters(self.network)
+
+    def validation_step(self, batch: list[Tensor], _: int) -> None:
+        x, y = batch
+        logits = self.average(x).float()
+        self.accuracy.update(logits, y)
+        self.uar.update(logits, y)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("accuracy", self.accuracy.compute(), prog_bar=True)
+        self.log("uar", self.uar.compute(), prog_bar=True)
+        self.accuracy.reset()
+        self.uar.reset()
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            self.lr,
+            momentum=0.9,
+            weight_decay=self.weight_decay,
+            nesterov=True,
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.lr, total_steps=self.steps, pct_start=0.15
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,65 @@
+"""One training run: Lightning's loop with our rules (seeds per epoch, resume, atomic results)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+
+class SeedEpoch(Callback):
+    """Random state depends on (seed, epoch) only, so that a resumed run equals an unbroken one."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, _: Any) -> None:
+        lightning.seed_everything(self._seed * 1_000 + trainer.current_epoch, verbose=False)
+
+
+def fit(
+    module: lightning.LightningModule,
+    train: DataLoader[Any],
+    valid: DataLoader[Any],
+    *,
+    run: Path,
+    epochs: int,
+    monitor: str,
+    mode: str,
+    seed: int,
+    precision: Any = "32-true",
+    clip: float | None = None,
+) -> Path:
+    """Train, resuming from the last finished epoch in `run`; return the best checkpoint's path."""
+    keeper = ModelCheckpoint(
+        run, "best", monitor=monitor, mode=mode, save_last=True, enable_version_counter=False
+    )
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        accelerator="auto",
+        devices=1,
+        precision=precision,
+        gradient_clip_val=clip,
+        logger=CSVLogger(run, name=None, version=""),
+        callbacks=[keeper, SeedEpoch(seed), TQDMProgressBar(refresh_rate=10)],
+        num_sanity_val_steps=0,
+        log_every_n_steps=50,
+        deterministic="warn",
+        enable_model_summary=False,
+    )
+    last = run / "last.ckpt"
+    trainer.fit(module, train, valid, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return Path(keeper.best_model_path or run / "best.ckpt")
+
+
+def weights_of(checkpoint: Path, prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors under `prefix` of a Lightning checkpoint of ours."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
