@@ -79,13 +79,11 @@ def align(frame: Image, face: Face, spec: FaceSpec) -> Image:
         left, top, right, bottom = _roi(face, grey.shape, margin=0.6)
         grey = cv2.GaussianBlur(grey[top:bottom, left:right], (0, 0), sigma)
         matrix[:, 2] += matrix[:, :2] @ np.array([left, top])
-    return cv2.warpAffine(
-        grey,
-        matrix,
-        (spec.crop_px, spec.crop_px),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
+    size = (spec.crop_px, spec.crop_px)
+    crop = cv2.warpAffine(
+        grey, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
+    return crop.astype(np.uint8)
 
 
 def _roi(face: Face, shape: tuple[int, ...], margin: float) -> tuple[int, int, int, int]:

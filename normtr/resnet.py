@@ -46,7 +46,10 @@ class ResNet18(nn.Module):
         before = width
         for stage in range(4):
             after = width * 2**stage
-            stages += [BasicBlock(before, after, 1 if stage == 0 else 2), BasicBlock(after, after, 1)]
+            stages += [
+                BasicBlock(before, after, 1 if stage == 0 else 2),
+                BasicBlock(after, after, 1),
+            ]
             before = after
         self.stages = nn.Sequential(*stages)
         self.head = nn.Linear(before, classes)
@@ -56,8 +59,10 @@ class ResNet18(nn.Module):
 
     def row(self, x: Tensor) -> Tensor:
         """[B, channels, H, W] -> [B, 8 * width]: the last feature map, averaged over space."""
-        return self.stages(self.stem(x)).mean(dim=(2, 3))
+        row: Tensor = self.stages(self.stem(x)).mean(dim=(2, 3))
+        return row
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, H, W] -> class logits [B, classes]."""
-        return self.head(self.row(x))
+        logits: Tensor = self.head(self.row(x))
+        return logits

@@ -92,7 +92,8 @@ class TextSpec:
     """A package that carries a BertModel, or a folder or hub name of one."""
     dim: int = 384
     max_words: int = 32
-    """So many last words up to the window's end are the context."""
+    context_ms: int = 12_000
+    """The context: at most `max_words` last words, at most so long before the window's end."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,26 @@
+"""Live: devices in, topics out. `stream.estimates(config)` runs the pipe in-process.
+
+Names are loaded on use, so that light programs (`normtr watch`) start without torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stream.inprocess import estimates
+    from stream.session import SourceConfig
+
+__all__ = ["SourceConfig", "estimates"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "estimates":
+        from stream.inprocess import estimates
+
+        return estimates
+    if name == "SourceConfig":
+        from stream.session import SourceConfig
+
+        return SourceConfig
+    raise AttributeError(f"module 'stream' has no attribute {name!r}")

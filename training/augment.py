@@ -48,7 +48,9 @@ def faces(images: Tensor, generator: Generator) -> Tensor:
     blurred = torch.rand(n, generator=generator) < 0.2
     if blurred.any():
         x[blurred] = F.avg_pool2d(x[blurred], 3, 1, 1, count_include_pad=False)
-    x = x + torch.randn(x.shape, generator=generator) * _uniform(n, 0, 6, generator).view(n, 1, 1, 1)
+    x = x + torch.randn(x.shape, generator=generator) * _uniform(n, 0, 6, generator).view(
+        n, 1, 1, 1
+    )
     return _cover(x.clamp(0, 255), generator)
 
 

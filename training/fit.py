@@ -53,7 +53,9 @@ def fit(
         enable_model_summary=False,
     )
     last = run / "last.ckpt"
-    trainer.fit(module, train, valid, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    trainer.fit(
+        module, train, valid, ckpt_path=str(last) if last.is_file() else None, weights_only=True
+    )
     if trainer.interrupted:
         raise KeyboardInterrupt
     return Path(keeper.best_model_path or run / "best.ckpt")

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Checks the system libraries and programs that no Python package brings, and gets missing ones.
+#   .ci/system_libraries.sh run     what `make run` needs
+#   .ci/system_libraries.sh test    what `make test` needs besides
+# Root on a machine with apt-get: installs them. Otherwise: names them, and exits with status 1.
+set -euo pipefail
+
+level=${1:-run}
+case $level in
+run | test) ;;
+*)
+    echo "usage: $0 run|test" >&2
+    exit 2
+    ;;
+esac
+
+# On macOS and elsewhere these libraries come inside the Python packages.
+[ "$(uname -s)" = Linux ] || exit 0
+
+library() { # SONAME: does the dynamic linker find it?
+    local places
+    places=$({ ldconfig -p || /sbin/ldconfig -p || /usr/sbin/ldconfig -p; } 2>/dev/null || true)
+    if [ -n "$places" ]; then
+        grep -qF "$1" <<<"$places" && return 0
+    fi
+    local folder
+    local -a folders=()
+    IFS=: read -ra folders <<<"${LD_LIBRARY_PATH:-}"
+    for folder in "${folders[@]}" /lib /lib64 /usr/lib /usr/lib64 /usr/local/lib; do
+        [ -n "$folder" ] && [ -e "$folder/$1" ] && return 0
+    done
+    return 1
+}
+
+program() { # NAME: is it on the path?
+    command -v "$1" >/dev/null 2>&1
+}
+
+python_has_venv() { # can some fitting Python make a virtual environment with pip inside?
+    local name fitting=no
+    [ -x .venv/bin/python ] && return 0
+    for name in ${PYTHON:-} python3.11 python3.12 python3.13 python3; do
+        "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+            2>/dev/null || continue
+        fitting=yes
+        "$name" -c 'import ensurepip, venv' 2>/dev/null && return 0
+    done
+    # Without a fitting Python the Makefile says so; python3-venv would not help.
+    [ $fitting = no ]
+}
+
+missing=() # Debian's package names
+library libportaudio.so.2 || missing+=(libportaudio2)
+library libGL.so.1 || missing+=(libgl1)
+library libglib-2.0.so.0 || missing+=(libglib2.0-0)
+library libxcb.so.1 || missing+=(libxcb1)
+python_has_venv || missing+=(python3-venv)
+if [ "$level" = test ]; then
+    program espeak-ng || missing+=(espeak-ng)
+    { program Xvfb && program xauth; } || missing+=(xvfb xauth)
+    program pulseaudio || missing+=(pulseaudio)
+    program pactl || missing+=(pulseaudio-utils)
+fi
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! program apt-get; then
+    echo "System packages are missing; install what your system calls: ${missing[*]}" >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "System packages are missing; type: sudo apt-get update &&" \
+        "sudo apt-get install -y ${missing[*]}" >&2
+    exit 1
+fi
+echo "Installing system packages: ${missing[*]} (about half a minute)"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+export DEBIAN_FRONTEND=noninteractive
+if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } \
+    >"$log" 2>&1 </dev/null; then
+    tail -n 15 "$log" >&2
+    echo "apt-get failed; type: apt-get update && apt-get install -y ${missing[*]}" >&2
+    exit 1
+fi

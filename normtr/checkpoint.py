@@ -1,0 +1,201 @@
+"""A recognizer in one directory: safetensors, FeatureSpec, labels, calibration, hashes.
+
+`manifest.json` names every file with its sha256; the sha256 of the manifest itself is the
+checkpoint's hash. Weights are stored as float16 in shards and computed with as float32.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dacite
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from normtr.calibration import Calibration
+from normtr.errors import UserError
+from normtr.model import NormTr, NormTrConfig
+from normtr.resnet import ResNet18
+from normtr.spec import LABELS, MODALITIES, FeatureSpec, SpecError
+
+FORMAT = 1
+SHARD_BYTES = 12 * 2**20
+SHIPPED = Path(__file__).parent / "weights"
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is missing, damaged or does not fit."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded recognizer; the networks are in float32, in evaluation mode, on the CPU."""
+
+    spec: FeatureSpec
+    labels: tuple[str, ...]
+    calibration: Calibration
+    face: ResNet18
+    voice: ResNet18
+    norm_tr: NormTr
+    sha256: str
+
+
+def save(
+    folder: Path,
+    spec: FeatureSpec,
+    labels: tuple[str, ...],
+    calibration: Calibration,
+    networks: Mapping[str, nn.Module],
+    config: NormTrConfig,
+) -> str:
+    """Write a checkpoint; return its hash. `networks`: face, voice, norm_tr.
+
+    Everything is written to a temporary folder first. Files of `folder` that are not part of
+    a checkpoint (the model card) stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        written = Path(temporary)
+        hashes: dict[str, str] = {}
+        parts: dict[str, list[str]] = {}
+        for part, network in networks.items():
+            parts[part] = []
+            for number, shard in enumerate(_shards(network.state_dict()), 1):
+                name, data = f"{part}-{number}.safetensors", save_tensors(shard)
+                (written / name).write_bytes(data)
+                hashes[name] = hashlib.sha256(data).hexdigest()
+                parts[part].append(name)
+        manifest = {
+            "format": FORMAT,
+            "labels": list(labels),
+            "spec": spec.to_dict(),
+            "spec_sha256": spec.sha256(),
+            "norm_tr": dataclasses.asdict(config),
+            "calibration": dataclasses.asdict(calibration),
+            "parts": parts,
+            "sha256": hashes,
+        }
+        text = json.dumps(manifest, indent=1) + "\n"
+        (written / "manifest.json").write_text(text)
+        for old in folder.glob("*.safetensors"):
+            old.unlink()
+        for name in [*hashes, "manifest.json"]:
+            shutil.move(written / name, folder / name)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    shards: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in sorted(tensors.items()):
+        half = tensor.detach().cpu().contiguous()
+        half = half.half() if half.is_floating_point() else half
+        size += half.nbytes
+        if size > SHARD_BYTES and shards[-1]:
+            shards.append({})
+            size = half.nbytes
+        shards[-1][name] = half
+    return shards
+
+
+def load(folder: Path) -> Checkpoint:
+    """Read and verify a checkpoint. Raises CheckpointError with one sentence otherwise."""
+    try:
+        text = (folder / "manifest.json").read_text()
+        manifest = json.loads(text)
+        if not isinstance(manifest, dict):
+            raise ValueError("not a JSON object")
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} is no checkpoint: it has no manifest.json.") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"the manifest of checkpoint {folder} is damaged ({error})."
+        ) from None
+    if manifest.get("format") != FORMAT:
+        raise CheckpointError(
+            f"checkpoint {folder} has format {manifest.get('format')!r}; this version reads {FORMAT}."
+        )
+    try:
+        spec = FeatureSpec.from_dict(manifest["spec"])
+        labels = tuple(str(label) for label in manifest["labels"])
+        config = dacite.from_dict(NormTrConfig, manifest["norm_tr"], dacite.Config(strict=True))
+        calibration = dacite.from_dict(
+            Calibration, manifest["calibration"], dacite.Config(cast=[float], strict=True)
+        )
+    except (KeyError, TypeError, SpecError, dacite.DaciteError) as error:
+        raise CheckpointError(
+            f"the manifest of checkpoint {folder} does not fit: {error}."
+        ) from None
+    if manifest.get("spec_sha256") != spec.sha256():
+        raise CheckpointError(
+            f"checkpoint {folder} does not fit: its feature specification was changed."
+        )
+    if (
+        config.dims != spec.dims
+        or tuple(config.dims) != MODALITIES
+        or config.steps != spec.steps
+        or config.outputs != len(labels)
+        or labels != LABELS
+    ):
+        raise CheckpointError(
+            f"checkpoint {folder} does not fit: network, labels and features disagree."
+        )
+    tensors = _read_parts(folder, manifest)
+    networks: dict[str, nn.Module] = {
+        "face": ResNet18(1, spec.face.width, len(labels)),
+        "voice": ResNet18(3, spec.voice.width, len(labels)),
+        "norm_tr": NormTr(config),
+    }
+    for part, network in networks.items():
+        try:
+            network.load_state_dict(
+                {k: v.float() if v.is_floating_point() else v for k, v in tensors[part].items()}
+            )
+        except RuntimeError:
+            raise CheckpointError(
+                f"checkpoint {folder} does not fit: {part} has other layers or sizes."
+            ) from None
+        network.eval().requires_grad_(False)
+    return Checkpoint(
+        spec,
+        labels,
+        calibration,
+        networks["face"],  # type: ignore[arg-type]
+        networks["voice"],  # type: ignore[arg-type]
+        networks["norm_tr"],  # type: ignore[arg-type]
+        hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def _read_parts(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
+    out: dict[str, dict[str, Tensor]] = {}
+    for part in ("face", "voice", "norm_tr"):
+        out[part] = {}
+        try:
+            names = [str(name) for name in manifest["parts"][part]]
+            hashes = {name: manifest["sha256"][name] for name in names}
+        except (KeyError, TypeError):
+            raise CheckpointError(f"the manifest of checkpoint {folder} lacks {part!r}.") from None
+        for name, expected in hashes.items():
+            path = folder / Path(name).name
+            try:
+                data = path.read_bytes()
+            except OSError:
+                raise CheckpointError(f"checkpoint {folder} lacks the file {name}.") from None
+            if hashlib.sha256(data).hexdigest() != expected:
+                raise CheckpointError(f"{path} is damaged: its sha256 is not the recorded one.")
+            try:
+                out[part].update(load_tensors(data))
+            except SafetensorError as error:
+                raise CheckpointError(f"{path} is no safetensors file: {error}.") from None
+    return out

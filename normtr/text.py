@@ -1,0 +1,81 @@
+"""Timed words -> BERT token vectors in the context of the recent words -> one row per step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from normtr.models import text_model
+from normtr.spec import NS_PER_MS, TextSpec
+
+
+@dataclass(frozen=True)
+class TimedWord:
+    """One recognised word and when it was said, in ns on the session's clock."""
+
+    text: str
+    begin_ns: int
+    end_ns: int
+
+    @property
+    def middle_ns(self) -> int:
+        return (self.begin_ns + self.end_ns) // 2
+
+
+class TextEncoder:
+    """BERT over the last words; remembers the last word list, which seldom changes."""
+
+    def __init__(self, spec: TextSpec, device: str = "cpu") -> None:
+        self.spec = spec
+        self._tokenizer, self._bert = text_model(spec.model)
+        self._bert.eval().to(device)
+        self._device = device
+        self._known: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
+
+    def word_vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """Words in order -> float32 [len(words), dim]: each the mean of its tokens' last states."""
+        key = tuple(words)
+        if not key:
+            return np.zeros((0, self.spec.dim), np.float32)
+        if self._known is None or self._known[0] != key:
+            self._known = (key, self._encode(key))
+        return self._known[1]
+
+    def _encode(self, words: tuple[str, ...]) -> NDArray[np.float32]:
+        tokens = self._tokenizer(
+            [list(words)], is_split_into_words=True, return_tensors="pt", truncation=True
+        )
+        owners = np.array([-1 if i is None else i for i in tokens.word_ids(0)])
+        with torch.inference_mode():
+            states = (
+                self._bert(**tokens.to(self._device)).last_hidden_state[0].float().cpu().numpy()
+            )
+        vectors = np.zeros((len(words), self.spec.dim), np.float32)
+        for index in range(len(words)):
+            mine = states[owners == index]
+            if len(mine):  # a word of marks the tokenizer does not know has no token
+                vectors[index] = mine.mean(axis=0)
+        return vectors
+
+    def rows(
+        self, words: Sequence[TimedWord], begin_ns: int, step_ns: int, steps: int
+    ) -> list[NDArray[np.float32] | None]:
+        """One row [dim] a step of the window, None where no word's middle lies in the step.
+
+        The context is the last `max_words` words whose middle lies in the `context_ms` before
+        the window's end, so that it does not hang on how long old words are remembered.
+        """
+        end_ns = begin_ns + steps * step_ns
+        first_ns = end_ns - self.spec.context_ms * NS_PER_MS
+        recent = [w for w in words if first_ns <= w.middle_ns < end_ns][-self.spec.max_words :]
+        vectors = self.word_vectors([word.text for word in recent])
+        steps_of = [(word.middle_ns - begin_ns) // step_ns for word in recent]
+        rows: list[NDArray[np.float32] | None] = []
+        for step in range(steps):
+            mine = [vectors[i] for i, s in enumerate(steps_of) if s == step]
+            rows.append(np.mean(mine, axis=0, dtype=np.float32) if mine else None)
+        return rows

@@ -1,0 +1,32 @@
+"""One monotonic clock in integer nanoseconds, and its virtual twin."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where every time in the recognizer comes from."""
+
+    def now_ns(self) -> int: ...
+
+
+class Monotonic:
+    """The machine's monotonic clock."""
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+
+class Virtual:
+    """Stands still until told otherwise; never goes back."""
+
+    def __init__(self) -> None:
+        self._now_ns = 0
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def advance(self, to_ns: int) -> None:
+        self._now_ns = max(self._now_ns, to_ns)

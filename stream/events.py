@@ -1,0 +1,107 @@
+"""What sources and workers tell the recognizer: frozen, timed, in the order it happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr.text import TextEncoder, TimedWord
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """An input of this modality and step came in: a picture wanted for it, or all its sound."""
+
+    modality: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """An input of this modality and step was displaced by a newer one before it was used."""
+
+    modality: str
+    step: int
+
+
+@dataclass(frozen=True)
+class FeatureRow:
+    """One computed row, or why there is none: `cause` is `none` exactly when `vector` is there."""
+
+    modality: str
+    step: int
+    cause: str
+    vector: NDArray[np.float32] | None
+    begin_ns: int
+    end_ns: int
+    ready_ns: int
+
+
+@dataclass(frozen=True)
+class Word:
+    """A recognised word; `id` stays the same while the word is revised."""
+
+    id: int
+    word: TimedWord
+    probability: float
+    committed: bool
+
+
+@dataclass(frozen=True)
+class WordChange:
+    """`add`, `update`, `revoke` or `commit` of one word; a commit is final."""
+
+    change: str
+    word: Word
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the transcriber knows now: all words so far not forgotten, in time order.
+
+    `horizon_ns`: speech up to this event time has been transcribed or judged to be none.
+    """
+
+    words: tuple[Word, ...]
+    changes: tuple[WordChange, ...]
+    horizon_ns: int
+    ready_ns: int
+
+
+@dataclass(frozen=True)
+class Condition:
+    """From `at_ns` on this modality is kept from working by `cause`; None: it works again."""
+
+    modality: str
+    cause: str | None
+    at_ns: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A worker raised on the input of this modality and step."""
+
+    modality: str
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A source has nothing more to give; `at_ns` is the event time of its end."""
+
+    source: str
+    at_ns: int
+
+
+@dataclass(frozen=True)
+class TextReady:
+    """The text models are loaded; rows are made from now on."""
+
+    encoder: TextEncoder
+
+
+Event = Arrived | Dropped | FeatureRow | Heard | Condition | Failed | Ended | TextReady

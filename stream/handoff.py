@@ -1,0 +1,111 @@
+"""What passes data between threads: `Newest` for frames, `SoundRing` for sound.
+
+Frames may be skipped, so only the newest is kept; sound must not be torn, so the ring
+keeps it contiguous and remembers where there was none. Both count what they drop.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr.sound import Hole
+
+T = TypeVar("T")
+Samples = NDArray[np.float32]
+
+
+class Newest(Generic[T]):
+    """One slot: a new item displaces the one that nobody took."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._item: T | None = None
+        self.dropped = 0
+
+    def put(self, item: T) -> T | None:
+        """Store `item`; return the item it displaced, if any."""
+        with self._lock:
+            displaced, self._item = self._item, item
+            self.dropped += displaced is not None
+            return displaced
+
+    def take(self) -> T | None:
+        """Empty the slot; None when it was empty."""
+        with self._lock:
+            item, self._item = self._item, None
+            return item
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A stretch of the ring: `samples` float32 [n], sample `begin` first, zeros in the holes."""
+
+    begin: int
+    samples: Samples
+    holes: tuple[Hole, ...]
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self.samples)
+
+
+class SoundRing:
+    """The last `capacity` samples of one mono stream; sample 0 lies at the grid's origin."""
+
+    def __init__(self, rate: int, capacity: int) -> None:
+        self.rate = rate
+        self._ring = np.zeros(capacity, np.float32)
+        self._lock = threading.Lock()
+        self._end = 0
+        self._holes: list[Hole] = []
+        self.missing = 0
+
+    @property
+    def end(self) -> int:
+        """Number of the first sample that has not come yet."""
+        return self._end
+
+    def append(self, samples: Samples) -> None:
+        """Add samples (any number, not more than the capacity) right after the last ones."""
+        with self._lock:
+            self._copy_in(samples)
+
+    def skip_to(self, begin: int, cause: str) -> None:
+        """Mark everything from the end up to sample `begin` as a hole; zeros stand there."""
+        with self._lock:
+            if begin <= self._end:
+                return
+            self._holes.append(Hole(self._end, begin, cause))
+            self.missing += begin - self._end
+            count = min(begin - self._end, len(self._ring))
+            self._end = begin - count
+            self._copy_in(np.zeros(count, np.float32))
+            oldest = self._end - len(self._ring)
+            self._holes = [hole for hole in self._holes if hole.end > oldest]
+
+    def read(self, begin: int, end: int) -> Sound:
+        """Samples [begin, end). Before sample 0 and in holes there are zeros.
+
+        Raises ValueError when samples have not come yet or were overwritten.
+        """
+        with self._lock:
+            first = max(begin, 0)
+            if end > self._end or first < self._end - len(self._ring):
+                raise ValueError(f"the ring holds up to sample {self._end}, not [{begin}, {end})")
+            out = np.zeros(end - begin, np.float32)
+            indices = np.arange(first, end) % len(self._ring)
+            out[first - begin :] = self._ring[indices]
+            out.flags.writeable = False
+            holes = tuple(h for h in self._holes if h.begin < end and h.end > begin)
+            return Sound(begin, out, holes)
+
+    def _copy_in(self, samples: Samples) -> None:
+        kept = samples[-len(self._ring) :]
+        self._end += len(samples)
+        indices = np.arange(self._end - len(kept), self._end) % len(self._ring)
+        self._ring[indices] = kept

@@ -1,0 +1,18 @@
+"""The same pipe in-process: `for estimate in stream.estimates(config): ...`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stream.recognizer import Estimate
+from stream.session import SourceConfig, open_session
+
+
+def estimates(config: SourceConfig | None = None) -> Iterator[Estimate]:
+    """Estimates as they are made; nothing is published. Closing the iterator ends the session.
+
+    Raises UserError with one sentence when source, devices or checkpoint cannot be used.
+    """
+    for _, output in open_session(config or SourceConfig()).stream:
+        if isinstance(output, Estimate):
+            yield output

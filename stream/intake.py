@@ -1,0 +1,116 @@
+"""Where every source pours in: chooses pictures, resamples sound, tells the recognizer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr.sound import Placed, SoundTrack
+from normtr.spec import FeatureSpec
+from normtr.window import Slots
+from stream.events import Arrived, Condition, Dropped, Ended, Event
+from stream.handoff import Newest, SoundRing
+
+RING_S = 40
+AFFECTS = {"camera": ("face",), "microphone": ("voice", "text")}
+"""The modalities that each source feeds."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture that was chosen for a step."""
+
+    step: int
+    at_ns: int
+    image: NDArray[np.uint8]
+
+
+@dataclass
+class Meter:
+    """What a source has given so far; read by health, written by the source's own thread."""
+
+    items: int = 0
+    newest_ns: int | None = None
+    error: str = ""
+
+
+class Intake:
+    """Called from source threads; times are ns on the session's clock."""
+
+    def __init__(
+        self, spec: FeatureSpec, origin_ns: int, post: Callable[[Event], None], off: frozenset[str]
+    ) -> None:
+        self.spec = spec
+        self.origin_ns = origin_ns
+        self.frames: Newest[Shot] = Newest()
+        self.ring = SoundRing(spec.voice.sample_rate, RING_S * spec.voice.sample_rate)
+        self.meters = {"camera": Meter(), "microphone": Meter()}
+        self.bells: list[threading.Event] = []
+        self._post = post
+        self._off = off
+        self._slots = Slots(spec)
+        self._track = SoundTrack(spec.voice.sample_rate)
+        self._samples_per_step = spec.voice.sample_rate * spec.step_ms // 1000
+        self._conditions: dict[str, str | None] = {}
+
+    def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None:
+        """A frame taken at `at_ns`; `image` gives its RGB pixels and is called only if wanted."""
+        self._seen("camera", at_ns)
+        if "face" in self._off or at_ns < self.origin_ns:
+            return
+        step = self._slots.step_for(at_ns - self.origin_ns)
+        if step is None:
+            return
+        self._post(Arrived("face", step))
+        displaced = self.frames.put(Shot(step, at_ns, image()))
+        if displaced is not None:
+            self._post(Dropped("face", displaced.step))
+        self._ring_bells()
+
+    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
+        """Mono float32 samples, the first at `at_ns`; a hole before them is due to `cause`."""
+        self._seen("microphone", at_ns)
+        if {"voice", "text"} <= self._off:
+            return
+        self._place(self._track.push(at_ns - self.origin_ns, samples, rate), cause)
+
+    def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None:
+        """From `at_ns` on the source is kept from working by `cause`; None: it works."""
+        if source in self._conditions and self._conditions[source] == cause:
+            return
+        self._conditions[source] = cause
+        for modality in AFFECTS[source]:
+            self._post(Condition(modality, cause, at_ns, detail))
+
+    def end(self, source: str, at_ns: int) -> None:
+        """The source has nothing more to give."""
+        if source == "microphone":
+            self._place(self._track.flush(), "stalled")
+        self._post(Ended(source, at_ns))
+        self._ring_bells()
+
+    def _seen(self, source: str, at_ns: int) -> None:
+        meter = self.meters[source]
+        meter.items += 1
+        meter.newest_ns = at_ns
+        self.condition(source, None, at_ns)
+
+    def _place(self, pieces: list[Placed], cause: str) -> None:
+        for piece in pieces:
+            skip = max(-piece.begin, 0)
+            before = self.ring.end
+            self.ring.skip_to(piece.begin + skip, cause)
+            self.ring.append(piece.samples[skip:])
+            first, last = before // self._samples_per_step, self.ring.end // self._samples_per_step
+            for step in range(max(first, last - RING_S * 4), last):
+                self._post(Arrived("voice", step))
+        if pieces:
+            self._ring_bells()
+
+    def _ring_bells(self) -> None:
+        for bell in self.bells:
+            bell.set()

@@ -1,0 +1,179 @@
+"""`normtr live`: recognise from webcam and microphone or a clip, publish, show."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live as Redraw
+
+from normtr.config import parse
+from normtr.errors import UsageError, UserError
+from stream import timeline, view
+from stream.events import Heard, Word
+from stream.messages import Messages
+from stream.pipe import Output
+from stream.publisher import Publisher
+from stream.recognizer import Estimate
+from stream.recording import Recorder
+from stream.session import Opened, SourceConfig, open_session
+from stream.summary import Summary
+from stream.wire import AFFECT, INFO, TEXT, Message
+
+
+@dataclass(frozen=True)
+class Live(SourceConfig):
+    """Recognise from webcam and microphone, or from --source FILE|URL, and publish."""
+
+    record: Path | None = None
+    """Write every published message here, one JSON line each."""
+    timeline: Path | None = None
+    """Draw the session into this PNG at the end."""
+    bind: str = "tcp://127.0.0.1:5577"
+    words: bool = False
+    """Publish and show the words (`er.v1.text`); they identify people, so only when asked for."""
+
+
+class _Outlets:
+    """Where messages go: the socket, the recording, the terminal."""
+
+    def __init__(self, config: Live, opened: Opened, console: Console) -> None:
+        self.messages = Messages(
+            opened.session, opened.models.checkpoint.sha256, opened.models.checkpoint.labels
+        )
+        self._config = config
+        self._opened = opened
+        self._console = console
+        self._info_ns = 0
+        self._shown: list[Word] = []
+        # In virtual time nobody can follow; the recording is the output.
+        self._publisher = None if opened.virtual else Publisher(config.bind)
+        self._recorder = None if config.record is None else Recorder(config.record)
+        self._redraw = (
+            Redraw(console=console, auto_refresh=False, transient=True)
+            if console.is_terminal and not opened.virtual
+            else None
+        )
+        self._capture = (
+            "camera and microphone are being read; nothing leaves this machine"
+            if opened.realtime is not None and opened.name == "camera and microphone"
+            else f"playing {opened.name}"
+        )
+
+    def __enter__(self) -> _Outlets:
+        self.info(0 if self._opened.virtual else time.monotonic_ns())
+        if self._redraw is not None:
+            self._redraw.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._redraw is not None:
+            self._redraw.stop()
+        if self._recorder is not None:
+            self._recorder.close()
+        if self._publisher is not None:
+            self._publisher.close()
+
+    def info(self, sent_ns: int) -> None:
+        self._info_ns = sent_ns
+        self._send(self.messages.envelope(INFO, sent_ns, sent_ns, self._opened.info()))
+
+    def give(self, sent_ns: int, output: Output) -> None:
+        if isinstance(output, Heard):
+            self._shown = list(output.words[-12:])
+        for message in self.messages.of(sent_ns, output):
+            if message.topic != TEXT or self._config.words:
+                self._send(message)
+            if message.topic == AFFECT:
+                self._show(message)
+
+    def answer_subscribers(self) -> None:
+        """Send `info` again when someone subscribed to it, at most 10 times a second."""
+        if self._publisher is not None and self._publisher.info_wanted():
+            now_ns = time.monotonic_ns()
+            if now_ns - self._info_ns >= 100_000_000:
+                self.info(now_ns)
+
+    def _send(self, message: Message) -> None:
+        if self._publisher is not None:
+            self._publisher.send(message)
+        if self._recorder is not None:
+            self._recorder.write(message)
+
+    def _show(self, message: Message) -> None:
+        words = [word.word.text for word in self._shown] if self._config.words else []
+        if self._redraw is not None:
+            self._redraw.update(view.status(message.payload, self._capture, words), refresh=True)
+        elif not self._opened.virtual and message.payload["seq"] % 4 == 3:
+            print(view.line(message.payload, self._opened.origin_ns), file=sys.stderr)
+
+
+def run(argv: list[str]) -> int:
+    config = parse(Live, argv, "live")
+    if config.fast and config.source is None:
+        raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console(stderr=True)
+    status = 0
+    try:
+        status = _recognise(config, console)
+    except KeyboardInterrupt:
+        status = 130
+    except UserError as error:
+        print(f"normtr live: {error}", file=sys.stderr)
+        status = error.status
+    _leave(status)
+    return status
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _recognise(config: Live, console: Console) -> int:
+    for path in (config.record, config.timeline):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UserError(f"there is no folder {path.absolute().parent} for {path.name}.")
+    opened = open_session(config)
+    if opened.remark:
+        console.print(f"{opened.remark} Playing the demo clip instead.", style="bold")
+    labels = opened.models.checkpoint.labels
+    summary = Summary(labels, opened.origin_ns)
+    words: dict[int, Word] = {}
+    status = 0
+    with _Outlets(config, opened, console) as outlets:
+        gc.freeze()  # the models stay; the collector need not walk them at every tick
+        try:
+            for sent_ns, output in opened.stream:
+                outlets.give(sent_ns, output)
+                if isinstance(output, Estimate):
+                    summary.add(sent_ns, output)
+                    outlets.answer_subscribers()
+                elif isinstance(output, Heard):
+                    words |= {word.id: word for word in output.words}
+                    for change in output.changes:
+                        if change.change == "revoke":
+                            words.pop(change.word.id, None)
+        except KeyboardInterrupt:
+            status = 130
+    with contextlib.suppress(BrokenPipeError):
+        Console().print(summary.render())
+        if config.timeline is not None and summary.estimates:
+            timeline.draw(config.timeline, summary, list(words.values()), opened.name)
+    return status
+
+
+def _leave(status: int) -> None:
+    """End now: a thread that hangs in a driver must not keep the process alive."""
+    with contextlib.suppress(BrokenPipeError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    if "pytest" not in sys.modules:
+        os._exit(status)

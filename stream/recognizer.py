@@ -1,0 +1,174 @@
+"""Tick: assemble the window from what is ready, run NORM-TR, make the Estimate."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from normtr.judge import Judge, Judgement
+from normtr.spec import MODALITIES, FeatureSpec
+from normtr.text import TextEncoder, TimedWord
+from normtr.window import NONE, Row, Window, assemble, first_cause, mean_row
+from stream.events import Arrived, Condition, Dropped, Event, Failed, FeatureRow, Heard, TextReady
+
+UNREADY = ("dropped", "error", "late")
+"""Causes of ours: the input was there, its row was not."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the recognizer says at one tick about the window that ends with `step`."""
+
+    step: int
+    window: Window
+    judgement: Judgement
+    tick_ns: int
+    """When the tick began: the end of the window and the settling."""
+    faces: int
+    """Pictures used for the closing step."""
+
+
+@dataclass
+class Step:
+    """What is known of one modality in one step."""
+
+    arrived: int = 0
+    dropped: int = 0
+    failed: int = 0
+    rows: list[tuple[str, Row | None]] = field(default_factory=list)
+
+    def outcome(self) -> tuple[str, Row | None]:
+        """A row counts only when nothing of its step was lost or is still missing.
+
+        Otherwise the row would hang on how busy the machine was, not on the gaps alone.
+        """
+        if self.dropped:
+            return "dropped", None
+        if self.failed:
+            return "error", None
+        if not self.arrived:
+            return "stalled", None
+        if len(self.rows) < self.arrived:
+            return "late", None
+        return mean_row(self.rows)
+
+
+@dataclass
+class Fresh:
+    """Steps whose input existed, and those of them that were judged by the closing estimate."""
+
+    existed: int = 0
+    ready: int = 0
+
+    @property
+    def share(self) -> float | None:
+        return self.ready / self.existed if self.existed else None
+
+
+class Recognizer:
+    """Keeps the grid; owned by one thread."""
+
+    def __init__(
+        self, spec: FeatureSpec, judge: Judge, origin_ns: int, off: Iterable[str] = ()
+    ) -> None:
+        self.spec = spec
+        self.fresh = {m: Fresh() for m in ("face", "voice")}
+        self._judge = judge
+        self._origin_ns = origin_ns
+        self._text_encoder: TextEncoder | None = None
+        self._steps: dict[str, dict[int, Step]] = {m: defaultdict(Step) for m in MODALITIES}
+        self._conditions: dict[str, list[tuple[int, str]]] = {m: [] for m in MODALITIES}
+        self._off = frozenset(off)
+        self._words: tuple[TimedWord, ...] = ()
+        self._horizon_ns = origin_ns
+
+    def handle(self, event: Event) -> None:
+        """Take in what a source or worker says."""
+        if isinstance(event, TextReady):
+            self._text_encoder = event.encoder
+        elif isinstance(event, Heard):
+            self._words = tuple(word.word for word in event.words)
+            self._horizon_ns = event.horizon_ns
+        elif isinstance(event, Condition):
+            self._conditions[event.modality].append((event.at_ns, event.cause or NONE))
+        elif isinstance(event, Arrived | Dropped | Failed | FeatureRow):
+            step = self._steps[event.modality][event.step]
+            if isinstance(event, Arrived):
+                step.arrived += 1
+            elif isinstance(event, Dropped):
+                step.dropped += 1
+            elif isinstance(event, Failed):
+                step.failed += 1
+            else:
+                step.rows.append((event.cause, event.vector))
+
+    def tick(self, step: int, now_ns: int) -> Estimate:
+        """The estimate of the window whose last step is `step` (0 = the first of the session)."""
+        spec = self.spec
+        begin_ns = self._origin_ns + (step + 1 - spec.steps) * spec.step_ns
+        numbers = range(step + 1 - spec.steps, step + 1)
+        columns = {m: [self._outcome(m, n) for n in numbers] for m in ("face", "voice")}
+        columns["text"] = self._text(begin_ns, numbers, [cause for cause, _ in columns["voice"]])
+        window = assemble(spec, begin_ns, columns)
+        self._forget(numbers[0])
+        for modality, fresh in self.fresh.items():
+            if self._steps[modality][step].arrived and window.gaps[modality][-1] != "off":
+                fresh.existed += 1
+                fresh.ready += window.gaps[modality][-1] not in UNREADY
+        faces = len(self._steps["face"][step].rows)
+        return Estimate(step, window, self._judge(window), now_ns, faces)
+
+    def _outcome(self, modality: str, step: int) -> tuple[str, Row | None]:
+        standing = self._standing(modality, step)
+        if step < 0 or standing in ("off", "starting", "paused"):
+            return standing, None
+        cause, row = self._steps[modality][step].outcome()
+        if standing != NONE:
+            # A step that nothing came in for is explained by what kept it out.
+            cause = standing if cause == "stalled" else first_cause((standing, cause))
+        return (cause, row) if cause == NONE else (cause, None)
+
+    def _standing(self, modality: str, step: int) -> str:
+        """The condition in force at the step's end."""
+        if modality in self._off:
+            return "off"
+        if step < 0:
+            return "starting"
+        end_ns = self._origin_ns + (step + 1) * self.spec.step_ns
+        cause = NONE
+        for at_ns, changed in self._conditions[modality]:
+            if at_ns < end_ns:
+                cause = changed
+        return cause
+
+    def _text(
+        self, begin_ns: int, numbers: range, voice: list[str]
+    ) -> list[tuple[str, Row | None]]:
+        if self._text_encoder is None:
+            return [("off" if "text" in self._off else "starting", None)] * len(numbers)
+        rows = self._text_encoder.rows(self._words, begin_ns, self.spec.step_ns, self.spec.steps)
+        column: list[tuple[str, Row | None]] = []
+        for number, row, heard in zip(numbers, rows, voice, strict=True):
+            standing = self._standing("text", number)
+            end_ns = self._origin_ns + (number + 1) * self.spec.step_ns
+            if standing != NONE:
+                column.append((standing, None))
+            elif row is not None:
+                column.append((NONE, row))
+            elif heard in ("muted", "stalled", "dropped"):
+                column.append((heard, None))
+            elif end_ns > self._horizon_ns and heard != "silence":
+                column.append(("late", None))
+            else:
+                column.append(("no_words", None))
+        return column
+
+    def _forget(self, oldest: int) -> None:
+        for steps in self._steps.values():
+            for number in [n for n in steps if n < oldest]:
+                del steps[number]
+        oldest_ns = self._origin_ns + oldest * self.spec.step_ns
+        for changes in self._conditions.values():
+            while len(changes) > 1 and changes[1][0] < oldest_ns:
+                changes.pop(0)

@@ -1,0 +1,162 @@
+"""From a config to a running session: which sources, which clock, which messages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from normtr.errors import UserError
+from normtr.media import Media
+from normtr.spec import MODALITIES
+from stream import virtual
+from stream.clip import RealTimeClip
+from stream.clock import Monotonic
+from stream.pipe import Models, Notice, PipeConfig, Sent
+from stream.realtime import Session, Source
+
+DEMO = Path(__file__).parent / "demo.mp4"
+
+
+@dataclass(frozen=True)
+class SourceConfig(PipeConfig):
+    """What is recognised, how, and from what."""
+
+    source: str | None = None
+    """A file or URL; None: webcam and microphone, the demo clip where one is missing."""
+    seconds: float | None = None
+    """End after so many seconds of event time."""
+    fast: bool = False
+    """Play a clip in virtual time."""
+    camera: str = "0"
+    microphone: str | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session that is ready to be iterated."""
+
+    name: str
+    """What is listened to, without its folder."""
+    session: str
+    origin_ns: int
+    virtual: bool
+    models: Models
+    stream: Iterator[Sent]
+    realtime: Session | None
+    remark: str = ""
+    """Why the demo clip is played, if it is."""
+
+    def info(self) -> dict[str, Any]:
+        """The body of the `info` message."""
+        checkpoint = self.models.checkpoint
+        now = not self.virtual
+        return {
+            "labels": list(checkpoint.labels),
+            "modalities": list(MODALITIES),
+            "spec": json.loads(json.dumps(checkpoint.spec.to_dict())),
+            "spec_sha256": checkpoint.spec.sha256(),
+            "model": checkpoint.sha256,
+            "origin_ns": self.origin_ns,
+            "clock": {
+                "monotonic_ns": Monotonic().now_ns() if now else None,
+                "utc_ns": time.time_ns() if now else None,
+            },
+            "source": self.name,
+            "virtual": self.virtual,
+            "versions": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("normtr", "torch", "numpy", "pyzmq")},
+            },
+        }
+
+
+def open_session(config: SourceConfig, *, repeat: bool = False) -> Opened:
+    """Open the sources and load the models. Raises UserError with one sentence.
+
+    `repeat`: a clip shorter than `seconds` begins again (for benchmarks).
+    """
+    if config.seconds is not None and config.seconds <= 0:
+        raise UserError(f"--seconds must be above 0, not {config.seconds:g}.")
+    source, remark = config.source, ""
+    if source is None:
+        remark = _missing_device(config)
+        if remark or config.fast:
+            source = str(DEMO)
+    if config.fast and source is not None:
+        return _virtual(config, source, remark)
+    clip = None if source is None else RealTimeClip(source, config.seconds, repeat)
+    models = Models(config)
+    models.warm_up()
+    clock = Monotonic()
+    sources: list[Source] = [clip] if clip is not None else _devices(config)
+    session = Session(config, models, sources, clock, config.seconds)
+    name = clip.media.name if clip is not None else "camera and microphone"
+    return Opened(
+        name,
+        uuid.uuid4().hex[:16],
+        session.origin_ns,
+        False,
+        models,
+        _until_error(session, clip),
+        session,
+        remark,
+    )
+
+
+def _virtual(config: SourceConfig, source: str, remark: str) -> Opened:
+    media = Media(source)
+    models = Models(config)
+    identity = hashlib.sha256()
+    if Path(source).is_file():
+        identity.update(Path(source).read_bytes())
+    named = {field.name for field in fields(PipeConfig)} - {"checkpoint"} | {"seconds"}
+    settings = {key: value for key, value in asdict(config).items() if key in named}
+    identity.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    identity.update(models.checkpoint.sha256.encode())
+    stream = virtual.outputs(config, models, media, config.seconds)
+    session = identity.hexdigest()[:16]
+    return Opened(media.name, session, 0, True, models, stream, None, remark)
+
+
+def _missing_device(config: SourceConfig) -> str:
+    """Why the devices that are wanted cannot be used; empty when they can."""
+    from stream import camera, microphone
+
+    reasons = []
+    if config.face == "on" and (reason := camera.unusable(config.camera)):
+        reasons.append(reason)
+    if (config.voice, config.text) != ("off", "off") and (
+        reason := microphone.unusable(config.microphone)
+    ):
+        reasons.append(reason)
+    return " ".join(reasons)
+
+
+def _devices(config: SourceConfig) -> list[Source]:
+    from stream import camera, microphone
+
+    sources: list[Source] = []
+    if config.face == "on":
+        sources.append(camera.Camera(config.camera))
+    if (config.voice, config.text) != ("off", "off"):
+        sources.append(microphone.Microphone(config.microphone))
+    return sources
+
+
+def _until_error(session: Session, clip: RealTimeClip | None) -> Iterator[Sent]:
+    for sent in session:
+        yield sent
+        if clip is not None and clip.error is not None:
+            break
+    if clip is not None and clip.error is not None:
+        raise clip.error
+    now_ns = Monotonic().now_ns()
+    yield now_ns, Notice("stopping", now_ns)

@@ -1,0 +1,84 @@
+"""A session as a picture: probabilities over time, gaps shaded by cause, words along the axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from normtr.spec import MODALITIES
+from normtr.window import CAUSES, NONE
+from stream.events import Word
+from stream.summary import Summary
+from stream.view import COLOURS, SAYING
+
+CAUSE_COLOURS = {
+    "off": "#bbbbbb",
+    "starting": "#dddddd",
+    "paused": "#999999",
+    "muted": "#5b4a8a",
+    "denied": "#7a1f1f",
+    "no_device": "#333333",
+    "stalled": "#8c564b",
+    "dropped": "#d62728",
+    "error": "#ff0000",
+    "late": "#ff9f1c",
+    "no_face": "#4a90d9",
+    "poor_image": "#9ad1e0",
+    "silence": "#c9b458",
+    "no_words": "#e5e5c0",
+}
+
+
+def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> None:
+    """Write a PNG. Words are drawn where they were said; abstention is a pale line."""
+    figure = Figure(figsize=(13, 6.2), dpi=110)
+    FigureCanvasAgg(figure)
+    top, bottom = figure.subplots(
+        2, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 1], "hspace": 0.08}
+    )
+    estimates = summary.estimates
+    step_s = estimates[0].window.step_ns / 1e9
+    times = np.array([(estimate.step + 1) * step_s for estimate in estimates])
+    curves = np.array([estimate.judgement.probabilities for estimate in estimates])
+    for index, label in enumerate(summary.labels):
+        colour = "black" if label == "neutral" else COLOURS[label].replace("yellow", "orange")
+        top.plot(times, curves[:, index], color=colour, label=label, linewidth=1.8)
+    for time, estimate in zip(times, estimates, strict=True):
+        if estimate.judgement.abstained:
+            top.axvspan(time - step_s, time, color="#000000", alpha=0.06, linewidth=0)
+    top.set_ylim(0, 1)
+    top.set_ylabel("calibrated probability")
+    top.set_title(f"{title}   (grey: abstained)", loc="left", fontsize=10)
+    top.legend(loc="upper left", bbox_to_anchor=(1.005, 1), fontsize=8, frameon=False)
+
+    seen = set()
+    for row, modality in enumerate(MODALITIES):
+        for step, cause in enumerate(summary.settled_gaps(modality)):
+            colour = "#2ca02c" if cause == NONE else CAUSE_COLOURS[cause]
+            bottom.barh(row, step_s, left=step * step_s, height=0.8, color=colour, linewidth=0)
+            seen.add(cause)
+    bottom.set_yticks(range(len(MODALITIES)), MODALITIES)
+    bottom.invert_yaxis()
+    patches = [Patch(color="#2ca02c", label="there")] + [
+        Patch(color=CAUSE_COLOURS[c], label=SAYING[c]) for c in CAUSES if c in seen
+    ]
+    bottom.legend(
+        handles=patches, loc="upper left", bbox_to_anchor=(1.005, 1.1), fontsize=8, frameon=False
+    )
+    for number, word in enumerate(words):
+        at_s = (word.word.middle_ns - summary.origin_ns) / 1e9
+        bottom.text(
+            at_s, 2.62 + 0.45 * (number % 2), word.word.text, ha="center", va="top", fontsize=7
+        )
+    bottom.set_ylim(3.6, -0.6)
+    bottom.set_xlim(0, max(times[-1], step_s))
+    bottom.set_xlabel("seconds")
+    figure.subplots_adjust(left=0.06, right=0.87, top=0.94, bottom=0.08)
+    partial = path.with_name(path.name + ".partial")
+    figure.savefig(partial, format="png")
+    partial.replace(path)

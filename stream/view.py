@@ -1,0 +1,82 @@
+"""The live status in the terminal: emotions as bars, what is there and why not, latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Group
+from rich.panel import Panel
+from rich.text import Text
+
+BAR = 28
+COLOURS = {
+    "angry": "red",
+    "disgust": "green",
+    "fear": "magenta",
+    "happy": "yellow",
+    "sad": "blue",
+    "surprise": "cyan",
+    "neutral": "white",
+}
+SAYING = {
+    "none": "here",
+    "off": "switched off",
+    "starting": "starting",
+    "paused": "paused",
+    "muted": "muted",
+    "denied": "not permitted",
+    "no_device": "no device",
+    "stalled": "nothing arrives",
+    "dropped": "dropped",
+    "error": "error",
+    "late": "late",
+    "no_face": "no face",
+    "poor_image": "poor picture",
+    "silence": "silence",
+    "no_words": "no words",
+}
+
+
+def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -> Panel:
+    """An `affect` payload as a panel; `capture` says what is being captured, always shown."""
+    order = sorted(
+        zip(affect["labels"], affect["probabilities"], strict=True), key=lambda pair: -pair[1]
+    )
+    bars = Text()
+    for label, probability in order:
+        filled = round(probability * BAR)
+        style = COLOURS.get(label, "white")
+        bars.append(f"{label:>9} ", style="bold" if label == affect["top"] else "")
+        bars.append("█" * filled, style=style)
+        bars.append("·" * (BAR - filled), style="dim")
+        bars.append(f" {probability:4.0%}\n")
+    lights = Text()
+    for modality, gaps in affect["gaps"].items():
+        cause = gaps[-1]
+        lights.append("● ", style="green" if cause == "none" else "red")
+        lights.append(f"{modality:<6}{SAYING.get(cause, cause):<16}")
+        marks = "".join("▮" if gap == "none" else "▯" for gap in gaps)
+        lights.append(f"{marks}\n", style="dim")
+    verdict = "not enough to say" if affect["abstained"] else affect["top"]
+    head = Text.assemble(
+        (verdict, "bold"),
+        f"   confidence {affect['confidence']:.0%}",
+        (f"   latency {affect['latency_ms']['total']:.0f} ms", "dim"),
+    )
+    parts: list[Any] = [head, Text(), Columns([bars, lights], padding=(0, 3))]
+    if words:
+        parts.append(Text(" ".join(words), style="italic"))
+    return Panel(Group(*parts), title="normtr", subtitle=capture, width=84)
+
+
+def line(affect: Mapping[str, Any], origin_ns: int) -> str:
+    """The same in one line, for a terminal that cannot redraw or a file."""
+    verdict = "not enough to say" if affect["abstained"] else affect["top"]
+    lights = " ".join(
+        f"{modality}={SAYING.get(gaps[-1], gaps[-1]).replace(' ', '_')}"
+        for modality, gaps in affect["gaps"].items()
+    )
+    at_s = (affect["t_ns"] - origin_ns) / 1e9
+    return f"{at_s:8.2f} s  {verdict:<18} {affect['confidence']:4.0%}  {lights}"

@@ -1,0 +1,139 @@
+"""Virtual time: the whole pipe as one event loop in which nothing is measured.
+
+Packets enter at their arrival time, a free worker takes its newest input, its result is seen
+`cost` later. Events run in the order (time, results before ticks, sequence).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from normtr.media import Media, Picture, Piece
+from stream.clip import conditions, feed
+from stream.clock import Virtual
+from stream.events import Event, FeatureRow, Heard
+from stream.pipe import Models, Pipe, PipeConfig, Sent
+from stream.transcriber import Transcriber
+from stream.workers import Worker
+
+PACKET, RESULT, TICK = 0, 1, 2
+
+
+def outputs(
+    config: PipeConfig, models: Models, media: Media, seconds: float | None
+) -> Iterator[Sent]:
+    """Everything the clip gives, each with the virtual time at which it goes out."""
+    return _Loop(config, models, media, seconds).run()
+
+
+def stamped(events: Sequence[Event], ready_ns: int) -> list[Event]:
+    """Results get the time at which they can be seen."""
+    return [
+        replace(event, ready_ns=ready_ns) if isinstance(event, FeatureRow | Heard) else event
+        for event in events
+    ]
+
+
+class _Loop:
+    def __init__(
+        self,
+        config: PipeConfig,
+        models: Models,
+        media: Media,
+        seconds: float | None,
+    ) -> None:
+        self._posted: list[Event] = []
+        self._clock = Virtual()
+        self._media = media
+        self._pipe = Pipe(config, models, 0, self._posted.append)
+        self._until_ns = None if seconds is None else round(seconds * 1e9)
+        self._heap: list[tuple[int, int, int, Any]] = []
+        self._count = 0
+        self._costs = config.costs
+        self._workers: list[Worker] = self._pipe.workers()
+        self._transcriber: Transcriber | None = None
+        if "text" not in config.off:
+            self._transcriber, ready = self._pipe.load_text()
+            self._pipe.recognizer.handle(ready)
+            self._workers.append(self._transcriber)
+        self._busy: set[str] = set()
+        self._end_ns: int | None = None
+
+    def run(self) -> Iterator[Sent]:
+        intake = self._pipe.intake
+        conditions(self._media, intake, 0)
+        yield from self._absorb()
+        packets = iter(self._media)
+        self._next_packet(packets)
+        self._push(self._pipe.closes_ns(0), TICK, 0)
+        while self._heap:
+            at_ns, kind, _, what = heapq.heappop(self._heap)
+            self._clock.advance(at_ns)
+            if kind == PACKET:
+                feed(what, intake)
+                self._next_packet(packets)
+            elif kind == RESULT:
+                name, events = what
+                self._busy.discard(name)
+                self._posted += stamped(events, at_ns)
+            elif kind == TICK:
+                yield from self._tick(what)
+            yield from self._absorb()
+            self._start_idle()
+        yield from self._last_words()
+
+    def _next_packet(self, packets: Iterator[Picture | Piece]) -> None:
+        item = next(packets, None)
+        if item is None or (self._until_ns is not None and item.arrival_ns > self._until_ns):
+            if self._until_ns is not None and item is not None:
+                self._end_ns = self._until_ns
+            for source in ("camera", "microphone"):
+                self._pipe.intake.end(source, self._end_ns or 0)
+            return
+        self._end_ns = max(self._end_ns or 0, item.end_ns)
+        self._push(item.arrival_ns, PACKET, item)
+
+    def _push(self, at_ns: int, kind: int, what: Any) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (max(at_ns, self._clock.now_ns()), kind, self._count, what))
+
+    def _start_idle(self) -> None:
+        now_ns = self._clock.now_ns()
+        for worker in self._workers:
+            if worker.name in self._busy:
+                continue
+            work = worker.take(now_ns)
+            if work is not None:
+                self._busy.add(worker.name)
+                cost_ns = getattr(self._costs, worker.name) * 1_000_000
+                self._push(now_ns + cost_ns, RESULT, (worker.name, worker.run(work)))
+
+    def _absorb(self) -> Iterator[Sent]:
+        while self._posted:
+            event = self._posted.pop(0)
+            for output in self._pipe.absorb(event):
+                yield self._clock.now_ns(), output
+
+    def _tick(self, step: int) -> Iterator[Sent]:
+        now_ns = self._clock.now_ns()
+        ended = not any(kind == PACKET for _, kind, _, _ in self._heap)
+        if ended and step > 0 and (step + 1) * self._pipe.spec.step_ns > (self._end_ns or 0):
+            return
+        text_ms = 0 if self._transcriber is None else self._costs.text
+        sent_ns = now_ns + (text_ms + self._costs.tick) * 1_000_000
+        yield sent_ns, self._pipe.tick(step, now_ns)
+        if (step + 1) * self._pipe.spec.step_ms % 1000 == 0:
+            yield sent_ns, self._pipe.health(now_ns, measured=False)
+        self._push(self._pipe.closes_ns(step + 1), TICK, step + 1)
+
+    def _last_words(self) -> Iterator[Sent]:
+        while self._transcriber is not None:
+            work = self._transcriber.take(self._clock.now_ns(), final=True)
+            if work is None:
+                return
+            self._clock.advance(self._clock.now_ns() + self._costs.transcribe * 1_000_000)
+            self._posted += stamped(self._transcriber.run(work), self._clock.now_ns())
+            yield from self._absorb()

@@ -1,0 +1,67 @@
+"""The public contract: topics, payloads, encode and decode (wire version 1).
+
+A message is two frames: topic (UTF-8) and payload (one msgpack map with string keys; times
+are int ns; arrays are lists). The JSON schema of every payload lies in `stream/schema`.
+This module imports nothing heavy: subscribers use it, too.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import msgpack
+
+VERSION = 1
+PREFIX = f"er.v{VERSION}."
+AFFECT, HEALTH, INFO, NOTIFY, TEXT = (
+    PREFIX + name for name in ("affect", "health", "info", "notify", "text")
+)
+MAX_BYTES = 1_000_000
+"""A larger frame is refused before it is decoded."""
+
+
+class WireError(ValueError):
+    """Bytes that are no message of this wire version."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One topic and its payload, ready to be encoded."""
+
+    topic: str
+    payload: dict[str, Any]
+
+
+def encode(message: Message) -> tuple[bytes, bytes]:
+    return message.topic.encode(), msgpack.packb(message.payload, use_bin_type=True)
+
+
+def decode(frames: list[bytes]) -> Message:
+    """Two frames -> Message. Raises WireError for anything else; never runs what it reads."""
+    if len(frames) != 2:
+        raise WireError(f"a message has 2 frames, not {len(frames)}")
+    if max(map(len, frames)) > MAX_BYTES:
+        raise WireError("the message is too large")
+    try:
+        topic = frames[0].decode()
+        payload = msgpack.unpackb(frames[1], raw=False, strict_map_key=True)
+    except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        raise WireError(f"the message cannot be decoded: {error}") from None
+    if not topic.startswith(PREFIX):
+        raise WireError(f"{topic!r} is no topic of wire version {VERSION}")
+    if not isinstance(payload, dict):
+        raise WireError("the payload is no map")
+    return Message(topic, payload)
+
+
+@cache
+def schema(topic: str) -> dict[str, Any]:
+    """The JSON schema of a topic's payload."""
+    name = topic.removeprefix(PREFIX) + ".json"
+    text = resources.files("stream").joinpath("schema", name).read_text()
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded

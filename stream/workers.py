@@ -1,0 +1,104 @@
+"""Face and voice workers: take the newest work, give FeatureRows.
+
+A worker never reads a clock, sleeps or starts a thread: live a thread drives it, in virtual
+time an event loop. Both call `take` when it is idle and `run` with what it took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from normtr.face import FaceEncoder
+from normtr.sound import Samples, hole_cause
+from normtr.spec import FeatureSpec
+from normtr.voice import VoiceEncoder
+from stream.events import Dropped, Event, FeatureRow
+from stream.handoff import Newest, SoundRing
+from stream.intake import Shot
+
+
+class Worker(Protocol):
+    """One stage of the pipe."""
+
+    name: str
+
+    def take(self, now_ns: int) -> Any | None:
+        """The newest work, or None; must not block."""
+        ...
+
+    def run(self, work: Any) -> Sequence[Event]:
+        """Pure compute. `ready_ns` of what comes out is filled in by the driver."""
+        ...
+
+
+class FaceWorker:
+    """Pictures -> one FeatureRow a picture."""
+
+    name = "face"
+
+    def __init__(self, frames: Newest[Shot], encoder: FaceEncoder) -> None:
+        self._frames = frames
+        self._encoder = encoder
+
+    def take(self, now_ns: int) -> Shot | None:
+        return self._frames.take()
+
+    def run(self, work: Shot) -> Sequence[Event]:
+        row = self._encoder(work.image)
+        at_ns = work.at_ns
+        return [FeatureRow("face", work.step, row.cause, row.vector, at_ns, at_ns, 0)]
+
+
+@dataclass(frozen=True)
+class Second:
+    """The context of one step: `context_samples` ending at the step's end."""
+
+    step: int
+    samples: Samples
+    cause: str
+    skipped: tuple[int, ...]
+    """Steps that nobody had time for."""
+
+
+class VoiceWorker:
+    """Sound -> one FeatureRow a step."""
+
+    name = "voice"
+
+    def __init__(
+        self, ring: SoundRing, encoder: VoiceEncoder, spec: FeatureSpec, origin_ns: int
+    ) -> None:
+        self._ring = ring
+        self._encoder = encoder
+        self._spec = spec
+        self._origin_ns = origin_ns
+        self._per_step = spec.voice.sample_rate * spec.step_ms // 1000
+        self._next = 0
+
+    @property
+    def step(self) -> int:
+        """The first step that has not been taken yet."""
+        return self._next
+
+    def take(self, now_ns: int) -> Second | None:
+        newest = self._ring.end // self._per_step - 1
+        if newest < self._next:
+            return None
+        end = (newest + 1) * self._per_step
+        sound = self._ring.read(end - self._spec.voice.context_samples, end)
+        cause = hole_cause(sound.holes, end - self._per_step, end, self._ring.rate)
+        skipped = tuple(range(self._next, newest))
+        self._next = newest + 1
+        return Second(newest, sound.samples, cause, skipped)
+
+    def run(self, work: Second) -> Sequence[Event]:
+        events: list[Event] = [Dropped("voice", step) for step in work.skipped]
+        begin_ns = self._origin_ns + work.step * self._spec.step_ns
+        cause, vector = work.cause, None
+        if cause == "none":
+            row = self._encoder(work.samples)
+            cause, vector = row.cause, row.vector
+        end_ns = begin_ns + self._spec.step_ns
+        return [*events, FeatureRow("voice", work.step, cause, vector, begin_ns, end_ns, 0)]

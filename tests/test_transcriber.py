@@ -1,0 +1,233 @@
+"""The streaming transcriber on real sound, driven in virtual time as a free worker would be."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faster_whisper.audio import decode_audio
+
+from normtr.errors import UserError
+from stream.events import Heard, Word
+from stream.handoff import Samples, SoundRing
+from stream.transcriber import RATE, Transcriber, TranscriberConfig
+
+CLIPS = Path(__file__).parents[2] / "shared" / "data" / "replay_clips"
+COST_NS = 550_000_000
+PIECE_NS = 100_000_000
+ORIGIN_NS = 7_000_000_000
+TEXT = (
+    "The weather is beautiful this morning and the children are playing in the garden. "
+    "My sister wants to buy a new house near the river, but it is very expensive. "
+    "Yesterday we walked through the old town and looked at the market. "
+)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one virtual session gave: the results in order, and the longest passage in seconds."""
+
+    heard: list[Heard]
+    longest_s: float
+
+    @property
+    def words(self) -> list[Word]:
+        """The committed words, in time order."""
+        final = [c.word for h in self.heard for c in h.changes if c.change == "commit"]
+        return sorted(final, key=lambda word: word.word.begin_ns)
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.word.text for word in self.words)
+
+    def delays_s(self, change: str) -> list[float]:
+        """From the end of each committed word to the first such change of it."""
+        ends = {word.id: word.word.end_ns for word in self.words}
+        ready = {c.word.id: h.ready_ns for h in self.heard for c in h.changes if c.change == change}
+        return [(ready[i] - end) / 1e9 for i, end in ends.items()]
+
+
+def listen(sound: Samples, config: TranscriberConfig | None = None) -> Session:
+    """Feed the sound in 100 ms pieces; the worker is busy for 550 ms after each take."""
+    ring = SoundRing(RATE, 20 * RATE)
+    transcriber = Transcriber(ring, ORIGIN_NS, config or TranscriberConfig())
+    heard = []
+    longest = 0
+    now_ns = free_ns = ORIGIN_NS
+    piece = PIECE_NS * RATE // 1_000_000_000
+    for begin in range(0, len(sound), piece):
+        ring.append(sound[begin : begin + piece])
+        now_ns += PIECE_NS
+        if now_ns >= free_ns and (work := transcriber.take(now_ns)):
+            free_ns = now_ns + COST_NS
+            longest = max(longest, len(work.sound.samples))
+            heard.append(replace(transcriber.run(work)[0], ready_ns=free_ns))
+    if work := transcriber.take(free_ns, final=True):
+        heard.append(replace(transcriber.run(work)[0], ready_ns=max(now_ns, free_ns) + COST_NS))
+    assert transcriber.take(free_ns, final=True) is None
+    return Session(heard, longest / RATE)
+
+
+@cache
+def spoken(text: str) -> Samples:
+    """The text as espeak-ng says it, half a second of silence before it."""
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("NOT TESTED: espeak-ng is missing; run `apt-get install espeak-ng`.")
+    wave = subprocess.run(
+        ["espeak-ng", "-v", "en-us", "-s", "150", "--stdout", text], check=True, capture_output=True
+    ).stdout
+    # The header of a piped wave does not know its length: 44 bytes, then 16 bit at 22,050 Hz.
+    pcm = np.frombuffer(wave[44:], np.int16).astype(np.float32) / 32768
+    times = np.arange(0, len(pcm) - 1, 22_050 / RATE)
+    speech = np.interp(times, np.arange(len(pcm)), pcm)
+    return np.concatenate([np.zeros(RATE // 2), speech]).astype(np.float32)
+
+
+@cache
+def session() -> Session:
+    return listen(spoken(TEXT))
+
+
+def errors(said: str, heard: str) -> float:
+    """Word error rate: edit distance over the number of words said."""
+    one, two = (re.sub(r"[^a-z0-9 ]", "", text.lower()).split() for text in (said, heard))
+    row = list(range(len(two) + 1))
+    for i, word in enumerate(one, 1):
+        diagonal, row[0] = row[0], i
+        for j, other in enumerate(two, 1):
+            cheapest = min(row[j] + 1, row[j - 1] + 1, diagonal + (word != other))
+            diagonal, row[j] = row[j], cheapest
+    return row[-1] / len(one)
+
+
+def replayed(heard: Sequence[Heard]) -> None:
+    """Follow the changes as a subscriber would and compare with the words after each pass."""
+    known: dict[int, Word] = {}
+    for result in heard:
+        for change in result.changes:
+            word = change.word
+            assert (word.id in known) == (change.change != "add")
+            assert change.change == "add" or not known[word.id].committed
+            if change.change == "revoke":
+                del known[word.id]
+            else:
+                known[word.id] = word
+        oldest_ns = result.horizon_ns - 30_000_000_000
+        recent = [w for w in known.values() if not w.committed or w.word.end_ns >= oldest_ns]
+        assert list(result.words) == sorted(
+            recent, key=lambda w: (not w.committed, w.word.begin_ns, w.id)
+        )
+
+
+def test_what_was_said_is_committed() -> None:
+    assert errors(TEXT, session().text) <= 0.2, session().text
+
+
+def test_words_come_soon_and_are_soon_final() -> None:
+    first, final = session().delays_s("add"), session().delays_s("commit")
+    assert np.percentile(first, 50) < 1.2
+    assert np.percentile(first, 95) < 2.5
+    assert np.percentile(final, 50) < 2.0
+    assert np.percentile(final, 95) < 4.0
+
+
+def test_words_lie_where_they_were_said() -> None:
+    words = session().words
+    end_ns = ORIGIN_NS + len(spoken(TEXT)) * 1_000_000_000 // RATE
+    assert words[0].word.begin_ns >= ORIGIN_NS
+    assert words[-1].word.end_ns <= end_ns
+    assert session().heard[-1].horizon_ns == end_ns
+    [garden] = [word.word for word in words if word.word.text.lower().startswith("garden")]
+    # The voice breathes after "garden": the first 0.25 s without sound after second 3.
+    loud = np.flatnonzero(np.abs(spoken(TEXT)) > 0.003)
+    loud = loud[loud > 3 * RATE]
+    breath = loud[np.argmax(np.diff(loud) > RATE // 4)]
+    assert abs(garden.end_ns - ORIGIN_NS - breath * 1_000_000_000 // RATE) < 300_000_000
+
+
+def test_the_changes_tell_the_words() -> None:
+    replayed(session().heard)
+
+
+def test_the_same_sound_gives_the_same_results() -> None:
+    sound = spoken(TEXT)[: 6 * RATE]
+    assert listen(sound).heard == listen(sound).heard
+
+
+def test_forty_seconds_of_speech_keep_the_passage_bounded() -> None:
+    sound = np.tile(spoken(TEXT)[RATE // 2 :], 4)[: 40 * RATE]
+    result = listen(sound)
+    assert result.longest_s <= 12
+    assert max(result.delays_s("commit")) < 6
+    assert len(result.words) > 60
+    replayed(result.heard)
+
+
+def test_a_stalled_worker_skips_forward_and_commits_what_it_knew() -> None:
+    ring = SoundRing(RATE, 20 * RATE)
+    transcriber = Transcriber(ring, 0, TranscriberConfig(max_passage_s=3))
+    sound = spoken(TEXT)
+    ring.append(sound[: 2 * RATE])
+    work = transcriber.take(0)
+    assert work is not None
+    before = transcriber.run(work)[0].words
+    assert before
+    ring.append(sound[2 * RATE : 8 * RATE])
+    work = transcriber.take(0)
+    assert work is not None
+    assert (work.sound.begin, work.sound.end) == (5 * RATE, 8 * RATE)
+    after = transcriber.run(work)[0]
+    assert [w.id for w in after.words if w.committed][: len(before)] == [w.id for w in before]
+
+
+def test_a_pause_commits_everything() -> None:
+    result = listen(np.concatenate([spoken("I am very happy today."), np.zeros(3 * RATE, "f4")]))
+    assert errors("I am very happy today", result.text) <= 0.2, result.text
+    assert all(word.committed for word in result.heard[-2].words)  # before the end is known
+
+
+SECONDS = 20
+noise = np.random.default_rng(0).normal(size=SECONDS * RATE) * 10 ** (-30 / 20)
+clock = np.arange(SECONDS * RATE) / RATE
+tones = 0.1 * sum(np.sin(2 * np.pi * hz * clock) for hz in (150, 440, 1000))
+
+
+@pytest.mark.parametrize(
+    "sound", [np.zeros(SECONDS * RATE), noise, tones], ids=["silence", "noise", "tones"]
+)
+def test_no_words_without_speech(sound: Samples) -> None:
+    result = listen(sound.astype(np.float32))
+    assert not any(heard.changes or heard.words for heard in result.heard)
+    assert result.heard[-1].horizon_ns == ORIGIN_NS + SECONDS * 1_000_000_000
+
+
+def test_real_people_are_understood() -> None:
+    """GRID speakers: the colour and the adverb of the command are what tiny.en gets right."""
+    said = {"brbk7n": "red now", "lbax4n": "blue now", "lbbc2a": "blue again"}
+    clips = {name: CLIPS / f"LipNet__evaluation_samples_GRID_{name}.mpg" for name in said}
+    if not all(clip.is_file() for clip in clips.values()):
+        pytest.skip(f"NOT TESTED: no clips in {CLIPS}")
+    heard = {name: listen(decode_audio(str(clip))).text.lower() for name, clip in clips.items()}
+    found = [word in heard[name] for name, words in said.items() for word in words.split()]
+    assert sum(found) >= 5, heard
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (TranscriberConfig(max_passage_s=16), "max_passage_s"),
+        (TranscriberConfig(model="/no/such/model"), "/no/such/model"),
+        (TranscriberConfig(model=str(Path(__file__).parent)), "cannot be loaded"),
+    ],
+)
+def test_an_unusable_config_is_one_sentence(config: TranscriberConfig, said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)) as error:
+        Transcriber(SoundRing(RATE, RATE), 0, config)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,49 @@
+"""MELD: utterances of a television series with one of seven emotions (Poria et al., ACL 2019)."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from normtr.errors import UserError
+from normtr.spec import LABELS
+
+EMOTIONS = {
+    "anger": "angry",
+    "disgust": "disgust",
+    "fear": "fear",
+    "joy": "happy",
+    "sadness": "sad",
+    "surprise": "surprise",
+    "neutral": "neutral",
+}
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """`label` indexes `normtr.spec.LABELS`; typographic quotes are made plain."""
+
+    text: str
+    label: int
+
+
+def load(path: Path) -> list[Utterance]:
+    """Utterances of `meld_{train,dev}_sent_emo.csv`; those without words are left out.
+
+    Raises UserError when the file is missing or has other columns or emotions.
+    """
+    quotes = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "\x92": "'", "…": "..."})
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [
+                Utterance(
+                    row["Utterance"].translate(quotes), LABELS.index(EMOTIONS[row["Emotion"]])
+                )
+                for row in csv.DictReader(file)
+            ]
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}; name the data folder in the config.") from None
+    except (KeyError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no MELD table: {error}.") from None
+    return [row for row in rows if row.text.split()]

@@ -1,0 +1,221 @@
+"""NORM-TR on windows paired by label: the whole noise-aware scheme (3.5, 3.6)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchmetrics.classification import MulticlassAccuracy
+
+from normtr.errors import UserError
+from normtr.model import NormTr, NormTrConfig
+from normtr.resnet import ResNet18
+from normtr.spec import LABELS, MODALITIES, FeatureSpec
+from normtr.text import TextEncoder
+from training import assess, pack, rows
+from training.datasets import fer2013, meld, ravdess
+from training.fit import fit, weights_of
+from training.losses import D1, ModalityDiscriminator, NoiseDiscriminator
+from training.pairing import Pairing
+from training.rows import Bank
+from training.voice import VALID_ACTORS
+from training.windows import Windows, draw, loader
+
+
+def standardise(network: NormTr, windows: Windows) -> None:
+    """Set the network's row statistics from the valid rows of some training windows."""
+    for i, m in enumerate(MODALITIES):
+        rows = windows.rows[m][windows.valid[:, i]]
+        network.get_buffer(f"mean_{m}").copy_(rows.mean(0))
+        network.get_buffer(f"scale_{m}").copy_(rows.std(0).clamp_min(1e-3))
+
+
+class Fusion(lightning.LightningModule):
+    """L = L_adv1 + L_adv2 + L_er on both noisy versions of every window (2B)."""
+
+    def __init__(
+        self, config: NormTrConfig, d1: D1, lr: float, weight_decay: float, steps: int
+    ) -> None:
+        super().__init__()
+        self.network = NormTr(config)
+        self.d1 = ModalityDiscriminator(len(config.dims), config.width // 2, d1)
+        self.d2 = NoiseDiscriminator(config.width // 2)
+        self.lr, self.weight_decay, self.steps = lr, weight_decay, steps
+        self.accuracy = MulticlassAccuracy(config.outputs, average="micro")
+
+    def training_step(self, batch: tuple[Windows, Tensor, Tensor], _: int) -> Tensor:
+        windows, masks, noisy = batch
+        rows = {m: torch.cat([x, x]) for m, x in windows.rows.items()}
+        valid = (windows.valid[None] & masks).flatten(0, 1)  # [2B, M, T]
+        features = self.network.extract(rows, valid)
+        logits = self.network.fuse(features, valid)
+        emotion = F.cross_entropy(logits, torch.cat([windows.labels, windows.labels]))
+        b = len(windows.labels)
+        adv1 = self.d1(type(features)(features.nrgf[:b], features.mf[:b]))
+        adv2 = self.d2(type(features)(features.nrgf[b:], features.mf[b:]), noisy)
+        self.log("emotion", emotion, prog_bar=True)
+        self.log("d1_accuracy", adv1.accuracy, prog_bar=True)
+        self.log("d2_accuracy", adv2.accuracy, prog_bar=True)
+        loss: Tensor = emotion + adv1.loss + adv2.loss
+        return loss
+
+    def validation_step(self, batch: list[Tensor], _: int) -> None:
+        *rows, valid, labels = batch
+        logits = self.network(dict(zip(MODALITIES, rows, strict=True)), valid)
+        self.accuracy.update(logits, labels)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("accuracy", self.accuracy.compute(), prog_bar=True)
+        self.accuracy.reset()
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; warm-up over the first tenth of the steps, then cosine (4.2)."""
+        optimizer = torch.optim.AdamW(self.parameters(), self.lr, weight_decay=self.weight_decay)
+        warm = max(1, self.steps // 10)
+
+        def factor(step: int) -> float:
+            if step < warm:
+                return (step + 1) / warm
+            return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+@dataclass(frozen=True)
+class FusionPart:
+    """Trains NORM-TR on the rows of the trained parts, calibrates it and packs a checkpoint."""
+
+    face: Path = Path("runs/face/face.safetensors")
+    voice: Path = Path("runs/voice/voice.safetensors")
+    text: Path = Path("runs/text/text.safetensors")
+    """The head of the text part, for the late-fusion rival only."""
+    fer2013: Path = Path("../shared/data/fer2013/fer2013.npz")
+    ravdess: Path = Path("../shared/data/ravdess_speech")
+    meld: Path = Path("../shared/data/transcripts_labels")
+    bank: Path = Path("runs/bank")
+    """Rows computed once; a file name there holds the hash of what it was computed from."""
+    pack_to: Path = Path("runs/weights")
+    pictures: int = 800
+    """Training pictures per label."""
+    masked: bool = False
+    d1: D1 = "after"
+    width: int = 256
+    depth: int = 2
+    dropout: float = 0.1
+    epochs: int = 10
+    windows: int = 6_400
+    batch: int = 32
+    valid_windows: int = 2_800
+    """The first half selects and calibrates, the second is reported."""
+    lr: float = 3e-4
+    weight_decay: float = 1e-4
+    spec: FeatureSpec = field(default_factory=FeatureSpec)
+
+    def train(self, out: Path, seed: int) -> dict[str, Any]:
+        lightning.seed_everything(seed, verbose=False)
+        face = rows.network(self.face, 1, self.spec.face.width)
+        voice = rows.network(self.voice, 3, self.spec.voice.width)
+        if not self.text.is_file():
+            raise UserError(f"{self.text} is missing; train that part first (see `make weights`).")
+        training = self._bank(face, voice, "training", seed)
+        valid = self._bank(face, voice, "validation", seed)
+        pairing = Pairing(training, self.spec, seed)
+        keys = [(0, i) for i in range(self.valid_windows)]
+        windows = draw(Pairing(valid, self.spec, seed + 1), keys)
+        half = self.valid_windows // 2
+        chosen, reported = windows.part(slice(0, half)), windows.part(slice(half, None))
+        config = NormTrConfig(
+            self.spec.dims,
+            len(LABELS),
+            self.spec.steps,
+            self.width,
+            self.depth,
+            dropout=self.dropout,
+            masked=self.masked,
+        )
+        network = self._fit(out, seed, config, pairing, chosen)
+        scores = assess.network_scores(network)
+        gapped, gapped_reported = assess.mixed_gaps(chosen, seed), assess.mixed_gaps(reported, seed)
+        calibration = assess.calibrate(scores(gapped), gapped)
+        calibration = assess.with_threshold(calibration, scores(gapped), gapped)
+        heads = {"face": face.head, "voice": voice.head, "text": self._text_head()}
+        metrics = {
+            "norm_tr": assess.under_gaps(scores, reported, seed),
+            "late_fusion": assess.under_gaps(assess.late_fusion_scores(heads), reported, seed),
+            "calibrated": assess.reliability(calibration, scores(gapped_reported), gapped_reported),
+            "nothing_seen": assess.nothing_seen(scores, reported),
+            "over_trust": {
+                "training": assess.unimodal(heads, training),
+                "validation": assess.unimodal(heads, valid),
+            },
+        }
+        networks = {"face": face, "voice": voice, "norm_tr": network}
+        pack.write(self.pack_to, out.parent, self.spec, calibration, networks, config, metrics)
+        return metrics
+
+    def _fit(
+        self, out: Path, seed: int, config: NormTrConfig, pairing: Pairing, chosen: Windows
+    ) -> NormTr:
+        """Train, and return the best epoch's network with its weights rounded to float16."""
+        train = loader(pairing, self.spec, self.windows, self.batch, seed)
+        module = Fusion(config, self.d1, self.lr, self.weight_decay, self.epochs * len(train))
+        standardise(
+            module.network, draw(pairing, [(0, i) for i in range(min(self.windows, 1_400))])
+        )
+        best = fit(
+            module,
+            train,
+            DataLoader(assess.mixed_gaps(chosen, seed).dataset(), 256),
+            run=out,
+            epochs=self.epochs,
+            monitor="accuracy",
+            mode="max",
+            seed=seed,
+            clip=1.0,
+        )
+        network = NormTr(config)
+        network.load_state_dict(weights_of(best, "network."))
+        rows.rounded(network)
+        save_file(dict(network.state_dict()), out / "norm_tr.safetensors")
+        return network.eval()
+
+    def _text_head(self) -> nn.Linear:
+        head = nn.Linear(self.spec.text.dim, len(LABELS))
+        head.load_state_dict(load_file(self.text))
+        return head
+
+    def _bank(self, face: ResNet18, voice: ResNet18, split: str, seed: int) -> Bank:
+        """Rows of the people of one split: computed once, then read from the bank folder."""
+        learning = split == "training"
+        pictures = self.pictures if learning else self.pictures // 4
+        sources = [rows.sha256(self.face), rows.sha256(self.voice), self.spec.sha256()]
+        name = "-".join([split, *(s[:8] for s in sources), str(pictures), str(seed)])
+        path = self.bank / f"{name}.npz"
+        if not path.is_file():
+            self.bank.mkdir(parents=True, exist_ok=True)
+            part = fer2013.TRAINING if learning else fer2013.PUBLIC_TEST
+            faces, labels = rows.face_rows(
+                fer2013.load(self.fer2013, part), face, pictures, 4, seed
+            )
+            clips = ravdess.load(self.ravdess, calm_is_neutral=True)
+            clips = [c for c in clips if (c.speaker not in VALID_ACTORS) == learning]
+            table = "meld_train_sent_emo.csv" if learning else "meld_dev_sent_emo.csv"
+            Bank(
+                faces,
+                labels,
+                rows.voice_rows(clips, voice, self.spec, 3, seed),
+                rows.text_rows(meld.load(self.meld / table), TextEncoder(self.spec.text)),
+            ).save(path)
+        return Bank.load(path)
