@@ -19,6 +19,11 @@ REORDER_NS = 500_000_000
 """Pictures and sound lie about so far apart in a file; more makes them come late, not lost."""
 BLOCKS_PER_S = 50
 """Sound is cut into blocks of a device's size; a file's own blocks may last half a second."""
+MAX_JUMP_NS = 600_000_000_000
+"""What claims to lie so far after everything before it has a damaged time and is left out."""
+MIX = {"LFE": 0.0, "FC": 1.0, "FL": 0.71, "FR": 0.71}
+"""Weight of a loudspeaker in the mono mix, before they are scaled to the sum 1."""
+MIX_OTHERS = 0.5
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,16 @@ class Media:
         try:
             # Scripts and playlists would let a file name other files and hosts.
             self._container = av.open(
-                source, timeout=10.0, options={"protocol_whitelist": _protocols(source)}
+                source if "://" in source else f"file:{source}",  # a name may hold a colon
+                timeout=10.0,
+                options={"protocol_whitelist": _protocols(source)},
+                metadata_errors="replace",
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise UserError(f"{self.name} cannot be read as a clip: {_reason(error)}.") from None
+        if self._container.format.name == "tty":  # FFmpeg draws any text as a picture
+            self.close()
+            raise UserError(f"{self.name} is a text, not a clip.")
         videos = [
             s
             for s in self._container.streams.video
@@ -116,7 +127,10 @@ class Media:
         """
         waiting: list[tuple[int, int, Picture | Piece]] = []
         newest_ns = count = 0
-        for count, item in enumerate(self._decoded(), 1):
+        for item in self._decoded():
+            if item.at_ns > newest_ns + MAX_JUMP_NS:
+                continue
+            count += 1
             heapq.heappush(waiting, (item.arrival_ns, count, item))
             newest_ns = max(newest_ns, item.arrival_ns)
             while waiting and waiting[0][0] < newest_ns - REORDER_NS:
@@ -146,15 +160,16 @@ class Media:
                 if isinstance(frame, av.VideoFrame):
                     at_ns = self._at_ns(frame, next_ns["video"])
                     length_ns = int((frame.duration or 0) * (frame.time_base or 0) * 1_000_000_000)
-                    next_ns["video"] = at_ns + (length_ns or 40_000_000)
+                    next_ns["video"] = at_ns + (min(length_ns, MAX_JUMP_NS) or 40_000_000)
                     yield Picture(at_ns, next_ns["video"], frame)
                 elif isinstance(frame, av.AudioFrame) and frame.sample_rate:
                     at_ns = self._at_ns(frame, next_ns["audio"])
                     kind = (frame.format.name, frame.layout.name, frame.sample_rate)
                     if mixer is None or kind != mixed_from:
-                        mixer, mixed_from = AudioResampler("flt", "mono", frame.sample_rate), kind
+                        mixer = AudioResampler("flt", frame.layout, frame.sample_rate)
+                        mixed_from = kind
                     frame.pts = None
-                    parts = [f.to_ndarray()[0] for f in mixer.resample(frame)]
+                    parts = [_mono(f) for f in mixer.resample(frame)]
                     samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
                     block = max(1, frame.sample_rate // BLOCKS_PER_S)
                     for begin in range(0, len(samples), block):
@@ -169,11 +184,22 @@ class Media:
         return int(frame.pts * frame.time_base * 1_000_000_000) - self._start_ns
 
 
+def _mono(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """Interleaved float channels -> their weighted mean: no number of them makes it louder."""
+    weights = np.array([MIX.get(c.name, MIX_OTHERS) for c in frame.layout.channels], np.float32)
+    if not weights.any():
+        weights += 1.0
+    mixed: NDArray[np.float32] = frame.to_ndarray().reshape(-1, len(weights)) @ weights
+    return mixed / weights.sum()
+
+
 def _protocols(source: str) -> str:
     scheme = source.split("://")[0] if "://" in source else "file"
     return f"{scheme},file,crypto,data,tcp,tls,udp,rtp,http,https" if scheme != "file" else "file"
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, av.InvalidDataError | av.EOFError):
+        return "it is no media file, or a damaged one"
     text = getattr(error, "strerror", None) or str(error)
     return str(text).splitlines()[0].rstrip(".")

@@ -19,7 +19,7 @@ from normtr.errors import UsageError, UserError
 from stream import timeline, view
 from stream.events import Heard, Word
 from stream.messages import Messages
-from stream.pipe import Output
+from stream.pipe import Notice, Output
 from stream.publisher import Publisher
 from stream.recognizer import Estimate
 from stream.recording import Recorder
@@ -51,7 +51,6 @@ class _Outlets:
         self._config = config
         self._opened = opened
         self._console = console
-        self._info_ns = 0
         self._shown: list[Word] = []
         # In virtual time nobody can follow; the recording is the output.
         self._publisher = None if opened.virtual else Publisher(config.bind)
@@ -82,7 +81,6 @@ class _Outlets:
             self._publisher.close()
 
     def info(self, sent_ns: int) -> None:
-        self._info_ns = sent_ns
         self._send(self.messages.envelope(INFO, sent_ns, sent_ns, self._opened.info()))
 
     def give(self, sent_ns: int, output: Output) -> None:
@@ -95,11 +93,9 @@ class _Outlets:
                 self._show(message)
 
     def answer_subscribers(self) -> None:
-        """Send `info` again when someone subscribed to it, at most 10 times a second."""
+        """Send `info` again when someone subscribed to it, at most once a tick."""
         if self._publisher is not None and self._publisher.info_wanted():
-            now_ns = time.monotonic_ns()
-            if now_ns - self._info_ns >= 100_000_000:
-                self.info(now_ns)
+            self.info(time.monotonic_ns())
 
     def _send(self, message: Message) -> None:
         if self._publisher is not None:
@@ -119,11 +115,10 @@ def run(argv: list[str]) -> int:
     config = parse(Live, argv, "live")
     if config.fast and config.source is None:
         raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
-    signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=True)
     status = 0
     try:
-        status = _recognise(config, console)
+        status = _recognise(config, console, _Interrupts())
     except KeyboardInterrupt:
         status = 130
     except UserError as error:
@@ -133,11 +128,24 @@ def run(argv: list[str]) -> int:
     return status
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+class _Interrupts:
+    """Ctrl-C and SIGTERM end the session between two outputs, so that none is torn.
+
+    Before the session, and for who asks twice, they end the program at once.
+    """
+
+    def __init__(self) -> None:
+        self.running = self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        if self.asked or not self.running:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
-def _recognise(config: Live, console: Console) -> int:
+def _recognise(config: Live, console: Console, interrupts: _Interrupts) -> int:
     for path in (config.record, config.timeline):
         if path is not None and not path.absolute().parent.is_dir():
             raise UserError(f"there is no folder {path.absolute().parent} for {path.name}.")
@@ -147,27 +155,30 @@ def _recognise(config: Live, console: Console) -> int:
     labels = opened.models.checkpoint.labels
     summary = Summary(labels, opened.origin_ns)
     words: dict[int, Word] = {}
-    status = 0
     with _Outlets(config, opened, console) as outlets:
         gc.freeze()  # the models stay; the collector need not walk them at every tick
-        try:
-            for sent_ns, output in opened.stream:
-                outlets.give(sent_ns, output)
-                if isinstance(output, Estimate):
-                    summary.add(sent_ns, output)
-                    outlets.answer_subscribers()
-                elif isinstance(output, Heard):
-                    words |= {word.id: word for word in output.words}
-                    for change in output.changes:
-                        if change.change == "revoke":
-                            words.pop(change.word.id, None)
-        except KeyboardInterrupt:
-            status = 130
+        interrupts.running = True
+        sent_ns = opened.origin_ns
+        for sent_ns, output in opened.stream:
+            outlets.give(sent_ns, output)
+            if isinstance(output, Estimate):
+                summary.add(sent_ns, output)
+                outlets.answer_subscribers()
+            elif isinstance(output, Heard):
+                words |= {word.id: word for word in output.words}
+                for change in output.changes:
+                    if change.change == "revoke":
+                        words.pop(change.word.id, None)
+            if interrupts.asked:
+                break
+        interrupts.running = False
+        end_ns = sent_ns if opened.virtual else time.monotonic_ns()
+        outlets.give(end_ns, Notice("stopping", end_ns))
     with contextlib.suppress(BrokenPipeError):
         Console().print(summary.render())
         if config.timeline is not None and summary.estimates:
             timeline.draw(config.timeline, summary, list(words.values()), opened.name)
-    return status
+    return 130 if interrupts.asked else 0
 
 
 def _leave(status: int) -> None:

@@ -19,7 +19,7 @@ from normtr.spec import MODALITIES
 from stream import virtual
 from stream.clip import RealTimeClip
 from stream.clock import Monotonic
-from stream.pipe import Models, Notice, PipeConfig, Sent
+from stream.pipe import Models, PipeConfig, Sent
 from stream.realtime import Session, Source
 
 DEMO = Path(__file__).parent / "demo.mp4"
@@ -158,5 +158,3 @@ def _until_error(session: Session, clip: RealTimeClip | None) -> Iterator[Sent]:
             break
     if clip is not None and clip.error is not None:
         raise clip.error
-    now_ns = Monotonic().now_ns()
-    yield now_ns, Notice("stopping", now_ns)

@@ -16,6 +16,10 @@ from stream.events import Word
 from stream.summary import Summary
 from stream.view import COLOURS, SAYING
 
+WORD_ROWS = 4
+CHARACTER_IN, AXIS_IN = 0.062, 10.5
+"""Width of a letter and of the time axis, in inches."""
+
 CAUSE_COLOURS = {
     "off": "#bbbbbb",
     "starting": "#dddddd",
@@ -39,7 +43,7 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     figure = Figure(figsize=(13, 6.2), dpi=110)
     FigureCanvasAgg(figure)
     top, bottom = figure.subplots(
-        2, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 1], "hspace": 0.08}
+        2, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1], "hspace": 0.08}
     )
     estimates = summary.estimates
     step_s = estimates[0].window.step_ns / 1e9
@@ -70,13 +74,16 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     bottom.legend(
         handles=patches, loc="upper left", bbox_to_anchor=(1.005, 1.1), fontsize=8, frameon=False
     )
-    for number, word in enumerate(words):
+    duration_s = max(float(times[-1]), step_s)
+    free_s = [0.0] * WORD_ROWS  # where each row of words is free again
+    for word in words:
         at_s = (word.word.middle_ns - summary.origin_ns) / 1e9
-        bottom.text(
-            at_s, 2.62 + 0.45 * (number % 2), word.word.text, ha="center", va="top", fontsize=7
-        )
-    bottom.set_ylim(3.6, -0.6)
-    bottom.set_xlim(0, max(times[-1], step_s))
+        half_s = (len(word.word.text) + 1) * CHARACTER_IN / AXIS_IN * duration_s / 2
+        row = min(range(WORD_ROWS), key=lambda r: (free_s[r] > at_s - half_s, r, free_s[r]))
+        free_s[row] = at_s + half_s
+        bottom.text(at_s, 2.6 + 0.42 * row, word.word.text, ha="center", va="top", fontsize=7)
+    bottom.set_ylim(2.75 + 0.42 * WORD_ROWS, -0.6)
+    bottom.set_xlim(0, duration_s)
     bottom.set_xlabel("seconds")
     figure.subplots_adjust(left=0.06, right=0.87, top=0.94, bottom=0.08)
     partial = path.with_name(path.name + ".partial")

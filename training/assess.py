@@ -101,7 +101,7 @@ def _missing(windows: Windows) -> NDArray[np.float64]:
 
 def _temperatures(calibration: Calibration, windows: Windows) -> NDArray[np.float64]:
     weights = np.array([calibration.missing[m] for m in MODALITIES])
-    return np.exp(calibration.log_temperature + _missing(windows) @ weights)
+    return np.asarray(np.exp(calibration.log_temperature + _missing(windows) @ weights))
 
 
 def probabilities(calibration: Calibration, logits: Tensor, windows: Windows) -> Tensor:
@@ -157,7 +157,7 @@ def unimodal(heads: Mapping[str, nn.Linear], bank: Bank) -> dict[str, float]:
     owner = np.repeat(np.arange(len(bank.voices.labels)), np.diff(bank.voices.offsets))
     begins = bank.texts.offsets[:-1]
     totals = np.add.reduceat(bank.texts.values.astype(np.float32), begins)
-    rows = {
+    rows: dict[str, tuple[NDArray[Any], NDArray[np.int64]]] = {
         "face": (
             bank.faces.reshape(-1, bank.faces.shape[2]),
             np.repeat(bank.face_labels, bank.faces.shape[1]),

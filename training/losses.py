@@ -24,13 +24,13 @@ class _Reversal(torch.autograd.Function):
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return -ctx.strength * gradient, None
 
 
 def reverse(x: Tensor, strength: float = 1.0) -> Tensor:
     """Gradient reversal (Ganin & Lempitsky, ICML 2015): x, whose gradient is -strength times."""
-    out: Tensor = _Reversal.apply(x, strength)
+    out: Tensor = _Reversal.apply(x, strength)  # type: ignore[no-untyped-call]
     return out
 
 

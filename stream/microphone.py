@@ -1,0 +1,233 @@
+"""A microphone as a source: PortAudio blocks, timed and mixed to mono, opened again when lost."""
+
+from __future__ import annotations
+
+import atexit
+import queue
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr.errors import UserError
+from stream.clock import Clock
+from stream.intake import Intake
+
+ANSWER_LIMIT_S = 1.8
+"""`unusable` gives its answer within this time, whatever the sound system does."""
+BLOCK_S = 0.02
+RETRY_S = (1.0, 2.0, 4.0, 5.0)
+"""Pauses before a lost microphone is opened again; the last one repeats."""
+POLL_S = 0.2
+"""How long after `stop` the thread may still wait for a block."""
+MAX_AGE_S = 5.0
+"""PortAudio's capture time is believed when it lies at most so far back."""
+TIMED_BLOCKS = 50
+"""Blocks (1 s of sound) that together tell when a stream's samples were taken."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A sound input as PortAudio lists it; `rate` in Hz is the device's own."""
+
+    index: int
+    name: str
+    rate: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """What the callback takes along: float32 [n, channels], and the seconds since its capture."""
+
+    came_ns: int
+    age_s: float
+    samples: NDArray[np.float32]
+    overflowed: bool
+
+
+def unusable(which: str | None = None) -> str | None:
+    """One sentence that says why there is no usable microphone, or None: there is one.
+
+    Answers within `ANSWER_LIMIT_S` even when the sound system hangs.
+    """
+    answers: list[str | None] = []
+
+    def probe() -> None:
+        try:
+            choose(which)
+            answers.append(None)
+        except UserError as error:
+            answers.append(str(error))
+
+    thread = threading.Thread(target=probe, name="microphone probe", daemon=True)
+    thread.start()
+    thread.join(ANSWER_LIMIT_S)
+    if answers:
+        return answers[0]
+    return f"the sound system did not answer within {ANSWER_LIMIT_S} s."
+
+
+def inputs() -> list[Input]:
+    """Every sound input, as known since PortAudio was started. Raises UserError without PortAudio.
+
+    May block in the sound system.
+    """
+    devices = enumerate(_portaudio().query_devices())
+    return [_input(index, device) for index, device in devices if device["max_input_channels"] > 0]
+
+
+def choose(which: str | None) -> Input:
+    """The input of that index, or with that in its name; None: the default one.
+
+    Raises UserError when there is none. May block in the sound system.
+    """
+    sd = _portaudio()
+    known = inputs()
+    default = sd.default.device[0]
+    for device in known:
+        if which is None and device.index == default:
+            return device
+        if which is not None and which.isdigit() and device.index == int(which):
+            return device
+        if which and not which.isdigit() and which.casefold() in device.name.casefold():
+            return device
+    if not known:
+        raise UserError("there is no microphone: the sound system lists no input.")
+    listed = ", ".join(f"{device.index} ({device.name})" for device in known)
+    wanted = "default microphone" if which is None else f"microphone {which!r}"
+    raise UserError(f"there is no {wanted}; there are: {listed}.")
+
+
+class Microphone:
+    """Listens from a daemon thread that nobody joins: closing a stream can hang for good."""
+
+    def __init__(self, which: str | None) -> None:
+        """`which`: an index or a part of the name; None: the system's default input."""
+        self._which = which
+        self._stop = threading.Event()
+
+    def start(self, intake: Intake, clock: Clock) -> None:
+        intake.condition("microphone", "starting", clock.now_ns())
+        threading.Thread(
+            target=self._listen, args=(intake, clock), name="microphone", daemon=True
+        ).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _listen(self, intake: Intake, clock: Clock) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                if failures:
+                    _relist()
+                if self._stream(intake, clock):
+                    failures = 0
+            except UserError as error:
+                intake.condition("microphone", "no_device", clock.now_ns(), str(error))
+            self._stop.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            failures += 1
+
+    def _stream(self, intake: Intake, clock: Clock) -> int:
+        """Hand blocks in until the stream ends; how many there were. Raises UserError."""
+        sd = _portaudio()
+        device = choose(self._which)
+        blocks: queue.SimpleQueue[Block | None] = queue.SimpleQueue()
+
+        def callback(indata: NDArray[np.float32], _frames: int, time: Any, status: Any) -> None:
+            age_s = time.currentTime - time.inputBufferAdcTime if time.inputBufferAdcTime else -1.0
+            blocks.put(Block(clock.now_ns(), age_s, indata.copy(), bool(status.input_overflow)))
+
+        try:
+            with sd.InputStream(
+                samplerate=device.rate,
+                blocksize=round(device.rate * BLOCK_S),
+                device=device.index,
+                # The first two: a sound server pretends to have 32.
+                channels=min(device.channels, 2),
+                dtype="float32",
+                latency="low",
+                callback=callback,
+                finished_callback=lambda: blocks.put(None),
+            ) as stream:
+                count = self._hand_in(blocks, round(stream.samplerate), intake)
+                if not self._stop.is_set():
+                    # Told before the stream is closed, because closing may never come back.
+                    lost = f"microphone {device.name} gives no more sound."
+                    intake.condition("microphone", "no_device", clock.now_ns(), lost)
+        except sd.PortAudioError as error:
+            raise UserError(f"microphone {device.name} cannot be used: {error}.") from None
+        return count
+
+    def _hand_in(self, blocks: queue.SimpleQueue[Block | None], rate: int, intake: Intake) -> int:
+        timeline = Timeline(rate)
+        count = 0
+        while not self._stop.is_set():
+            try:
+                block = blocks.get(timeout=POLL_S)
+            except queue.Empty:
+                continue
+            if block is None:
+                break
+            mono = block.samples.mean(axis=1, dtype=np.float32)
+            cause = "dropped" if block.overflowed else "stalled"
+            intake.sound(timeline.begin_ns(block), mono, rate, cause)
+            count += 1
+        return count
+
+
+class Timeline:
+    """When the samples of one stream were taken, in ns.
+
+    Blocks may come late (a busy machine hands them over in bursts) but never early, and between
+    two overflows no sample is missing: so the earliest of the last blocks tells for all of them.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._samples = 0
+        self._starts: deque[int] = deque(maxlen=TIMED_BLOCKS)
+
+    def begin_ns(self, block: Block) -> int:
+        """When the block's first sample was taken, in ns of the clock that stamped its coming."""
+        length_s = len(block.samples) / self._rate
+        # Some drivers tell no capture time, or one later than the block's own length allows.
+        age_s = max(block.age_s, length_s) if block.age_s <= MAX_AGE_S else length_s
+        before_ns = self._samples * 1_000_000_000 // self._rate
+        if block.overflowed:
+            self._starts.clear()
+        self._starts.append(block.came_ns - round(age_s * 1e9) - before_ns)
+        self._samples += len(block.samples)
+        return min(self._starts) + before_ns
+
+
+def _input(index: int, device: Any) -> Input:
+    rate, channels = round(device["default_samplerate"]), device["max_input_channels"]
+    return Input(index, device["name"], rate, channels)
+
+
+def _relist() -> None:
+    """Have PortAudio look for devices again; only while no stream is open. Raises UserError."""
+    sd = _portaudio()
+    try:
+        sd._terminate()
+        sd._initialize()
+    except sd.PortAudioError as error:
+        raise UserError(f"the sound system cannot be started: {error}.") from None
+
+
+def _portaudio() -> Any:
+    """The sounddevice module. Raises UserError when the PortAudio library is missing."""
+    try:
+        import sounddevice
+    except OSError:
+        raise UserError(
+            "the PortAudio library is missing; `sudo apt-get install -y libportaudio2` installs it."
+        ) from None
+    # Its clean-up at exit waits for the sound server, which may never answer.
+    atexit.unregister(sounddevice._exit_handler)
+    return sounddevice

@@ -1,0 +1,349 @@
+"""Camera and microphone: real threads on virtual devices (a video file, a private PulseAudio)."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soxr
+from numpy.typing import NDArray
+
+from normtr.spec import FeatureSpec
+from stream import camera, microphone
+from stream.clock import Monotonic
+from stream.events import Condition, Event
+from stream.intake import Intake
+from tests.sound_server import SoundServer
+
+NS_PER_S = 1_000_000_000
+
+
+def soon(holds: Callable[[], bool], limit_s: float) -> bool:
+    until = time.monotonic() + limit_s
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+# Camera
+
+
+class Seen:
+    """An intake whose conditions are remembered."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.intake = Intake(
+            FeatureSpec(), Monotonic().now_ns(), self.events.append, frozenset({"voice", "text"})
+        )
+
+    def causes(self) -> list[str | None]:
+        return [event.cause for event in self.events if isinstance(event, Condition)]
+
+    def detail(self) -> str:
+        return [event.detail for event in self.events if isinstance(event, Condition)][-1]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 red frames of 64 x 48."""
+    path = tmp_path_factory.mktemp("video") / "red.mp4"
+    red = np.zeros((48, 64, 3), np.uint8)
+    red[..., 0] = 220
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25, options={"qscale": "2"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(12):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(red, "rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_camera_hands_in_rgb_frames_and_tells_when_they_end(video: Path) -> None:
+    seen, before_ns = Seen(), Monotonic().now_ns()
+    source = camera.Camera(str(video))
+    source.start(seen.intake, Monotonic())
+    assert soon(lambda: "no_device" in seen.causes(), 3.0)
+    assert seen.causes() == ["starting", None, "no_device"]
+    assert "no more pictures" in seen.detail()
+    assert seen.intake.meters["camera"].items == 12
+    shot = seen.intake.frames.take()
+    assert shot is not None
+    assert before_ns < shot.at_ns < Monotonic().now_ns()
+    assert shot.image.shape == (48, 64, 3)
+    assert np.abs(shot.image.mean((0, 1)) - [220, 0, 0]).max() < 12
+    # It is opened again by itself, and frames end the condition.
+    assert soon(lambda: seen.intake.meters["camera"].items >= 24, 3.0)
+    assert seen.causes()[:5] == ["starting", None, "no_device", None, "no_device"]
+    source.stop()
+
+
+def test_an_absent_camera_is_told_in_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:
+    began = time.monotonic()
+    for which in ("99", "/dev/video99"):
+        sentence = camera.unusable(which)
+        assert sentence is not None
+        assert which in sentence
+        assert sentence.endswith(".")
+    sentence = camera.unusable(__file__)
+    assert sentence is not None
+    assert "cannot be opened" in sentence
+    assert time.monotonic() - began < 3.0
+    seen = Seen()
+    source = camera.Camera("99")
+    source.start(seen.intake, Monotonic())
+    assert soon(lambda: seen.causes() == ["starting", "no_device"], 2.0)
+    source.stop()
+    assert "99" in seen.detail()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_forbidden_camera_is_denied(video: Path) -> None:
+    """As another user where we are root, who may read everything."""
+    program = """if True:
+        import os, sys, threading
+        from normtr.spec import FeatureSpec
+        from stream import camera
+        from stream.clock import Monotonic
+        from stream.intake import Intake
+        if os.getuid() == 0:
+            os.setuid(65534)
+        print(camera.unusable(sys.argv[1]))
+        told = threading.Event()
+        def post(event):
+            if event.cause != "starting":
+                print(event.cause, flush=True)
+                told.set()
+        intake = Intake(FeatureSpec(), 0, post, frozenset())
+        camera.Camera(sys.argv[1]).start(intake, Monotonic())
+        told.wait(5)
+        """
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder) / "secret.mp4"
+        path.write_bytes(video.read_bytes())
+        path.chmod(0)
+        done = subprocess.run(
+            [sys.executable, "-c", program, path], capture_output=True, text=True, timeout=30
+        )
+    assert done.stdout.splitlines() == [
+        f"camera {path} is forbidden: {path} cannot be read.",
+        "denied",
+    ], done.stderr
+
+
+def test_a_camera_that_never_answers_holds_nobody_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        which = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        began = time.monotonic()
+        sentence = camera.unusable(which)
+        assert sentence is not None
+        assert "did not open within" in sentence
+        seen = Seen()
+        source = camera.Camera(which)
+        source.start(seen.intake, Monotonic())
+        source.stop()
+        assert time.monotonic() - began < 2.5
+        assert seen.causes() == ["starting"]
+
+
+def test_a_pipe_is_not_opened_by_the_check(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "camera")
+    began = time.monotonic()
+    assert camera.unusable(str(tmp_path / "camera")) is None
+    assert time.monotonic() - began < 0.5
+
+
+# Microphone
+
+LISTENER = """if True:
+    import json, sys
+    import numpy as np
+    from normtr.spec import FeatureSpec
+    from stream import microphone
+    from stream.clock import Monotonic
+    from stream.events import Condition
+    from stream.intake import Intake
+    def post(event):
+        if isinstance(event, Condition) and event.modality == "voice":
+            print(json.dumps([event.cause, event.at_ns, event.detail]), flush=True)
+    print(json.dumps(microphone.unusable()))
+    clock = Monotonic()
+    intake = Intake(FeatureSpec(), clock.now_ns(), post, frozenset())
+    source = microphone.Microphone(None)
+    source.start(intake, clock)
+    sys.stdin.readline()
+    source.stop()
+    ring = intake.ring
+    np.save(sys.argv[1], ring.read(0, ring.end).samples)
+    print(json.dumps([intake.origin_ns, ring.end, ring.missing]), flush=True)
+    """
+
+
+class Listener:
+    """A process that listens to the default microphone and tells its conditions."""
+
+    def __init__(self, server: SoundServer, out: Path) -> None:
+        self._out = out
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", LISTENER, out],
+            env=server.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.unusable = self.line()
+
+    def line(self) -> Any:
+        """What it says next; waits for it (the test's own time limit ends a wait in vain)."""
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+    def finish(self) -> tuple[NDArray[np.float32], int, float]:
+        """Samples at 16 kHz, the time of the first in ns, and the seconds it took to end."""
+        assert self._process.stdin is not None
+        began = time.monotonic()
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        origin_ns, _, _ = self.line()
+        assert self._process.wait(timeout=10) == 0
+        return np.load(self._out), origin_ns, time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SoundServer]:
+    with SoundServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1.5 s of noise, 44.1 kHz mono, below 6 kHz so that nothing is lost at 16 kHz."""
+    path = tmp_path_factory.mktemp("sound") / "noise.wav"
+    white = np.random.default_rng(3).normal(0, 0.1, 18_000)
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, 44_100, 0, "NONE", ""))
+        out.writeframes((soxr.resample(white, 12_000, 44_100) * 32767).astype("<i2").tobytes())
+    return path
+
+
+def best_match(heard: NDArray[np.float32], played: NDArray[np.float32]) -> tuple[int, float]:
+    """Where `played` begins in `heard`, and the normalised correlation there."""
+    size = 1 << (len(heard) + len(played)).bit_length()
+    spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(played, size))
+    at = int(np.argmax(np.fft.irfft(spectrum, size)[: len(heard) - len(played)]))
+    part = heard[at : at + len(played)]
+    return at, float(part @ played / (np.linalg.norm(part) * np.linalg.norm(played)))
+
+
+def test_microphone_hears_what_is_played(server: SoundServer, noise: Path, tmp_path: Path) -> None:
+    listener = Listener(server, tmp_path / "heard.npy")
+    assert listener.unusable is None
+    assert [listener.line()[0] for _ in range(2)] == ["starting", None]
+    time.sleep(0.7)
+    began_ns = time.monotonic_ns()
+    server.play(noise)
+    ended_ns = time.monotonic_ns()
+    time.sleep(0.3)
+    heard, origin_ns, took_s = listener.finish()
+    assert took_s < 2.0
+    with wave.open(str(noise)) as file:
+        pcm = np.frombuffer(file.readframes(-1), "<i2").astype(np.float32) / 32768
+    played = soxr.resample(pcm, 44_100, 16_000)
+    at, correlation = best_match(heard, played)
+    assert correlation > 0.99
+    assert abs(np.linalg.norm(heard[at : at + len(played)]) / np.linalg.norm(played) - 1) < 0.02
+    # The times are true: it began after the player did and ended before the player did.
+    begin_ns = origin_ns + at * NS_PER_S // 16_000
+    end_ns = begin_ns + len(played) * NS_PER_S // 16_000
+    assert began_ns < begin_ns
+    assert end_ns < ended_ns + 60_000_000
+    # Before it nothing was played, and nothing was heard.
+    silence = heard[at - 9_600 : at - 1_600]
+    assert len(silence) == 8_000
+    assert not silence.any()
+
+
+def test_a_killed_sound_server_is_a_lost_microphone_that_comes_back(
+    server: SoundServer, tmp_path: Path
+) -> None:
+    listener = Listener(server, tmp_path / "heard.npy")
+    assert [listener.line()[0] for _ in range(2)] == ["starting", None]
+    time.sleep(0.5)
+    server.kill()
+    killed_ns = time.monotonic_ns()
+    cause, at_ns, detail = listener.line()
+    assert cause == "no_device"
+    assert 0 <= at_ns - killed_ns + 50_000_000 < 1.5 * NS_PER_S
+    assert "no more sound" in detail
+    server.start()
+    started_ns = time.monotonic_ns()
+    cause, at_ns, _ = listener.line()
+    assert cause is None
+    assert at_ns - started_ns < 4 * NS_PER_S
+    heard, _, took_s = listener.finish()
+    assert took_s < 2.0
+    assert len(heard) > 0
+
+
+def test_a_stalled_sound_server_holds_nobody_up(server: SoundServer, tmp_path: Path) -> None:
+    listener = Listener(server, tmp_path / "heard.npy")
+    assert [listener.line()[0] for _ in range(2)] == ["starting", None]
+    server.stall()
+    try:
+        time.sleep(0.5)
+        _, _, took_s = listener.finish()
+        assert took_s < 2.0
+    finally:
+        server.go_on()
+
+
+def test_a_machine_without_sound_says_so() -> None:
+    program = "from stream import microphone; print(microphone.unusable())"
+    with tempfile.TemporaryDirectory() as folder:
+        empty = Path(folder) / "alsa.conf"
+        empty.touch()
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"ALSA_CONFIG_PATH": str(empty)},
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    assert done.stdout.strip() == "there is no microphone: the sound system lists no input."
+
+
+def test_late_blocks_do_not_move_the_sound() -> None:
+    """A callback held up for 300 ms hands 15 blocks over at once; none is lost before it."""
+    rate, length = 48_000, 960
+    timeline = microphone.Timeline(rate)
+    samples = np.zeros((length, 1), np.float32)
+    came = [max((n + 1) * 20, 900 if 30 <= n < 45 else 0) for n in range(100)]
+    begins = [
+        timeline.begin_ns(microphone.Block(ms * 1_000_000, age_s, samples, False))
+        for ms, age_s in zip(came, [-1.0, 0.0, 1e9, 0.02] * 25, strict=True)
+    ]
+    assert begins == [n * 20_000_000 for n in range(100)]
+
+
+def test_an_overflow_moves_the_sound_at_once() -> None:
+    timeline = microphone.Timeline(48_000)
+    samples = np.zeros((960, 1), np.float32)
+    assert timeline.begin_ns(microphone.Block(20_000_000, -1.0, samples, False)) == 0
+    late = microphone.Block(520_000_000, -1.0, samples, True)
+    assert timeline.begin_ns(late) == 500_000_000

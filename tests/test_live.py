@@ -1,0 +1,198 @@
+"""`normtr live` as a user meets it: topics, endings, refusals."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgpack
+import psutil
+import pytest
+import zmq
+
+import stream
+from stream.session import DEMO
+from stream.wire import AFFECT, HEALTH, INFO, NOTIFY
+from tests import clips
+
+SUBSCRIBER = """
+import sys, msgpack, zmq
+socket = zmq.Context().socket(zmq.SUB)
+socket.connect(sys.argv[1])
+socket.subscribe("er.v1.affect")
+seq = None
+for _ in range(int(sys.argv[2])):
+    topic, payload = socket.recv_multipart()
+    m = msgpack.unpackb(payload)
+    assert abs(sum(m["probabilities"]) - 1) < 1e-6 and len(m["labels"]) == 7
+    assert seq is None or m["seq"] == seq + 1
+    seq = m["seq"]
+print(m["top"], m["gaps"]["face"][-1])
+"""
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "normtr", "live", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def refused(*arguments: object, verb: str = "live", within_s: float = 60) -> tuple[int, str]:
+    """Exit status and the one sentence; fails on a traceback, a hang or status 0."""
+    command = [sys.executable, "-m", "normtr", verb, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=within_s, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    sentences = [line for line in done.stderr.splitlines() if line.startswith(f"normtr {verb}:")]
+    assert len(sentences) == 1, done.stderr
+    return done.returncode, sentences[0]
+
+
+@pytest.fixture
+def address() -> str:
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        return f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
+
+
+def test_an_independent_subscriber_gets_estimates_while_a_clip_plays(address: str) -> None:
+    live = start("--source", DEMO, "--seconds", 6, "--bind", address)
+    subscriber = subprocess.run(
+        [sys.executable, "-c", SUBSCRIBER, address, "8"],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    _, said = live.communicate(timeout=60)
+    assert live.returncode == 0, said
+    assert subscriber.returncode == 0, subscriber.stderr
+    assert subscriber.stdout.split()[1] in ("none", "no_face")
+
+
+def test_a_late_joiner_gets_info_again_and_the_end_is_announced(address: str) -> None:
+    live = start("--source", DEMO, "--seconds", 5, "--text", "off", "--bind", address)
+    got: dict[str, list[dict]] = {}  # type: ignore[type-arg]
+    with zmq.Context() as context:
+        for enough in (6, 1000):
+            with context.socket(zmq.SUB) as socket:
+                socket.connect(address)
+                socket.subscribe("er.v1.")
+                until = time.monotonic() + 60
+                while time.monotonic() < until and live.poll() is None:
+                    if socket.poll(100):
+                        topic, payload = socket.recv_multipart()
+                        got.setdefault(topic.decode(), []).append(msgpack.unpackb(payload))
+                    if len(got.get(AFFECT, [])) == enough:
+                        break
+    assert live.wait(30) == 0
+    infos = got[INFO]
+    assert len(infos) >= 2
+    assert infos[1]["seq"] > infos[0]["seq"]
+    assert infos[0]["spec"]["step_ms"] == 250
+    assert {"monotonic_ns", "utc_ns"} == set(infos[0]["clock"])
+    assert got[HEALTH][0]["sources"]["camera"]["alive"]
+    assert got[NOTIFY][-1]["kind"] == "stopping"
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
+def test_an_interrupt_ends_soon_with_130_and_keeps_the_recording(
+    stop: signal.Signals, address: str, tmp_path: Path
+) -> None:
+    record = tmp_path / "session.jsonl"
+    live = start("--source", DEMO, "--record", record, "--bind", address)
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        socket.connect(address)
+        socket.subscribe(AFFECT)
+        assert socket.poll(60_000), "no estimate within a minute"
+    family = [psutil.Process(live.pid), *psutil.Process(live.pid).children(recursive=True)]
+    live.send_signal(stop)
+    began = time.monotonic()
+    live.communicate(timeout=20)
+    assert live.returncode == 130
+    assert time.monotonic() - began < 10  # 2 s on a free machine
+    assert not any(process.is_running() for process in family)
+    assert AFFECT in record.read_text()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_port_in_use_is_one_sentence(address: str) -> None:
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        socket.bind(address)
+        status, said = refused("--source", DEMO, "--bind", address, "--text", "off")
+    assert status == 1
+    assert address in said
+
+
+def test_usage_errors_end_with_2_and_name_the_nearest_key(tmp_path: Path) -> None:
+    config = tmp_path / "mine.toml"
+    config.write_text("secnds = 3\n")
+    status, said = refused("--config", config)
+    assert status == 2
+    assert "secnds" in said
+    assert "seconds" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("empty.mp4", b""),
+        ("text.mp4", b"hello\n"),
+        ("noise.mp4", bytes(range(256)) * 200),
+        ("none.mp4", None),
+    ],
+)
+def test_a_source_that_is_no_clip_is_named(tmp_path: Path, name: str, data: bytes | None) -> None:
+    path = tmp_path / name
+    if data is not None:
+        path.write_bytes(data)
+    status, said = refused("--source", path, "--fast")
+    assert status == 1
+    assert name in said
+
+
+def test_a_checkpoint_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    status, said = refused("--source", DEMO, "--checkpoint", tmp_path / "nothing")
+    assert status == 1
+    assert "nothing" in said
+
+
+def test_unwritable_outputs_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    status, said = refused("--source", DEMO, "--fast", "--record", tmp_path / "no" / "a.jsonl")
+    assert status == 1
+    assert "no" in said
+
+
+def run_gaps(source: Path) -> dict[str, list[str]]:
+    """The closing causes of a clip, by the in-process pipe in virtual time."""
+    config = stream.SourceConfig(source=str(source), fast=True, text="off")
+    gaps: dict[str, list[str]] = {"face": [], "voice": []}
+    for estimate in stream.estimates(config):
+        for modality, causes in gaps.items():
+            causes.append(estimate.window.gaps[modality][-1])
+    return gaps
+
+
+def test_a_clip_without_sound_or_without_picture_runs_with_the_right_causes(
+    tmp_path: Path,
+) -> None:
+    silent = run_gaps(clips.write(tmp_path / "silent.mp4", seconds=1.0, sound=False))
+    assert set(silent["voice"]) == {"no_device"}
+    assert set(silent["face"]) == {"no_face"}
+    blind = run_gaps(clips.write(tmp_path / "blind.mp4", seconds=1.0, picture=False))
+    assert set(blind["face"]) == {"no_device"}
+    assert set(blind["voice"]) == {"none"}
+
+
+def test_sound_that_starts_later_is_stalled_until_then(tmp_path: Path) -> None:
+    late = clips.write(tmp_path / "late.mp4", seconds=2.0, sound_from_s=1.0)
+    gaps = run_gaps(late)["voice"]
+    assert gaps[:4] == ["stalled"] * 4
+    assert gaps[5:8] == ["none"] * 3
+
+
+@pytest.mark.parametrize("size", [(16, 16), (3840, 2160)], ids=["16x16", "4K"])
+def test_tiny_and_huge_pictures_run(tmp_path: Path, size: tuple[int, int]) -> None:
+    gaps = run_gaps(clips.write(tmp_path / "size.mp4", seconds=0.5, size=size))
+    assert set(gaps["face"]) <= {"no_face", "poor_image"}

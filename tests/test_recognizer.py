@@ -1,0 +1,157 @@
+"""Causes, lateness and words in the windows that the recognizer assembles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from normtr import checkpoint
+from normtr.judge import Judge
+from normtr.spec import FeatureSpec
+from normtr.text import TextEncoder, TimedWord
+from stream.events import (
+    Arrived,
+    Condition,
+    Dropped,
+    Failed,
+    FeatureRow,
+    Heard,
+    TextReady,
+    Word,
+)
+from stream.recognizer import Recognizer
+
+STEP = 250_000_000
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return Judge(checkpoint.load(checkpoint.SHIPPED))
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TextEncoder:
+    return TextEncoder(FeatureSpec().text)
+
+
+def row(modality: str, step: int, cause: str = "none", value: float = 1.0) -> FeatureRow:
+    dim = FeatureSpec().dims[modality]
+    vector = np.full(dim, value, np.float32) if cause == "none" else None
+    return FeatureRow(modality, step, cause, vector, step * STEP, (step + 1) * STEP, 0)
+
+
+def recognizer(judge: Judge, off: set[str] | None = None) -> Recognizer:
+    return Recognizer(FeatureSpec(), judge, 0, off or set())
+
+
+def test_steps_before_the_start_are_starting_and_nothing_arrived_is_stalled(judge: Judge) -> None:
+    estimate = recognizer(judge).tick(0, 0)
+    assert estimate.window.gaps["face"] == ("starting",) * 15 + ("stalled",)
+    assert estimate.judgement.abstained
+
+
+def test_a_row_counts_when_all_that_arrived_for_it_is_there(judge: Judge) -> None:
+    it = recognizer(judge)
+    for event in (Arrived("face", 0), Arrived("face", 0), row("face", 0, value=1.0)):
+        it.handle(event)
+    assert it.tick(0, 0).window.gaps["face"][-1] == "late"
+    it.handle(row("face", 0, value=3.0))
+    window = it.tick(1, 0).window
+    assert window.gaps["face"][-2] == "none"
+    assert np.all(window.rows["face"][-2] == 2.0)
+
+
+def test_a_row_that_comes_late_is_used_by_the_next_estimate(judge: Judge) -> None:
+    it = recognizer(judge)
+    it.handle(Arrived("voice", 0))
+    assert it.tick(0, 0).window.gaps["voice"][-1] == "late"
+    it.handle(row("voice", 0))
+    assert it.tick(1, 0).window.gaps["voice"][-2:] == ("none", "stalled")
+    assert it.fresh["voice"].share == 0.0
+
+
+def test_lost_input_is_a_gap_even_when_another_row_of_the_step_came(judge: Judge) -> None:
+    it = recognizer(judge)
+    for event in (Arrived("face", 0), Arrived("face", 0), Dropped("face", 0), row("face", 0)):
+        it.handle(event)
+    assert it.tick(0, 0).window.gaps["face"][-1] == "dropped"
+
+
+def test_a_failed_worker_makes_a_gap_of_cause_error(judge: Judge) -> None:
+    it = recognizer(judge)
+    it.handle(Arrived("voice", 0))
+    it.handle(Failed("voice", 0, "boom"))
+    assert it.tick(0, 0).window.gaps["voice"][-1] == "error"
+
+
+def test_off_stands_before_everything_else(judge: Judge) -> None:
+    it = recognizer(judge, {"face"})
+    it.handle(Condition("face", "no_device", 0))
+    assert set(it.tick(3, 0).window.gaps["face"]) == {"off"}
+
+
+def test_a_lost_device_explains_the_steps_until_it_is_back(judge: Judge) -> None:
+    it = recognizer(judge)
+    it.handle(Condition("face", None, 0))
+    it.handle(Arrived("face", 0))
+    it.handle(row("face", 0))
+    it.handle(Condition("face", "no_device", STEP + 1))
+    it.handle(Condition("face", None, 3 * STEP + 1))
+    for step in (3, 4):
+        it.handle(Arrived("face", step))
+        it.handle(row("face", step, "no_face" if step == 4 else "none"))
+    gaps = it.tick(4, 0).window.gaps["face"]
+    assert gaps[-5:] == ("none", "no_device", "no_device", "none", "no_face")
+
+
+def words(*spoken: tuple[str, float, float]) -> tuple[Word, ...]:
+    return tuple(
+        Word(n, TimedWord(text, int(a * 1e9), int(b * 1e9)), 0.9, False)
+        for n, (text, a, b) in enumerate(spoken)
+    )
+
+
+def test_words_fall_into_the_step_of_their_middle_and_the_rest_is_late_or_no_words(
+    judge: Judge, encoder: TextEncoder
+) -> None:
+    it = recognizer(judge)
+    assert it.tick(0, 0).window.gaps["text"][-1] == "starting"
+    it.handle(TextReady(encoder))
+    for step in range(8):
+        it.handle(Arrived("voice", step))
+        it.handle(row("voice", step, {6: "silence", 3: "muted"}.get(step, "none")))
+    it.handle(Heard(words(("hello", 0.3, 0.4)), (), int(1.25e9), 0))
+    gaps = it.tick(7, 0).window.gaps["text"][-8:]
+    assert gaps == (
+        "no_words",
+        "none",
+        "no_words",
+        "muted",
+        "no_words",
+        "late",
+        "no_words",
+        "late",
+    )
+
+
+def test_text_row_is_the_encoders_row_of_the_words_known_now(
+    judge: Judge, encoder: TextEncoder
+) -> None:
+    it = recognizer(judge)
+    it.handle(TextReady(encoder))
+    said = words(("very", 0.0, 0.1), ("happy", 0.1, 0.2))
+    it.handle(Heard(said, (), STEP, 0))
+    window = it.tick(0, 0).window
+    expected = encoder.word_vectors(["very", "happy"]).mean(axis=0, dtype=np.float32)
+    assert np.array_equal(window.rows["text"][-1], expected)
+
+
+def test_memory_of_steps_is_bounded(judge: Judge) -> None:
+    it = recognizer(judge)
+    for step in range(100):
+        it.handle(Arrived("voice", step))
+        it.handle(row("voice", step))
+        it.handle(Condition("voice", "no_device" if step % 2 else None, step * STEP))
+        it.tick(step, 0)
+    assert len(it._steps["voice"]) <= 17
+    assert len(it._conditions["voice"]) <= 20
