@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import dacite
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -30,6 +33,9 @@ from normtr.spec import LABELS, MODALITIES, FeatureSpec, SpecError
 
 FORMAT = 1
 SHARD_BYTES = 12 * 2**20
+FILE_NAME = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
+MAX_WIDTH, MAX_STEPS, MAX_DEPTH = 4096, 1024, 64
+"""Larger networks are taken for a damaged manifest, not built."""
 SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -111,13 +117,13 @@ def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
 def load(folder: Path) -> Checkpoint:
     """Read and verify a checkpoint. Raises CheckpointError with one sentence otherwise."""
     try:
-        text = (folder / "manifest.json").read_text()
-        manifest = json.loads(text)
+        text = (folder / "manifest.json").read_text(encoding="utf-8")
+        manifest = json.loads(text, parse_constant=_refuse)
         if not isinstance(manifest, dict):
             raise ValueError("not a JSON object")
     except FileNotFoundError:
         raise CheckpointError(f"{folder} is no checkpoint: it has no manifest.json.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"the manifest of checkpoint {folder} is damaged ({error})."
         ) from None
@@ -146,34 +152,60 @@ def load(folder: Path) -> Checkpoint:
         or config.steps != spec.steps
         or config.outputs != len(labels)
         or labels != LABELS
+        or not _can_be_built(spec, config)
     ):
         raise CheckpointError(
             f"checkpoint {folder} does not fit: network, labels and features disagree."
         )
+    if not _can_be_computed(calibration):
+        raise CheckpointError(f"checkpoint {folder} does not fit: its calibration is no number.")
     tensors = _read_parts(folder, manifest)
-    networks: dict[str, nn.Module] = {
-        "face": ResNet18(1, spec.face.width, len(labels)),
-        "voice": ResNet18(3, spec.voice.width, len(labels)),
-        "norm_tr": NormTr(config),
-    }
+    with torch.device("meta"):  # no memory, no random numbers: the tensors replace everything
+        face = ResNet18(1, spec.face.width, len(labels))
+        voice = ResNet18(3, spec.voice.width, len(labels))
+        norm_tr = NormTr(config)
+    networks: dict[str, nn.Module] = {"face": face, "voice": voice, "norm_tr": norm_tr}
     for part, network in networks.items():
-        try:
-            network.load_state_dict(
-                {k: v.float() if v.is_floating_point() else v for k, v in tensors[part].items()}
-            )
-        except RuntimeError:
+        found = {k: v.float() if v.is_floating_point() else v for k, v in tensors[part].items()}
+        if _form(found) != _form(network.state_dict()):
             raise CheckpointError(
                 f"checkpoint {folder} does not fit: {part} has other layers or sizes."
-            ) from None
+            )
+        if not all(bool(tensor.isfinite().all()) for tensor in found.values()):
+            raise CheckpointError(f"checkpoint {folder} is damaged: {part} holds no numbers.")
+        network.load_state_dict(found, assign=True)
         network.eval().requires_grad_(False)
-    return Checkpoint(
-        spec,
-        labels,
-        calibration,
-        networks["face"],  # type: ignore[arg-type]
-        networks["voice"],  # type: ignore[arg-type]
-        networks["norm_tr"],  # type: ignore[arg-type]
-        hashlib.sha256(text.encode()).hexdigest(),
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return Checkpoint(spec, labels, calibration, face, voice, norm_tr, sha256)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")
+
+
+def _form(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _can_be_built(spec: FeatureSpec, config: NormTrConfig) -> bool:
+    widths = (config.width, spec.face.width, spec.voice.width, spec.text.dim)
+    return (
+        all(0 < width <= MAX_WIDTH for width in widths)
+        and 0 < config.steps <= MAX_STEPS
+        and 0 <= config.depth <= MAX_DEPTH
+        and config.width % 2 == 0
+        and config.heads > 0
+        and config.width // 2 % config.heads == 0
+        and 0.0 <= config.dropout <= 1.0
+    )
+
+
+def _can_be_computed(calibration: Calibration) -> bool:
+    logs = (calibration.log_temperature, *calibration.missing.values())
+    return (
+        set(calibration.missing) <= set(MODALITIES)
+        and math.isfinite(calibration.threshold)
+        and all(abs(value) <= 10.0 for value in logs)
     )
 
 
@@ -187,7 +219,11 @@ def _read_parts(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, T
         except (KeyError, TypeError):
             raise CheckpointError(f"the manifest of checkpoint {folder} lacks {part!r}.") from None
         for name, expected in hashes.items():
-            path = folder / Path(name).name
+            if not FILE_NAME.fullmatch(name):
+                raise CheckpointError(
+                    f"the manifest of checkpoint {folder} names {name!r}, which is no file of it."
+                )
+            path = folder / name
             try:
                 data = path.read_bytes()
             except OSError:
@@ -196,6 +232,6 @@ def _read_parts(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, T
                 raise CheckpointError(f"{path} is damaged: its sha256 is not the recorded one.")
             try:
                 out[part].update(load_tensors(data))
-            except SafetensorError as error:
+            except (SafetensorError, KeyError, ValueError) as error:
                 raise CheckpointError(f"{path} is no safetensors file: {error}.") from None
     return out

@@ -47,11 +47,20 @@ def run(argv: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
+    except ModuleNotFoundError as error:
         if debug:
             traceback.print_exc()
         print(
-            f"normtr {argv[0]}: failed unexpectedly ({type(error).__name__}: {error}); "
+            f"normtr {argv[0]}: the package {error.name!r} is missing; run `make install`.",
+            file=sys.stderr,
+        )
+        return 1
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        what = " ".join([type(error).__name__ + ":", *str(error).split()])
+        print(
+            f"normtr {argv[0]}: failed unexpectedly ({what.rstrip(':')}); "
             "run again with --debug to see where.",
             file=sys.stderr,
         )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
+import inspect
 import re
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +31,7 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
         parser_mode="toml",
         exit_on_error=False,
         allow_abbrev=False,
+        print_config=None,
     )
     parser.add_argument("--config", action="config", help="a TOML file; later options override it")
     parser.add_class_arguments(kind, skip=set(positional) or None)
@@ -36,7 +40,9 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     known = sorted(
         {o[2:] for action in parser._actions for o in action.option_strings if o.startswith("--")}
     )
-    argv = _named_configs(_explicit_flags(argv, _flags(parser)))
+    for path in _configs(argv):
+        _check_config(path, known)
+    argv = _explicit_flags(argv, _flags(parser))
     try:
         values = parser.instantiate(parser.parse_args(argv))
     except (argparse.ArgumentError, argparse.ArgumentTypeError, ValueError, TypeError) as error:
@@ -56,34 +62,68 @@ def _flags(parser: ArgumentParser) -> set[str]:
 
 def _explicit_flags(argv: Sequence[str], flags: set[str]) -> list[str]:
     out = []
-    for here, after in zip(argv, [*argv[1:], "--"], strict=True):
+    for here, after in zip(argv, [*argv, "--"][1:], strict=True):
         bare = here in flags and after.lower() not in ("true", "false")
         out.append(f"{here}=true" if bare else here)
     return out
 
 
-def _named_configs(argv: list[str]) -> list[str]:
-    """Refuse a config file that is not there by its name (the parser would say 'invalid')."""
-    for here, after in zip(argv, [*argv[1:], ""], strict=True):
-        path = here.removeprefix("--config=") if here.startswith("--config=") else after
-        if here.split("=")[0] == "--config" and not Path(path).is_file():
-            raise UsageError(f"there is no config file {path!r}")
-    return argv
+def _configs(argv: Sequence[str]) -> list[Path]:
+    paths = [word.removeprefix("--config=") for word in argv if word.startswith("--config=")]
+    for here, after in zip(argv, [*argv, ""][1:], strict=True):
+        if here == "--config":
+            paths.append("" if after.startswith("--") else after)
+    if "" in paths:
+        raise UsageError("--config needs a file.")
+    return [Path(path) for path in paths]
+
+
+def _check_config(path: Path, known: Sequence[str]) -> None:
+    """Refuse by its name what the parser would not name: a file that is no TOML, a flat section."""
+    if not path.is_file():
+        raise UsageError(f"there is no config file {str(path)!r}.")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the config file {path} cannot be read: {error}.") from None
+    for key, value in content.items():
+        is_section = any(name.startswith(f"{key}.") for name in known)
+        if is_section and not isinstance(value, dict | str):
+            raise UsageError(f"{key!r} in {path} is a section [{key}], not {value!r}.")
 
 
 def _sentence(message: str, known: Sequence[str], prog: str) -> str:
     """The parser's complaint in one line, with the nearest known key where a key is unknown."""
+    if given := re.search(r"unrecognized arguments: (?!--\w)(\S+)", message):
+        return f"unexpected argument {given[1]!r}; `normtr {prog} --help` lists what there is."
     unknown = (
-        re.search(r"unrecognized arguments: (?:--)?([^\s=]+)", message)
+        re.search(r"unrecognized arguments: --([^\s=]+)", message)
         or re.search(r"[Oo]ption '([^']+)' is not accepted", message)
         or re.search(r"Key '([^']+)' is not expected", message)
     )
     nested = re.search(r"Group '([^']+)' does not accept option '([^']+)'", message)
     if unknown or nested:
         key = f"{nested[1]}.{nested[2]}" if nested else unknown[1] if unknown else ""
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(key, [*known, *_of_class(message)], n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"`normtr {prog} --help` lists them."
         return f"unknown key {key!r}; {hint}"
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    given = next((line for line in lines if line.startswith("Given value:")), "")
-    return f"{lines[0].rstrip(':')}{': ' + given if given else ''}"
+    if missing := re.search(r"arguments are required: (\w+)", message):
+        return f"{'--' if missing[1] in known else ''}{missing[1]} is needed."
+    if bare := re.search(r"argument (\S+): expected one argument", message):
+        return f"{bare[1]} needs a value."
+    key = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
+    kinds = re.findall(r"Expected a (?:<class '(?:\w+\.)*|typing\.)(\w+(?:\[[^]]*])?)", message)
+    values = re.findall(r"(?:Got|Given) value: (.*)", message)
+    if key and kinds and values:
+        wanted = " or ".join(dict.fromkeys(kinds)).replace("NoneType", "null")
+        return f"{key!r} must be {wanted}, not {values[-1]}."
+    last = [line.strip(" -") for line in message.splitlines() if line.strip(" -")][-1]
+    return f"{key!r}: {last}." if key else f"{last}."
+
+
+def _of_class(message: str) -> list[str]:
+    """What the class takes that a config names by `class_path`."""
+    found = re.search(r"Problem with given class_path '([\w.]+)\.(\w+)'", message)
+    if not found:
+        return []
+    return list(inspect.signature(getattr(importlib.import_module(found[1]), found[2])).parameters)

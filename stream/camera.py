@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from normtr.errors import UserError
 from stream.clock import Clock
-from stream.intake import Intake
+
+if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
+    from stream.intake import Intake
 
 OPEN_LIMIT_S = 1.8
 """`unusable` gives its answer within this time, whatever a driver does."""
@@ -70,6 +73,8 @@ def cameras() -> list[tuple[str, str]]:
 
 class Camera:
     """Reads a camera from a daemon thread that nobody joins: a driver can hang for good."""
+
+    device: str | None = "camera"
 
     def __init__(self, which: str) -> None:
         """`which`: an index ("0"), or a device path, file or URL that OpenCV opens."""

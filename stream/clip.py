@@ -50,6 +50,8 @@ def repeated(source: str, first: Media, until_ns: int | None) -> Iterator[Pictur
 class RealTimeClip:
     """Plays a clip against the clock from a thread of its own."""
 
+    device: str | None = None
+
     def __init__(self, source: str, seconds: float | None, repeat: bool) -> None:
         """Raises UserError when the clip cannot be opened."""
         self.media = Media(source)
@@ -74,7 +76,7 @@ class RealTimeClip:
                 wait_ns = intake.origin_ns + item.arrival_ns - clock.now_ns()
                 if self._stop.wait(max(wait_ns, 0) / 1e9):
                     return
-                if self._until_ns is not None and item.arrival_ns > self._until_ns:
+                if self._until_ns is not None and item.at_ns >= self._until_ns:
                     break
                 end_ns = max(end_ns, item.end_ns)
                 feed(item, intake)

@@ -35,7 +35,6 @@ class Meter:
 
     items: int = 0
     newest_ns: int | None = None
-    error: str = ""
 
 
 class Intake:
@@ -85,6 +84,10 @@ class Intake:
         self._conditions[source] = cause
         for modality in AFFECTS[source]:
             self._post(Condition(modality, cause, at_ns, detail))
+
+    def standing(self, source: str) -> str | None:
+        """The cause that keeps the source from working now."""
+        return self._conditions.get(source)
 
     def end(self, source: str, at_ns: int) -> None:
         """The source has nothing more to give."""

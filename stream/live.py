@@ -151,7 +151,7 @@ def _recognise(config: Live, console: Console, interrupts: _Interrupts) -> int:
             raise UserError(f"there is no folder {path.absolute().parent} for {path.name}.")
     opened = open_session(config)
     if opened.remark:
-        console.print(f"{opened.remark} Playing the demo clip instead.", style="bold")
+        console.print(f"{opened.remark} Playing the demo clip instead.", soft_wrap=True)
     labels = opened.models.checkpoint.labels
     summary = Summary(labels, opened.origin_ns)
     words: dict[int, Word] = {}

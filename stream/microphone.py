@@ -7,14 +7,16 @@ import queue
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from normtr.errors import UserError
 from stream.clock import Clock
-from stream.intake import Intake
+
+if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
+    from stream.intake import Intake
 
 ANSWER_LIMIT_S = 1.8
 """`unusable` gives its answer within this time, whatever the sound system does."""
@@ -23,6 +25,8 @@ RETRY_S = (1.0, 2.0, 4.0, 5.0)
 """Pauses before a lost microphone is opened again; the last one repeats."""
 POLL_S = 0.2
 """How long after `stop` the thread may still wait for a block."""
+CLOSE_LIMIT_S = 1.0
+"""How long the end of the program waits for a stream to be closed."""
 MAX_AGE_S = 5.0
 """PortAudio's capture time is believed when it lies at most so far back."""
 TIMED_BLOCKS = 50
@@ -103,7 +107,9 @@ def choose(which: str | None) -> Input:
 
 
 class Microphone:
-    """Listens from a daemon thread that nobody joins: closing a stream can hang for good."""
+    """Listens from a daemon thread that nobody waits for: closing a stream can hang for good."""
+
+    device: str | None = "microphone"
 
     def __init__(self, which: str | None) -> None:
         """`which`: an index or a part of the name; None: the system's default input."""
@@ -112,12 +118,19 @@ class Microphone:
 
     def start(self, intake: Intake, clock: Clock) -> None:
         intake.condition("microphone", "starting", clock.now_ns())
-        threading.Thread(
+        thread = threading.Thread(
             target=self._listen, args=(intake, clock), name="microphone", daemon=True
-        ).start()
+        )
+        thread.start()
+        atexit.register(self._leave, thread)
 
     def stop(self) -> None:
         self._stop.set()
+
+    def _leave(self, thread: threading.Thread) -> None:
+        """A callback must not come when the interpreter is gone, nor its end be held up."""
+        self.stop()
+        thread.join(CLOSE_LIMIT_S)
 
     def _listen(self, intake: Intake, clock: Clock) -> None:
         failures = 0
@@ -228,6 +241,6 @@ def _portaudio() -> Any:
         raise UserError(
             "the PortAudio library is missing; `sudo apt-get install -y libportaudio2` installs it."
         ) from None
-    # Its clean-up at exit waits for the sound server, which may never answer.
+    # Its own clean-up at exit waits for the sound server, which may never answer.
     atexit.unregister(sounddevice._exit_handler)
     return sounddevice

@@ -18,10 +18,17 @@ from stream.workers import Second, Worker
 POLL_S = 0.05
 """A worker looks for work at least so often, even when no bell rang."""
 LAST_WORDS_S = 3.0
+STALLED_NS = 1_000_000_000
+"""A device is stalled when its newest item is older than this,"""
+STARTING_NS = 5_000_000_000
+"""or when it gives none for so long after the start."""
 
 
 class Source(Protocol):
     """A camera, a microphone or a clip."""
+
+    device: str | None
+    """`camera` or `microphone`; None for a clip, which cannot stall."""
 
     def start(self, intake: Intake, clock: Clock) -> None:
         """Begin to feed `intake` from a daemon thread."""
@@ -84,6 +91,7 @@ class Session:
             yield from self._absorb(0.0)
             if self._over(step):
                 return
+            self._watch_devices()
             began_ns = self._clock.now_ns()
             estimate = self.pipe.tick(step, began_ns)
             self.pipe.timed("tick", self._clock.now_ns() - began_ns)
@@ -93,6 +101,17 @@ class Session:
             behind = (self._clock.now_ns() - self.pipe.closes_ns(step + 1)) // step_ns
             self.ticks_skipped += max(behind, 0)
             step += 1 + max(behind, 0)
+
+    def _watch_devices(self) -> None:
+        """A reader that hangs in its driver cannot say so itself."""
+        now_ns, intake = self._clock.now_ns(), self.pipe.intake
+        for device in (source.device for source in self._sources if source.device is not None):
+            newest_ns = intake.meters[device].newest_ns
+            silent_ns = now_ns - (self.origin_ns if newest_ns is None else newest_ns)
+            limit_ns = STARTING_NS if newest_ns is None else STALLED_NS
+            if silent_ns > limit_ns and intake.standing(device) in (None, "starting"):
+                since_ns = self.origin_ns if newest_ns is None else newest_ns
+                intake.condition(device, "stalled", since_ns, f"the {device} gives nothing")
 
     def _over(self, step: int) -> bool:
         """Whether this step lies beyond the end of a session that has one."""

@@ -16,7 +16,7 @@ from typing import Any
 from normtr.errors import UserError
 from normtr.media import Media
 from normtr.spec import MODALITIES
-from stream import virtual
+from stream import camera, microphone, virtual
 from stream.clip import RealTimeClip
 from stream.clock import Monotonic
 from stream.pipe import Models, PipeConfig, Sent
@@ -128,8 +128,6 @@ def _virtual(config: SourceConfig, source: str, remark: str) -> Opened:
 
 def _missing_device(config: SourceConfig) -> str:
     """Why the devices that are wanted cannot be used; empty when they can."""
-    from stream import camera, microphone
-
     reasons = []
     if config.face == "on" and (reason := camera.unusable(config.camera)):
         reasons.append(reason)
@@ -141,8 +139,6 @@ def _missing_device(config: SourceConfig) -> str:
 
 
 def _devices(config: SourceConfig) -> list[Source]:
-    from stream import camera, microphone
-
     sources: list[Source] = []
     if config.face == "on":
         sources.append(camera.Camera(config.camera))

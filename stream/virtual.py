@@ -87,7 +87,7 @@ class _Loop:
 
     def _next_packet(self, packets: Iterator[Picture | Piece]) -> None:
         item = next(packets, None)
-        if item is None or (self._until_ns is not None and item.arrival_ns > self._until_ns):
+        if item is None or (self._until_ns is not None and item.at_ns >= self._until_ns):
             if self._until_ns is not None and item is not None:
                 self._end_ns = self._until_ns
             for source in ("camera", "microphone"):

@@ -24,10 +24,9 @@ class Classifier(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
-        self.average = torch.optim.swa_utils.AveragedModel(
-            network,
-            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998),
-            use_buffers=True,
+        averaging: Any = torch.optim.swa_utils
+        self.average = averaging.AveragedModel(
+            network, multi_avg_fn=averaging.get_ema_multi_avg_fn(0.998), use_buffers=True
         )
         self.lr, self.weight_decay, self.steps = lr, weight_decay, steps
         self.accuracy = MulticlassAccuracy(classes, average="micro")

@@ -31,6 +31,8 @@ def load(path: Path, split: int) -> Faces:
             images = file["images"]
         elif "faces_jpeg" in file:
             sheet = cv2.imdecode(file["faces_jpeg"], cv2.IMREAD_GRAYSCALE)
+            if sheet is None:
+                raise ValueError(f"the pictures of {path} cannot be decoded")
             across = sheet.shape[1] // 48
             images = sheet.reshape(-1, 48, across, 48).swapaxes(1, 2).reshape(-1, 48, 48)
         else:
