@@ -1,6 +1,6 @@
 # make run     recognise from webcam and microphone (the first time: installs everything before)
 # make test    lint, types, all tests
-# Others: install, lock, demo, weights, clean.
+# Others: install, lock, demo, picture, weights, clean.
 
 ARGS    ?=
 UPGRADE ?=
@@ -15,7 +15,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	2>/dev/null && { echo $$name; break; }; done)
 
 .NOTPARALLEL:
-.PHONY: run test install lock demo weights clean libraries
+.PHONY: run test install lock demo picture weights clean libraries
 
 run: libraries $(BIN)/.installed
 	@exec $(BIN)/normtr live $(ARGS)
@@ -78,6 +78,10 @@ demo: $(BIN)/.installed
 	@command -v espeak-ng >/dev/null || .ci/system_libraries.sh test
 	@echo "Making stream/demo.mp4 and checking it (1 min)"
 	@$(BIN)/python tests/make_demo.py
+
+# The README's pictures.
+picture: $(BIN)/.installed
+	@$(BIN)/python -m tests.make_picture > /dev/null
 
 # Every run resumes where it was stopped.
 weights: $(BIN)/.installed

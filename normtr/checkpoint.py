@@ -29,12 +29,12 @@ from normtr.calibration import Calibration
 from normtr.errors import UserError
 from normtr.model import NormTr, NormTrConfig
 from normtr.resnet import ResNet18
-from normtr.spec import LABELS, MODALITIES, FeatureSpec, SpecError
+from normtr.spec import LABELS, MODALITIES, FeatureSpec
 
 FORMAT = 1
 SHARD_BYTES = 12 * 2**20
 FILE_NAME = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
-MAX_WIDTH, MAX_STEPS, MAX_DEPTH = 4096, 1024, 64
+MAX_ROW, MAX_WIDTH, MAX_STEPS, MAX_DEPTH = 2048, 1024, 1024, 32
 """Larger networks are taken for a damaged manifest, not built."""
 SHIPPED = Path(__file__).parent / "weights"
 
@@ -138,7 +138,7 @@ def load(folder: Path) -> Checkpoint:
         calibration = dacite.from_dict(
             Calibration, manifest["calibration"], dacite.Config(cast=[float], strict=True)
         )
-    except (KeyError, TypeError, SpecError, dacite.DaciteError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, dacite.DaciteError) as error:
         raise CheckpointError(
             f"the manifest of checkpoint {folder} does not fit: {error}."
         ) from None
@@ -160,10 +160,9 @@ def load(folder: Path) -> Checkpoint:
     if not _can_be_computed(calibration):
         raise CheckpointError(f"checkpoint {folder} does not fit: its calibration is no number.")
     tensors = _read_parts(folder, manifest)
-    with torch.device("meta"):  # no memory, no random numbers: the tensors replace everything
-        face = ResNet18(1, spec.face.width, len(labels))
-        voice = ResNet18(3, spec.voice.width, len(labels))
-        norm_tr = NormTr(config)
+    face = ResNet18(1, spec.face.width, len(labels))
+    voice = ResNet18(3, spec.voice.width, len(labels))
+    norm_tr = NormTr(config)
     networks: dict[str, nn.Module] = {"face": face, "voice": voice, "norm_tr": norm_tr}
     for part, network in networks.items():
         found = {k: v.float() if v.is_floating_point() else v for k, v in tensors[part].items()}
@@ -173,7 +172,7 @@ def load(folder: Path) -> Checkpoint:
             )
         if not all(bool(tensor.isfinite().all()) for tensor in found.values()):
             raise CheckpointError(f"checkpoint {folder} is damaged: {part} holds no numbers.")
-        network.load_state_dict(found, assign=True)
+        network.load_state_dict(found)
         network.eval().requires_grad_(False)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     return Checkpoint(spec, labels, calibration, face, voice, norm_tr, sha256)
@@ -188,9 +187,9 @@ def _form(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dt
 
 
 def _can_be_built(spec: FeatureSpec, config: NormTrConfig) -> bool:
-    widths = (config.width, spec.face.width, spec.voice.width, spec.text.dim)
     return (
-        all(0 < width <= MAX_WIDTH for width in widths)
+        all(0 < dim <= MAX_ROW for dim in spec.dims.values())
+        and 0 < config.width <= MAX_WIDTH
         and 0 < config.steps <= MAX_STEPS
         and 0 <= config.depth <= MAX_DEPTH
         and config.width % 2 == 0

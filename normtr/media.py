@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 
 from normtr.errors import UserError
 
+INTERLEAVE_S = 4.0
+"""Pictures and sound of one time lie at most so far apart in a file; else some come late."""
 REORDER_NS = 500_000_000
-"""Pictures and sound lie about so far apart in a file; more makes them come late, not lost."""
+"""Decoders hold frames back for about so long."""
 BLOCKS_PER_S = 50
 """Sound is cut into blocks of a device's size; a file's own blocks may last half a second."""
 MAX_JUMP_NS = 600_000_000_000
@@ -145,17 +148,11 @@ class Media:
         mixer: AudioResampler | None = None
         mixed_from: tuple[object, ...] = ()
         next_ns = {"video": 0, "audio": 0}
-        packets = iter(self._container.demux(*chosen))
-        while True:
+        for packet in self._packets(chosen):
             try:
-                packet = next(packets, None)
-                frames = [] if packet is None else packet.decode()
+                frames = packet.decode()
             except (av.FFmpegError, OSError):
-                if packet is None:
-                    return
                 continue
-            if packet is None:
-                return
             for frame in frames:
                 if isinstance(frame, av.VideoFrame):
                     at_ns = self._at_ns(frame, next_ns["video"])
@@ -178,6 +175,25 @@ class Media:
                         next_ns["audio"] = piece.end_ns
                         yield piece
 
+    def _packets(self, streams: list[av.VideoStream | av.AudioStream]) -> Iterator[av.Packet[Any]]:
+        """The packets in time order; still compressed, so that a long horizon costs little."""
+        waiting: list[tuple[float, int, av.Packet[Any]]] = []
+        newest_s = 0.0
+        try:
+            for count, packet in enumerate(self._container.demux(*streams)):
+                if packet.dts is None:  # the last of its stream: it empties the decoder
+                    at_s = float("inf") if not packet.size else newest_s
+                else:
+                    at_s = float(packet.dts * packet.time_base)
+                    newest_s = max(newest_s, at_s)
+                heapq.heappush(waiting, (at_s, count, packet))
+                while waiting and waiting[0][0] < newest_s - INTERLEAVE_S:
+                    yield heapq.heappop(waiting)[2]
+        except (av.FFmpegError, OSError):
+            pass  # a file that breaks off: what came before counts
+        while waiting:
+            yield heapq.heappop(waiting)[2]
+
     def _at_ns(self, frame: av.VideoFrame | av.AudioFrame, expected_ns: int) -> int:
         if frame.pts is None or frame.time_base is None:
             return expected_ns
@@ -189,8 +205,8 @@ def _mono(frame: av.AudioFrame) -> NDArray[np.float32]:
     weights = np.array([MIX.get(c.name, MIX_OTHERS) for c in frame.layout.channels], np.float32)
     if not weights.any():
         weights += 1.0
-    mixed: NDArray[np.float32] = frame.to_ndarray().reshape(-1, len(weights)) @ weights
-    return mixed / weights.sum()
+    channels = frame.to_ndarray().reshape(-1, len(weights))
+    return np.asarray(channels @ (weights / weights.sum()), np.float32)
 
 
 def _protocols(source: str) -> str:

@@ -43,11 +43,10 @@ class Newest(Generic[T]):
 
 @dataclass(frozen=True)
 class Sound:
-    """A stretch of the ring: `samples` float32 [n], sample `begin` first, zeros in the holes."""
+    """A stretch of the ring: `samples` float32 [n], sample `begin` first, zeros in holes."""
 
     begin: int
     samples: Samples
-    holes: tuple[Hole, ...]
 
     @property
     def end(self) -> int:
@@ -69,6 +68,12 @@ class SoundRing:
     def end(self) -> int:
         """Number of the first sample that has not come yet."""
         return self._end
+
+    @property
+    def holes(self) -> tuple[Hole, ...]:
+        """The holes that the ring still remembers."""
+        with self._lock:
+            return tuple(self._holes)
 
     def append(self, samples: Samples) -> None:
         """Add samples (any number, not more than the capacity) right after the last ones."""
@@ -101,8 +106,7 @@ class SoundRing:
             indices = np.arange(first, end) % len(self._ring)
             out[first - begin :] = self._ring[indices]
             out.flags.writeable = False
-            holes = tuple(h for h in self._holes if h.begin < end and h.end > begin)
-            return Sound(begin, out, holes)
+            return Sound(begin, out)
 
     def _copy_in(self, samples: Samples) -> None:
         kept = samples[-len(self._ring) :]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.columns import Columns
 from rich.console import Group
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
-BAR = 28
+BAR = 20
 COLOURS = {
     "angry": "red",
     "disgust": "green",
@@ -65,7 +65,9 @@ def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -
         f"   confidence {affect['confidence']:.0%}",
         (f"   latency {affect['latency_ms']['total']:.0f} ms", "dim"),
     )
-    parts: list[Any] = [head, Text(), Columns([bars, lights], padding=(0, 3))]
+    body = Table.grid(padding=(0, 3))
+    body.add_row(bars, lights)
+    parts: list[Any] = [head, Text(), body]
     if words:
         parts.append(Text(" ".join(words), style="italic"))
     return Panel(Group(*parts), title="normtr", subtitle=capture, width=84)

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from normtr.face import FaceEncoder
 from normtr.sound import Samples, hole_cause
 from normtr.spec import FeatureSpec
-from normtr.voice import VoiceEncoder
+from normtr.voice import VoiceEncoder, VoiceRow
+from normtr.window import NONE
 from stream.events import Dropped, Event, FeatureRow
 from stream.handoff import Newest, SoundRing
 from stream.intake import Shot
@@ -58,8 +59,8 @@ class Second:
     step: int
     samples: Samples
     cause: str
-    skipped: tuple[int, ...]
-    """Steps that nobody had time for."""
+    skipped: tuple[tuple[int, str], ...]
+    """Earlier steps that nobody had time for, and the cause of those that had no sound."""
 
 
 class VoiceWorker:
@@ -77,28 +78,30 @@ class VoiceWorker:
         self._per_step = spec.voice.sample_rate * spec.step_ms // 1000
         self._next = 0
 
-    @property
-    def step(self) -> int:
-        """The first step that has not been taken yet."""
-        return self._next
-
     def take(self, now_ns: int) -> Second | None:
         newest = self._ring.end // self._per_step - 1
         if newest < self._next:
             return None
         end = (newest + 1) * self._per_step
         sound = self._ring.read(end - self._spec.voice.context_samples, end)
-        cause = hole_cause(sound.holes, end - self._per_step, end, self._ring.rate)
-        skipped = tuple(range(self._next, newest))
+        skipped = tuple((step, self._cause(step)) for step in range(self._next, newest))
         self._next = newest + 1
-        return Second(newest, sound.samples, cause, skipped)
+        return Second(newest, sound.samples, self._cause(newest), skipped)
 
     def run(self, work: Second) -> Sequence[Event]:
-        events: list[Event] = [Dropped("voice", step) for step in work.skipped]
-        begin_ns = self._origin_ns + work.step * self._spec.step_ns
-        cause, vector = work.cause, None
-        if cause == "none":
-            row = self._encoder(work.samples)
-            cause, vector = row.cause, row.vector
+        events: list[Event] = [
+            Dropped("voice", step) if cause == NONE else self._row(step, VoiceRow(cause))
+            for step, cause in work.skipped
+        ]
+        row = VoiceRow(work.cause) if work.cause != NONE else self._encoder(work.samples)
+        return [*events, self._row(work.step, row)]
+
+    def _cause(self, step: int) -> str:
+        """Why the step's own sound is not there; `none` if it is."""
+        begin, end = step * self._per_step, (step + 1) * self._per_step
+        return hole_cause(self._ring.holes, begin, end, self._ring.rate)
+
+    def _row(self, step: int, row: VoiceRow) -> FeatureRow:
+        begin_ns = self._origin_ns + step * self._spec.step_ns
         end_ns = begin_ns + self._spec.step_ns
-        return [*events, FeatureRow("voice", work.step, cause, vector, begin_ns, end_ns, 0)]
+        return FeatureRow("voice", step, row.cause, row.vector, begin_ns, end_ns, 0)

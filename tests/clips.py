@@ -121,8 +121,9 @@ def _sound(
     stream = container.add_stream(codec, rate=rate, layout=layout)
     planar = stream.codec_context.format.is_planar
     whole = np.tile(wave, (stream.layout.nb_channels, 1))
-    if "16" in stream.codec_context.format.name:
-        whole = (whole * 32767).round().astype(np.int16)
+    if stream.codec_context.format.name.startswith("s"):
+        bits = stream.codec_context.format.bits
+        whole = (whole * (2.0 ** (bits - 1) - 1)).round().astype(f"int{bits}")
     packets = []
     for begin in range(0, whole.shape[1], CHUNK):
         part = whole[:, begin : begin + CHUNK]

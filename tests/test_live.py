@@ -196,3 +196,10 @@ def test_sound_that_starts_later_is_stalled_until_then(tmp_path: Path) -> None:
 def test_tiny_and_huge_pictures_run(tmp_path: Path, size: tuple[int, int]) -> None:
     gaps = run_gaps(clips.write(tmp_path / "size.mp4", seconds=0.5, size=size))
     assert set(gaps["face"]) <= {"no_face", "poor_image"}
+
+
+def test_sound_that_starts_late_after_many_steps_is_stalled_in_each_of_them(
+    tmp_path: Path,
+) -> None:
+    late = clips.write(tmp_path / "later.mp4", seconds=3.5, sound_from_s=2.5)
+    assert run_gaps(late)["voice"][:10] == ["stalled"] * 10

@@ -132,7 +132,7 @@ def trained(
     pairing = Pairing(bank(1), SPEC, seed=1)
     lightning.seed_everything(1, verbose=False)
     train = loader(pairing, SPEC, 56, 28, seed=1)
-    module = Fusion(CONFIG, d1, 1e-3, 1e-4, of * len(train))
+    module = Fusion(CONFIG, d1, 1e-3, 1e-4, of * len(train), seed=1)
     standardise(module.network, draw(pairing, [(0, i) for i in range(56)]))
     fit(
         module,
@@ -159,7 +159,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
 
 def test_standardised_rows_have_mean_0_and_deviation_1(pairing: Pairing) -> None:
     windows = draw(pairing, [(0, i) for i in range(140)])
-    module = Fusion(CONFIG, "after", 1e-3, 1e-4, 1)
+    module = Fusion(CONFIG, "after", 1e-3, 1e-4, 1, seed=1)
     standardise(module.network, windows)
     face = windows.rows["face"][windows.valid[:, 0]]
     x = (face - module.network.get_buffer("mean_face")) / module.network.get_buffer("scale_face")

@@ -1,0 +1,338 @@
+"""`normtr doctor`: what is here, what is missing, and the command that fixes it."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import os
+import platform
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from normtr.config import parse
+from normtr.errors import UserError
+
+if TYPE_CHECKING:  # without its system libraries OpenCV cannot even be imported: tell, not fail
+    from stream.intake import Intake
+    from stream.realtime import Source
+
+PACKAGES = (
+    *("torch", "numpy", "opencv-python", "faster-whisper", "ctranslate2", "transformers"),
+    *("sounddevice", "soxr", "av", "pyzmq", "safetensors"),
+)
+LIBRARIES = {
+    "libportaudio.so.2": "libportaudio2",
+    "libGL.so.1": "libgl1",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libxcb.so.1": "libxcb1",
+}
+"""What the Python packages need of a Debian system, by shared object."""
+PORTS = {5577: "topics", 5578: "control"}
+PROBE_LIMIT_S = 60.0
+"""No probe may take longer; the slowest one imports torch from a cold disk."""
+FIRST_ITEM_LIMIT_S = 4.0
+SAMPLE_S = 1.0
+PICTURE_COLUMNS = 48
+SILENCE_DBFS = -100.0
+INSTALL = "make install"
+
+State = Literal["ok", "warning", "missing"]
+
+
+@dataclass(frozen=True)
+class DoctorConfig:
+    """Look at devices, models and versions; say what is missing and how to get it."""
+
+    camera: str | None = None
+    """Index, device path, file or URL; None: every camera the system lists."""
+    microphone: str | None = None
+    """Index or part of the name; None: the default input."""
+    json: bool = False
+    """One JSON object on standard output instead of a table."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line; `missing` keeps `normtr live` from running at all, a `warning` does not."""
+
+    what: str
+    state: State
+    detail: str
+    fix: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+    frame: NDArray[np.uint8] | None = None
+
+
+def run(argv: Sequence[str]) -> int:
+    """Exit status 0: `normtr live` can run, at least on the demo clip; 1: it cannot."""
+    config = parse(DoctorConfig, argv, "doctor")
+    before = set(threading.enumerate())
+    with Console(stderr=True).status("looking at models and devices (up to half a minute)"):
+        findings = [finding for probe in _probes(config) for finding in probe]
+    status = int(any(finding.state == "missing" for finding in findings))
+    if config.json:
+        rows = [{k: v for k, v in asdict(f).items() if k != "frame"} for f in findings]
+        print(json.dumps({"ok": status == 0, "findings": rows}))
+    else:
+        _show(findings)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(SAMPLE_S)
+        if thread.is_alive():  # hangs in a driver, where it would break the interpreter's end
+            sys.stdout.flush()
+            os._exit(status)
+    return status
+
+
+def _probes(config: DoctorConfig) -> Iterator[list[Finding]]:
+    yield [_packages(), *_libraries()]
+    yield _probe("machine", "warning", _machine)
+    yield _probe("models", "missing", _models)
+    yield _probe("recognizer", "missing", _checkpoint)
+    yield [_demo(), *_ports()]
+    # Devices may be missing: there is the demo clip.
+    yield _probe("camera", "warning", lambda: _cameras(config.camera))
+    yield _probe("microphone", "warning", lambda: _microphone(config.microphone))
+
+
+def _probe(what: str, otherwise: State, ask: Callable[[], list[Finding]]) -> list[Finding]:
+    """What `ask` finds, within `PROBE_LIMIT_S`; what it raises is a finding of state `otherwise`."""
+    answer: Future[list[Finding]] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name=f"probe {what}", daemon=True).start()
+    try:
+        return answer.result(PROBE_LIMIT_S)
+    except TimeoutError:
+        return [Finding(what, otherwise, f"no answer within {PROBE_LIMIT_S:.0f} s")]
+    except (UserError, ImportError) as error:
+        return [Finding(what, otherwise, str(error), INSTALL)]
+    except Exception as error:
+        return [Finding(what, otherwise, f"{type(error).__name__}: {error}")]
+
+
+def _machine() -> list[Finding]:
+    import torch
+
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
+    cores, memory_gib = os.cpu_count(), psutil.virtual_memory().total / 2**30
+    python = f"Python {platform.python_version()}"
+    detail = f"{platform.platform()}, {cores} cores, {memory_gib:.1f} GiB, {gpu}, {python}"
+    return [Finding("machine", "ok", detail)]
+
+
+def _packages() -> Finding:
+    versions: dict[str, str] = {}
+    for name in ("normtr", *PACKAGES):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            return Finding("packages", "missing", f"{name} is not installed", INSTALL)
+    detail = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return Finding("packages", "ok", detail, figures=versions)
+
+
+def _libraries() -> list[Finding]:
+    if sys.platform != "linux":  # elsewhere they come inside the Python packages
+        return []
+    lacking = []
+    for name in LIBRARIES:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            lacking.append(name)
+    if not lacking:
+        return [Finding("libraries", "ok", ", ".join(LIBRARIES))]
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    fix = f"{sudo}apt-get install -y {' '.join(LIBRARIES[name] for name in lacking)}"
+    return [Finding("libraries", "missing", f"not found: {', '.join(lacking)}", fix)]
+
+
+def _models() -> list[Finding]:
+    from normtr import models
+
+    packages = (models.DETECTOR, models.SPEECH, models.TEXT)
+    for package in packages:
+        models.embedded(package)
+    return [Finding("models", "ok", f"{', '.join(packages)}: sha256 as known")]
+
+
+def _checkpoint() -> list[Finding]:
+    from normtr import checkpoint
+
+    try:
+        loaded = checkpoint.load(checkpoint.SHIPPED)
+    except checkpoint.CheckpointError as error:
+        fix = "git checkout -- normtr/weights (or, to train them again: make weights)"
+        return [Finding("recognizer", "missing", str(error), fix)]
+    figures = {"sha256": loaded.sha256, "labels": list(loaded.labels)}
+    detail = f"{loaded.sha256[:12]}: {', '.join(loaded.labels)}"
+    return [Finding("recognizer", "ok", detail, figures=figures)]
+
+
+def _demo() -> Finding:
+    path = Path(__file__).parent / "demo.mp4"
+    if not path.is_file():
+        return Finding("demo clip", "warning", "it is missing", "make demo")
+    return Finding("demo clip", "ok", f"{path.stat().st_size / 2**20:.1f} MiB")
+
+
+def _ports() -> list[Finding]:
+    out = []
+    for port, use in PORTS.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                out.append(Finding(f"port {port}", "ok", f"free ({use})"))
+            except OSError as error:
+                fix = "stop the other `normtr live`, or: normtr live --bind tcp://127.0.0.1:PORT"
+                detail = f"not free ({use}): {error.strerror}"
+                out.append(Finding(f"port {port}", "warning", detail, fix))
+    return out
+
+
+def _sampled(source: Source, name: str) -> tuple[Intake, float]:
+    """Run a source for `SAMPLE_S` after its first item: what it gave, and its items a second.
+
+    Raises UserError with what it said when nothing came.
+    """
+    from normtr.spec import FeatureSpec
+    from stream.clock import Monotonic
+    from stream.events import Condition, Event
+    from stream.intake import Intake
+
+    told: list[Event] = []
+    intake = Intake(FeatureSpec(), time.monotonic_ns(), told.append, frozenset())
+    meter = intake.meters[name]
+    source.start(intake, Monotonic())
+    try:
+        until = time.monotonic() + FIRST_ITEM_LIMIT_S
+        while meter.newest_ns is None:
+            if time.monotonic() > until:
+                reasons = [e.detail for e in told if isinstance(e, Condition) and e.detail]
+                raise UserError(
+                    reasons[-1] if reasons else f"the {name} is there, but nothing arrives."
+                )
+            time.sleep(0.02)
+        first_ns, first_items = meter.newest_ns, meter.items
+        time.sleep(SAMPLE_S)
+        seconds = (meter.newest_ns - first_ns) / 1e9
+        return intake, (meter.items - first_items) / seconds if seconds else 0.0
+    finally:
+        source.stop()
+
+
+def _cameras(wanted: str | None) -> list[Finding]:
+    from stream import camera
+
+    listed = camera.cameras() if wanted is None else [(wanted, wanted)]
+    return [_camera(which, name) for which, name in listed or [("0", "0")]]
+
+
+def _camera(which: str, name: str) -> Finding:
+    from normtr.face import FaceDetector
+    from stream import camera
+
+    what = f"camera {which}"
+    fix = "connect or free it, or name another: normtr live --camera INDEX"
+    if reason := camera.unusable(which):
+        return Finding(what, "warning", reason, fix)
+    try:
+        intake, rate_hz = _sampled(camera.Camera(which), "camera")
+    except UserError as error:
+        return Finding(what, "warning", str(error), fix)
+    shot = intake.frames.take()
+    if shot is None:
+        return Finding(what, "warning", "its pictures cannot be decoded", fix)
+    height, width = shot.image.shape[:2]
+    brightness = float(shot.image.mean())
+    faces = len(FaceDetector(intake.spec.face)(shot.image))
+    detail = (
+        f"{name}: {width} x {height}, {rate_hz:.1f} frames/s, "
+        f"brightness {brightness:.0f} of 255, faces: {faces}"
+    )
+    figures = {"name": name, "width": width, "height": height, "frames_per_s": rate_hz}
+    figures |= {"brightness": brightness, "faces": faces}
+    return Finding(what, "ok", detail, figures=figures, frame=shot.image)
+
+
+def _microphone(wanted: str | None) -> list[Finding]:
+    from stream import microphone
+
+    fix = "connect one, or name another: normtr live --microphone NAME"
+    if reason := microphone.unusable(wanted):
+        return [Finding("microphone", "warning", reason, fix)]
+    chosen, inputs = microphone.choose(wanted), microphone.inputs()
+    listed = [f"{i.index} {i.name} ({i.rate} Hz, {i.channels} channels)" for i in inputs]
+    found = [Finding("sound inputs", "ok", "; ".join(listed), figures={"inputs": listed})]
+    try:
+        intake, _ = _sampled(microphone.Microphone(wanted), "microphone")
+    except UserError as error:
+        return [*found, Finding("microphone", "warning", str(error), fix)]
+    ring = intake.ring
+    samples = ring.read(max(0, ring.end - round(SAMPLE_S * ring.rate)), ring.end).samples
+    levels = [_dbfs(float(np.sqrt(np.mean(part**2)))) for part in np.array_split(samples, 40)]
+    level, peak = _dbfs(float(np.sqrt(np.mean(samples**2)))), _dbfs(float(np.abs(samples).max()))
+    figures = {"name": chosen.name, "rate_hz": chosen.rate, "level_dbfs": level}
+    figures |= {"peak_dbfs": peak, "levels_dbfs": levels}
+    name = f"{chosen.name}: {chosen.rate} Hz"
+    if not samples.any():
+        detail = f"{name}, silent (exact zeros: muted?)"
+        return [*found, Finding("microphone", "warning", detail, "unmute it", figures)]
+    bars = "".join("▁▂▃▄▅▆▇█"[min(7, max(0, int((db + 72) / 9)))] for db in levels)
+    detail = f"{name}, level {level:.0f} dBFS, peak {peak:.0f} dBFS  {bars}"
+    return [*found, Finding("microphone", "ok", detail, figures=figures)]
+
+
+def _dbfs(amplitude: float) -> float:
+    return max(SILENCE_DBFS, 20 * math.log10(max(amplitude, 1e-9)))
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    signs = {"ok": "[green]✓", "warning": "[yellow]!", "missing": "[red]✗"}
+    for finding in findings:
+        detail = Text(finding.detail)
+        if finding.fix:
+            detail.append(f"\n→ {finding.fix}", "bold")
+        table.add_row(signs[finding.state], finding.what, detail)
+    console = Console()
+    console.print(table)
+    for finding in findings:
+        if finding.frame is not None:
+            console.print(f"\n{finding.what}:", _small(finding.frame), sep="\n")
+
+
+def _small(frame: NDArray[np.uint8]) -> Text:
+    """A frame as half blocks, two pixels a character."""
+    import cv2
+
+    rows = max(1, round(PICTURE_COLUMNS * frame.shape[0] / frame.shape[1] / 2))
+    pixels = cv2.resize(frame, (PICTURE_COLUMNS, 2 * rows), interpolation=cv2.INTER_AREA)
+    text = Text()
+    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+        for (r, g, b), (r2, g2, b2) in zip(upper, lower, strict=True):
+            text.append("▀", f"rgb({r},{g},{b}) on rgb({r2},{g2},{b2})")
+        text.append("\n")
+    return text
