@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from normtr.errors import UsageError
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)  # they become the --help
 
 T = TypeVar("T")
 

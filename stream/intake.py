@@ -109,7 +109,7 @@ class Intake:
             self.ring.skip_to(piece.begin + skip, cause)
             self.ring.append(piece.samples[skip:])
             first, last = before // self._samples_per_step, self.ring.end // self._samples_per_step
-            for step in range(max(first, last - RING_S * 4), last):
+            for step in range(first, last):
                 self._post(Arrived("voice", step))
         if pieces:
             self._ring_bells()

@@ -37,6 +37,7 @@ class Live(SourceConfig):
     timeline: Path | None = None
     """Draw the session into this PNG at the end."""
     bind: str = "tcp://127.0.0.1:5577"
+    """Where to publish; this machine only."""
     words: bool = False
     """Publish and show the words (`er.v1.text`); they identify people, so only when asked for."""
 
@@ -61,8 +62,8 @@ class _Outlets:
             else None
         )
         self._capture = (
-            "camera and microphone are being read; nothing leaves this machine"
-            if opened.realtime is not None and opened.name == "camera and microphone"
+            f"{opened.name} being read; nothing leaves this machine"
+            if opened.captures
             else f"playing {opened.name}"
         )
 

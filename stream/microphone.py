@@ -7,6 +7,7 @@ import queue
 import threading
 from collections import deque
 from dataclasses import dataclass
+from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,8 @@ MAX_AGE_S = 5.0
 """PortAudio's capture time is believed when it lies at most so far back."""
 TIMED_BLOCKS = 50
 """Blocks (1 s of sound) that together tell when a stream's samples were taken."""
+SETTLED_BLOCKS = 8
+"""So many blocks after its begin or an overflow, a stream's times are relied on."""
 
 
 @dataclass(frozen=True)
@@ -186,36 +189,46 @@ class Microphone:
                 continue
             if block is None:
                 break
-            mono = block.samples.mean(axis=1, dtype=np.float32)
-            cause = "dropped" if block.overflowed else "stalled"
-            intake.sound(timeline.begin_ns(block), mono, rate, cause)
-            count += 1
+            for begin_ns, placed in timeline.push(block):
+                mono = placed.samples.mean(axis=1, dtype=np.float32)
+                cause = "dropped" if placed.overflowed else "stalled"
+                intake.sound(begin_ns, mono, rate, cause)
+                count += 1
         return count
 
 
 class Timeline:
-    """When the samples of one stream were taken, in ns.
+    """When the samples of one stream were taken.
 
-    Blocks may come late (a busy machine hands them over in bursts) but never early, and between
-    two overflows no sample is missing: so the earliest of the last blocks tells for all of them.
+    Between two overflows no sample is missing, so one moment places them all: the median of what
+    the last blocks say, because single ones err (a busy machine hands them over late and in
+    bursts; a stream just opened tells ages that are too large).
     """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._samples = 0
         self._starts: deque[int] = deque(maxlen=TIMED_BLOCKS)
+        self._waiting: list[tuple[int, Block]] = []
 
-    def begin_ns(self, block: Block) -> int:
-        """When the block's first sample was taken, in ns of the clock that stamped its coming."""
+    def push(self, block: Block) -> list[tuple[int, Block]]:
+        """Blocks that can be placed by now, each with the time of its first sample in ns."""
+        placed: list[tuple[int, Block]] = []
+        if block.overflowed:
+            placed = self._placed()
+            self._starts.clear()
         length_s = len(block.samples) / self._rate
         # Some drivers tell no capture time, or one later than the block's own length allows.
         age_s = max(block.age_s, length_s) if block.age_s <= MAX_AGE_S else length_s
         before_ns = self._samples * 1_000_000_000 // self._rate
-        if block.overflowed:
-            self._starts.clear()
         self._starts.append(block.came_ns - round(age_s * 1e9) - before_ns)
+        self._waiting.append((before_ns, block))
         self._samples += len(block.samples)
-        return min(self._starts) + before_ns
+        return placed + (self._placed() if len(self._starts) >= SETTLED_BLOCKS else [])
+
+    def _placed(self) -> list[tuple[int, Block]]:
+        waiting, self._waiting = self._waiting, []
+        return [(median_low(self._starts) + before_ns, block) for before_ns, block in waiting]
 
 
 def _input(index: int, device: Any) -> Input:

@@ -46,12 +46,19 @@ class PipeConfig:
     """What is recognised and how; the same in every program that runs the pipe."""
 
     checkpoint: Path = checkpoint.SHIPPED
+    """Folder of the recognizer's weights."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks run; auto: CUDA where there is a GPU."""
     face: Switch = "on"
+    """Whether faces are looked at."""
     voice: Switch = "on"
+    """Whether the sound of the voice is used."""
     text: Switch = "on"
+    """Whether speech is transcribed (English)."""
     transcriber: TranscriberConfig = field(default_factory=TranscriberConfig)
+    """Speech to text."""
     costs: Costs = field(default_factory=Costs)
+    """What each stage takes in virtual time, in ms."""
 
     @property
     def off(self) -> frozenset[str]:

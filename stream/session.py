@@ -34,9 +34,11 @@ class SourceConfig(PipeConfig):
     seconds: float | None = None
     """End after so many seconds of event time."""
     fast: bool = False
-    """Play a clip in virtual time."""
+    """Play a clip in virtual time: nothing is measured, the same bytes come out each time."""
     camera: str = "0"
+    """Index of the camera, or a device path or URL that OpenCV opens."""
     microphone: str | None = None
+    """Index or part of the name of a sound input; without it the system's default."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Opened:
     models: Models
     stream: Iterator[Sent]
     realtime: Session | None
+    captures: bool
+    """Whether a person is being recorded by camera or microphone."""
     remark: str = ""
     """Why the demo clip is played, if it is."""
 
@@ -98,7 +102,7 @@ def open_session(config: SourceConfig, *, repeat: bool = False) -> Opened:
     clock = Monotonic()
     sources: list[Source] = [clip] if clip is not None else _devices(config)
     session = Session(config, models, sources, clock, config.seconds)
-    name = clip.media.name if clip is not None else "camera and microphone"
+    name = clip.media.name if clip is not None else " and ".join(str(s.device) for s in sources)
     return Opened(
         name,
         uuid.uuid4().hex[:16],
@@ -107,6 +111,7 @@ def open_session(config: SourceConfig, *, repeat: bool = False) -> Opened:
         models,
         _until_error(session, clip),
         session,
+        clip is None,
         remark,
     )
 
@@ -123,7 +128,7 @@ def _virtual(config: SourceConfig, source: str, remark: str) -> Opened:
     identity.update(models.checkpoint.sha256.encode())
     stream = virtual.outputs(config, models, media, config.seconds)
     session = identity.hexdigest()[:16]
-    return Opened(media.name, session, 0, True, models, stream, None, remark)
+    return Opened(media.name, session, 0, True, models, stream, None, False, remark)
 
 
 def _missing_device(config: SourceConfig) -> str:

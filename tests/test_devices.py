@@ -315,22 +315,29 @@ def test_a_machine_without_sound_says_so() -> None:
     assert done.stdout.strip() == "there is no microphone: the sound system lists no input."
 
 
-def test_late_blocks_do_not_move_the_sound() -> None:
-    """A callback held up for 300 ms hands 15 blocks over at once; none is lost before it."""
-    rate, length = 48_000, 960
-    timeline = microphone.Timeline(rate)
-    samples = np.zeros((length, 1), np.float32)
-    came = [max((n + 1) * 20, 900 if 30 <= n < 45 else 0) for n in range(100)]
-    begins = [
-        timeline.begin_ns(microphone.Block(ms * 1_000_000, age_s, samples, False))
-        for ms, age_s in zip(came, [-1.0, 0.0, 1e9, 0.02] * 25, strict=True)
-    ]
-    assert begins == [n * 20_000_000 for n in range(100)]
-
-
-def test_an_overflow_moves_the_sound_at_once() -> None:
-    timeline = microphone.Timeline(48_000)
+def block(came_ms: int, age_s: float = -1.0, overflowed: bool = False) -> microphone.Block:
+    """20 ms at 48 kHz; age -1: the driver tells none."""
     samples = np.zeros((960, 1), np.float32)
-    assert timeline.begin_ns(microphone.Block(20_000_000, -1.0, samples, False)) == 0
-    late = microphone.Block(520_000_000, -1.0, samples, True)
-    assert timeline.begin_ns(late) == 500_000_000
+    return microphone.Block(came_ms * 1_000_000, age_s, samples, overflowed)
+
+
+def test_late_blocks_do_not_move_the_sound() -> None:
+    """A callback held up for 300 ms hands 15 blocks over at once; wrong ages come first."""
+    timeline = microphone.Timeline(48_000)
+    came = [max((n + 1) * 20, 900 if 30 <= n < 45 else 0) for n in range(100)]
+    ages = [0.09, 0.07, *[-1.0, 0.0, 1e9, 0.02] * 25]
+    placed = [timeline.push(block(ms, age)) for ms, age in zip(came, ages, strict=False)]
+    assert not any(placed[: microphone.SETTLED_BLOCKS - 1])
+    assert [begin_ns for some in placed for begin_ns, _ in some] == [
+        n * 20_000_000 for n in range(100)
+    ]
+
+
+def test_an_overflow_moves_the_sound() -> None:
+    timeline = microphone.Timeline(48_000)
+    for n in range(20):
+        timeline.push(block((n + 1) * 20))
+    later = [timeline.push(block(900 + n * 20, overflowed=n == 0)) for n in range(8)]
+    assert [begin_ns for some in later for begin_ns, _ in some] == [
+        (880 + n * 20) * 1_000_000 for n in range(8)
+    ]

@@ -1,0 +1,135 @@
+"""A picture -> an aligned face and its row, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from normtr.face import Face, FaceEncoder, align, is_poor, normalise
+from normtr.resnet import ResNet18
+from normtr.spec import FaceSpec
+from tests.clips import Image, portrait
+
+SPEC = FaceSpec(width=4)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> FaceEncoder:
+    torch.manual_seed(0)
+    return FaceEncoder(SPEC, ResNet18(1, 4, 7))
+
+
+@pytest.fixture(scope="module")
+def found(encoder: FaceEncoder) -> Face:
+    face = encoder(portrait()).face
+    assert face is not None
+    return face
+
+
+def moved(face: Face, degrees: float, scale: float) -> tuple[Image, Face]:
+    """The portrait turned and scaled about its middle on a larger picture; where the face is."""
+    matrix = cv2.getRotationMatrix2D((150, 150), degrees, scale)
+    matrix[:, 2] += 60
+    image = cv2.warpAffine(portrait(), matrix, (420, 420), borderMode=cv2.BORDER_REFLECT)
+    points = np.array(face.landmarks) @ matrix[:, :2].T + matrix[:, 2]
+    (left, top), (right, bottom) = points.min(0) - 40 * scale, points.max(0) + 40 * scale
+    landmarks = tuple((float(x), float(y)) for x, y in points)
+    return image.astype(np.uint8), replace(face, box=(left, top, right, bottom), landmarks=landmarks)
+
+
+def likeness(one: Image, other: Image) -> float:
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def test_a_row_is_a_pure_function_of_its_picture(encoder: FaceEncoder) -> None:
+    first = encoder(portrait())
+    encoder(np.ascontiguousarray(portrait()[:, ::-1]))
+    again = encoder(portrait())
+    assert first.cause == "none"
+    assert first.vector is not None
+    assert again.vector is not None
+    assert (first.vector.shape, first.vector.dtype) == ((SPEC.dim,), np.float32)
+    assert first.vector.tobytes() == again.vector.tobytes()
+
+
+def test_the_face_is_found_where_it_is(found: Face) -> None:
+    left, top, right, bottom = found.box
+    eyes, mouth = found.landmarks[:2], found.landmarks[3:]
+    assert all(left < x < right and top < y < bottom for x, y in found.landmarks)
+    assert max(y for _, y in eyes) < min(y for _, y in mouth)
+    assert 100 < (eyes[0][0] + eyes[1][0]) / 2 < 190
+    assert 30 < found.eye_distance < 70
+
+
+@settings(max_examples=30)
+@given(st.floats(-45, 45), st.floats(0.6, 1.6))
+def test_a_turned_or_scaled_face_gives_nearly_the_same_crop(
+    found: Face, degrees: float, scale: float
+) -> None:
+    upright = align(portrait(), found, SPEC)
+    assert (upright.shape, upright.dtype) == ((48, 48), np.uint8)
+    assert likeness(align(*moved(found, degrees, scale), SPEC), upright) > 0.99
+
+
+def test_the_detector_finds_a_turned_face_well_enough(encoder: FaceEncoder, found: Face) -> None:
+    upright = align(portrait(), found, SPEC)
+    for degrees in (-15, 15):
+        row = encoder(moved(found, degrees, 1.2)[0])
+        assert row.face is not None
+        assert likeness(align(moved(found, degrees, 1.2)[0], row.face, SPEC), upright) > 0.75
+
+
+def test_of_two_faces_the_larger_is_taken(encoder: FaceEncoder) -> None:
+    image = np.full((300, 500, 3), 110, np.uint8)
+    image[:, :300] = portrait()
+    image[:150, 350:] = cv2.resize(portrait(), (150, 150))
+    for picture, left in ((image, True), (np.ascontiguousarray(image[:, ::-1]), False)):
+        face = encoder(picture).face
+        assert face is not None
+        assert (face.box[0] < 250) == left
+
+
+def test_a_picture_without_a_face_gives_no_face(encoder: FaceEncoder) -> None:
+    row = encoder(np.full((240, 320, 3), 110, np.uint8))
+    assert (row.cause, row.vector, row.face) == ("no_face", None, None)
+
+
+def test_a_tiny_face_is_a_poor_image(encoder: FaceEncoder) -> None:
+    row = encoder(cv2.resize(portrait(), (40, 40), interpolation=cv2.INTER_AREA).astype(np.uint8))
+    assert (row.cause, row.vector) == ("poor_image", None)
+    assert row.face is not None
+    assert row.face.eye_distance < SPEC.min_eye_px
+
+
+def test_a_blurred_or_flat_crop_is_a_poor_image(found: Face) -> None:
+    crop = align(portrait(), found, SPEC)
+    assert not is_poor(crop, found, SPEC)
+    assert is_poor(cv2.GaussianBlur(crop, (0, 0), 3.0).astype(np.uint8), found, SPEC)
+    assert is_poor((110 + crop // 32).astype(np.uint8), found, SPEC)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (1, 1), (1, 300), (300, 1), (17, 33), (3, 2000)])
+def test_no_shape_of_a_picture_is_too_much(encoder: FaceEncoder, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    row = encoder(noise)
+    assert (row.cause == "none") == (row.vector is not None)
+    assert encoder(np.zeros((*size, 3), np.uint8)).cause in ("no_face", "poor_image")
+
+
+@given(st.integers(0, 80), st.floats(0.6, 1.0))
+def test_brighter_light_hardly_changes_what_the_network_sees(light: int, contrast: float) -> None:
+    crop = np.random.default_rng(0).integers(0, 170, (48, 48), np.uint8)
+    other = (crop * contrast + light).astype(np.uint8)
+    assert np.abs(normalise(other) - normalise(crop)).max() < 0.12
+    assert np.isfinite(normalise(np.zeros((2, 48, 48), np.uint8))).all()
+
+
+def test_landmarks_in_one_point_do_not_crash(found: Face) -> None:
+    point = replace(found, landmarks=((150.0, 100.0),) * 5)
+    assert is_poor(align(portrait(), point, SPEC), point, SPEC)
