@@ -83,8 +83,11 @@ def inputs() -> list[Input]:
 
     May block in the sound system.
     """
-    devices = enumerate(_portaudio().query_devices())
-    return [_input(index, device) for index, device in devices if device["max_input_channels"] > 0]
+    listed = [
+        Input(n, d["name"], round(d["default_samplerate"]), d["max_input_channels"])
+        for n, d in enumerate(_portaudio().query_devices())
+    ]
+    return [device for device in listed if device.channels > 0]
 
 
 def choose(which: str | None) -> Input:
@@ -229,11 +232,6 @@ class Timeline:
     def _placed(self) -> list[tuple[int, Block]]:
         waiting, self._waiting = self._waiting, []
         return [(median_low(self._starts) + before_ns, block) for before_ns, block in waiting]
-
-
-def _input(index: int, device: Any) -> Input:
-    rate, channels = round(device["default_samplerate"]), device["max_input_channels"]
-    return Input(index, device["name"], rate, channels)
 
 
 def _relist() -> None:

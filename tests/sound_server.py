@@ -41,9 +41,9 @@ class SoundServer:
             ("paplay", "pulseaudio-utils"),
         ):
             if shutil.which(program) is None:
-                raise RuntimeError(
-                    f"{program} is missing; type: apt-get install -y {package} libasound2-plugins"
-                )
+                raise RuntimeError(f"{program} is missing; type: apt-get install -y {package}")
+        if not any(Path("/usr").glob("lib*/**/alsa-lib/libasound_module_pcm_pulse.so")):
+            raise RuntimeError("ALSA lacks Pulse; type: apt-get install -y libasound2-plugins")
         self._folder = Path(tempfile.mkdtemp(prefix="sound-"))
         self._socket = self._folder / "native"
         (self._folder / "server.pa").write_text(_SERVER.format(socket=self._socket))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import socket
@@ -13,6 +14,7 @@ import wave
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -45,11 +47,24 @@ def tone(tmp_path: Path) -> Path:
     return path
 
 
-def test_doctor_sees_hears_and_never_hangs(tone: Path) -> None:
+@pytest.fixture
+def portrait(tmp_path: Path) -> Path:
+    """The first 3 s of the demo clip, where nothing covers the face."""
+    path = tmp_path / "portrait.mp4"
+    with av.open(str(DEMO)) as clip, av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25, options={"qscale": "3"})
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for frame in itertools.islice(clip.decode(video=0), 75):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"))))
+        out.mux(stream.encode())
+    return path
+
+
+def test_doctor_sees_hears_and_never_hangs(tone: Path, portrait: Path) -> None:
     """One process asked three times: with a tone, in silence, before a server that hangs."""
     with SoundServer() as server:
         process = subprocess.Popen(
-            [sys.executable, "-c", RUNS, str(DEMO)],
+            [sys.executable, "-c", RUNS, str(portrait)],
             env=server.env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -78,7 +93,7 @@ def test_doctor_sees_hears_and_never_hangs(tone: Path) -> None:
             assert abs(microphone["figures"]["peak_dbfs"] + 20) < 0.5
             assert len(microphone["figures"]["levels_dbfs"]) == 40
             assert found["sound inputs"]["figures"]["inputs"]
-            seen = found[f"camera {DEMO}"]["figures"]
+            seen = found[f"camera {portrait}"]["figures"]
             assert (seen["width"], seen["height"], seen["faces"]) == (640, 360, 1)
             assert 20 < seen["brightness"] < 235
             assert {found[name]["state"] for name in ("packages", "libraries", "models")} == {"ok"}

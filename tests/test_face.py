@@ -19,15 +19,19 @@ from tests.clips import Image, portrait
 SPEC = FaceSpec(width=4)
 
 
-@pytest.fixture(scope="module")
-def encoder() -> FaceEncoder:
+def new_encoder() -> FaceEncoder:
     torch.manual_seed(0)
     return FaceEncoder(SPEC, ResNet18(1, 4, 7))
 
 
+@pytest.fixture
+def encoder() -> FaceEncoder:
+    return new_encoder()
+
+
 @pytest.fixture(scope="module")
-def found(encoder: FaceEncoder) -> Face:
-    face = encoder(portrait()).face
+def found() -> Face:
+    face = new_encoder()(portrait()).face
     assert face is not None
     return face
 
@@ -40,7 +44,9 @@ def moved(face: Face, degrees: float, scale: float) -> tuple[Image, Face]:
     points = np.array(face.landmarks) @ matrix[:, :2].T + matrix[:, 2]
     (left, top), (right, bottom) = points.min(0) - 40 * scale, points.max(0) + 40 * scale
     landmarks = tuple((float(x), float(y)) for x, y in points)
-    return image.astype(np.uint8), replace(face, box=(left, top, right, bottom), landmarks=landmarks)
+    return image.astype(np.uint8), replace(
+        face, box=(left, top, right, bottom), landmarks=landmarks
+    )
 
 
 def likeness(one: Image, other: Image) -> float:
@@ -56,6 +62,13 @@ def test_a_row_is_a_pure_function_of_its_picture(encoder: FaceEncoder) -> None:
     assert again.vector is not None
     assert (first.vector.shape, first.vector.dtype) == ((SPEC.dim,), np.float32)
     assert first.vector.tobytes() == again.vector.tobytes()
+
+
+@pytest.mark.xfail(strict=True, reason="OpenCV's network keeps the shape of the first picture")
+def test_pictures_of_another_shape_before_do_not_count(encoder: FaceEncoder, found: Face) -> None:
+    for shape in ((180, 320, 3), (300, 400, 3)):
+        encoder(np.zeros(shape, np.uint8))
+    assert encoder(portrait()).face == found
 
 
 def test_the_face_is_found_where_it_is(found: Face) -> None:
@@ -80,9 +93,10 @@ def test_a_turned_or_scaled_face_gives_nearly_the_same_crop(
 def test_the_detector_finds_a_turned_face_well_enough(encoder: FaceEncoder, found: Face) -> None:
     upright = align(portrait(), found, SPEC)
     for degrees in (-15, 15):
-        row = encoder(moved(found, degrees, 1.2)[0])
-        assert row.face is not None
-        assert likeness(align(moved(found, degrees, 1.2)[0], row.face, SPEC), upright) > 0.75
+        picture, _ = moved(found, degrees, 1.2)
+        face = encoder(picture).face
+        assert face is not None
+        assert likeness(align(picture, face, SPEC), upright) > 0.75
 
 
 def test_of_two_faces_the_larger_is_taken(encoder: FaceEncoder) -> None:
@@ -119,7 +133,7 @@ def test_no_shape_of_a_picture_is_too_much(encoder: FaceEncoder, size: tuple[int
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     row = encoder(noise)
     assert (row.cause == "none") == (row.vector is not None)
-    assert encoder(np.zeros((*size, 3), np.uint8)).cause in ("no_face", "poor_image")
+    assert encoder(np.zeros((*size, 3), np.uint8)).cause == "no_face"
 
 
 @given(st.integers(0, 80), st.floats(0.6, 1.0))

@@ -73,7 +73,9 @@ def test_the_ring_equals_one_long_array_of_which_the_last_samples_can_be_read(
     kept = [hole for hole in holes if hole.end > len(whole) - CAPACITY]
     assert [hole for hole in ring.holes if hole in kept] == kept
     end = data.draw(st.integers(0, len(whole)))
-    begin = data.draw(st.integers(max(len(whole) - CAPACITY, 0), max(end, len(whole) - CAPACITY, 0)))
+    begin = data.draw(
+        st.integers(max(len(whole) - CAPACITY, 0), max(end, len(whole) - CAPACITY, 0))
+    )
     if begin <= end:
         sound = ring.read(begin, end)
         assert (sound.begin, sound.end) == (begin, end)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -70,9 +69,7 @@ def test_any_rate_and_any_number_of_channels_give_the_same_wave(
     tmp_path: Path, rate: int, layout: str
 ) -> None:
     wave = clips.tone(rate, 0.5)
-    path = clips.write(
-        tmp_path / "clip.mkv", picture=False, rate=rate, layout=layout, samples=wave
-    )
+    path = clips.write(tmp_path / "clip.mkv", picture=False, rate=rate, layout=layout, samples=wave)
     _, pieces = read(path)
     assert {piece.rate for piece in pieces} == {rate}
     assert np.abs(whole(pieces) - wave).max() < 1e-4
@@ -100,7 +97,9 @@ def test_tiny_and_huge_pictures_come_as_they_are(
 
 
 def test_a_telephones_sideways_picture_is_turned_upright(tmp_path: Path) -> None:
-    path = clips.write(tmp_path / "clip.mp4", sound=False, draw=lambda size, _: _left_half_red(size))
+    path = clips.write(
+        tmp_path / "clip.mp4", sound=False, draw=lambda size, _: _left_half_red(size)
+    )
     data = bytearray(path.read_bytes())
     matrix = data.find(b"tkhd") + 44  # turned clockwise by a quarter for showing
     data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -30,11 +31,13 @@ def joined(pieces: Sequence[Placed]) -> dict[int, float]:
     return out
 
 
-def run(track: SoundTrack, sound: Samples, rate: int, cuts: Sequence[int], at_ns: int) -> list[Placed]:
+def run(
+    track: SoundTrack, sound: Samples, rate: int, cuts: Sequence[int], at_ns: int
+) -> list[Placed]:
     """Push the sound in blocks that end at `cuts`."""
     out: list[Placed] = []
     edges = [0, *sorted(cuts), len(sound)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         out += track.push(at_ns + begin * SECOND // rate, sound[begin:end], rate)
     return out
 
@@ -119,4 +122,7 @@ def test_only_the_part_of_a_hole_inside_the_step_counts_and_the_longest_is_named
     before, after = Hole(0, 4500, "paused"), Hole(7000, 20_000, "stalled")
     assert hole_cause([before], 4000, 8000, RATE) == "none"
     assert hole_cause([before, after], 4000, 8000, RATE) == "stalled"
-    assert hole_cause([Hole(0, 4000, "paused"), Hole(8000, 9000, "paused")], 4000, 8000, RATE) == "none"
+    assert (
+        hole_cause([Hole(0, 4000, "paused"), Hole(8000, 9000, "paused")], 4000, 8000, RATE)
+        == "none"
+    )

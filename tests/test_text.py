@@ -104,7 +104,9 @@ def test_words_after_the_windows_end_do_not_count(encoder: TextEncoder) -> None:
     assert last_row(encoder, words + said("later", from_ms=14_001)) == last_row(encoder, words)
 
 
-@pytest.mark.parametrize("word", ["", " ", "🙂", "\u200b", "ﷺ", "e\u0301", "\ud7ff", "\x00", "a" * 3000])
+@pytest.mark.parametrize(
+    "word", ["", " ", "🙂", "\u200b", "ﷺ", "e\u0301", "\ud7ff", "\x00", "a" * 3000]
+)
 def test_odd_words_give_finite_vectors_and_do_not_shift_the_others(
     encoder: TextEncoder, word: str
 ) -> None:

@@ -11,11 +11,13 @@ import torch
 
 from normtr.errors import UserError
 from normtr.spec import LABELS, FeatureSpec
+from normtr.text import TextEncoder
 from normtr.voice import gate, log_mel
 from training import sounds
 from training.crops import Deltas, heard, live_crops, live_ends, training_crops
 from training.datasets import emodb, meld, ravdess
 from training.datasets.speech import Clip, samples
+from training.text import bare, fit_head, utterance_means
 from training.voice import AugmentedCrops, clip_scores
 
 SPEC = FeatureSpec()
@@ -143,3 +145,29 @@ def test_clip_scores_by_hand() -> None:
     logp = np.log(np.array([[0.1, 0.9], [0.6, 0.4], [0.2, 0.8]], np.float32))
     scores = clip_scores(logp, np.array([1, 1, 0]), np.array([0, 0, 1]))
     assert scores == {"clips": 2.0, "accuracy": 0.5, "uar": 0.5}
+
+
+def test_bare_text() -> None:
+    assert bare("Oh -- you've WON, Joey!") == "oh you've won joey"
+
+
+def test_utterance_means_equal_the_live_rows() -> None:
+    """Batched and padded, they are the mean of the live word rows where no word is split."""
+    texts = ["we are all here", "no", "", "they went home early today with the dog"]
+    found = utterance_means(texts, SPEC.text, batch=2)
+    encoder = TextEncoder(SPEC.text)
+    assert not found[2].any()
+    for text, mean in zip(texts, found, strict=True):
+        if text:
+            assert np.allclose(encoder.word_vectors(text.split()).mean(0), mean, atol=1e-4)
+
+
+def test_a_head_tells_separable_classes_and_never_an_unseen_one() -> None:
+    random = np.random.default_rng(0)
+    y = np.repeat([0, 2, 5], 40)
+    x = (random.normal(size=(120, 4)) + 4.0 * y[:, None] + 7.0).astype(np.float32)
+    head = fit_head(x, y, c=1.0)
+    with torch.inference_mode():
+        found = head(torch.from_numpy(x)).argmax(1).numpy()
+    assert (found == y).mean() > 0.95
+    assert set(found) <= {0, 2, 5}

@@ -1,0 +1,183 @@
+"""A config comes from TOML and dotted options, or is refused with one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from normtr.config import parse
+from normtr.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a stage costs."""
+
+    depth: int = 2
+    rate: float = 0.5
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A verb of the tests."""
+
+    name: str = "x"
+    seconds: float | None = None
+    fast: bool = False
+    device: Literal["auto", "cpu"] = "auto"
+    off: tuple[str, ...] = ()
+    costs: Costs = field(default_factory=Costs)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Needs a place."""
+
+    place: Path
+    times: int = 1
+
+
+def refusal(*argv: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        parse(Demo, argv, "demo")
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert sentence.endswith((".", "?"))
+    assert caught.value.status == 2
+    return sentence
+
+
+def toml(folder: Path, text: str) -> str:
+    path = folder / "demo.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_without_arguments_everything_has_its_default() -> None:
+    assert parse(Demo, [], "demo") == Demo()
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ("--name live", Demo(name="live")),
+        ("--name=--odd", Demo(name="--odd")),
+        ("--seconds 5", Demo(seconds=5.0)),
+        ("--seconds null", Demo()),
+        ("--costs.depth 3", Demo(costs=Costs(depth=3))),
+        ("--costs.rate 3", Demo(costs=Costs(rate=3.0))),
+        ("--fast", Demo(fast=True)),
+        ("--fast --name a", Demo(name="a", fast=True)),
+        ("--fast false", Demo()),
+        ("--costs.wide --fast", Demo(fast=True, costs=Costs(wide=True))),
+        ('--off ["face","text"]', Demo(off=("face", "text"))),
+    ],
+)
+def test_any_field_is_set_by_its_dotted_name(argv: str, expected: Demo) -> None:
+    assert parse(Demo, argv.split(), "demo") == expected
+
+
+def test_a_file_fills_fields_and_later_options_override_it(tmp_path: Path) -> None:
+    path = toml(tmp_path, 'name = "filed"\n[costs]\ndepth = 5\nwide = true\n')
+    filed = Demo(name="filed", costs=Costs(depth=5, wide=True))
+    assert parse(Demo, ["--config", path], "demo") == filed
+    assert parse(Demo, [f"--config={path}"], "demo") == filed
+    overridden = parse(Demo, ["--config", path, "--costs.depth", "6"], "demo")
+    assert overridden == Demo(name="filed", costs=Costs(depth=6, wide=True))
+
+
+@pytest.mark.parametrize(
+    ("option", "key", "near"),
+    [
+        ("--nme", "nme", "name"),
+        ("--costs.dept", "costs.dept", "costs.depth"),
+        ("--fas", "fas", "fast"),
+        ("--sec", "sec", "seconds"),
+    ],
+)
+def test_an_unknown_or_shortened_option_names_the_nearest_known_one(
+    option: str, key: str, near: str
+) -> None:
+    assert refusal(option, "4") == f"unknown key {key!r}; did you mean {near!r}?"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "near"),
+    [
+        ('nme = "a"', "nme", "name"),
+        ("[costs]\ndept = 5", "costs.dept", "costs.depth"),
+        ("[cost]\ndepth = 5", "cost.depth", "costs.depth"),
+    ],
+)
+def test_an_unknown_key_in_a_file_names_the_nearest_known_one(
+    tmp_path: Path, text: str, key: str, near: str
+) -> None:
+    found = refusal("--config", toml(tmp_path, text))
+    assert found == f"unknown key {key!r}; did you mean {near!r}?"
+
+
+def test_a_key_like_no_other_points_to_the_help() -> None:
+    assert refusal("--zzzzqq") == "unknown key 'zzzzqq'; `normtr demo --help` lists them."
+    assert "unexpected argument 'stray'" in refusal("stray")
+    assert "unexpected argument 'maybe'" in refusal("--fast", "maybe")
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ("--costs.depth x", "'costs.depth' must be int, not x."),
+        ("--costs.depth 2.5", "'costs.depth' must be int, not 2.5."),
+        ("--seconds abc", "'seconds' must be float or null, not abc."),
+        ("--fast=maybe", "'fast' must be bool, not maybe."),
+        ("--device gpu", "'device' must be Literal['auto', 'cpu'], not gpu."),
+        ("--off face", "'off' must be tuple, not face."),
+        ("--name", "--name needs a value."),
+        ("--costs.depth --fast", "--costs.depth needs a value."),
+        ("--config", "--config needs a file."),
+        ("--config --fast", "--config needs a file."),
+        ("--config missing.toml", "there is no config file 'missing.toml'."),
+        ("--config=missing.toml", "there is no config file 'missing.toml'."),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_it_should_be(argv: str, sentence: str) -> None:
+    assert refusal(*argv.split()) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name = 5", "'name' must be str, not 5."),
+        ('[costs]\ndepth = "x"', "'costs.depth' must be int, not x."),
+        ("[name]\nx = 1", "'name' must be str"),
+        ("costs = 3", "is a section [costs], not 3."),
+        ("name = [broken", "demo.toml cannot be read: "),
+        ("\x00", "demo.toml cannot be read: "),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal("--config", toml(tmp_path, text))
+
+
+def test_a_folder_is_no_config_file(tmp_path: Path) -> None:
+    assert "there is no config file" in refusal("--config", str(tmp_path))
+
+
+def test_a_field_without_default_is_needed_and_can_be_positional() -> None:
+    with pytest.raises(UsageError, match=r"^--place is needed\.$"):
+        parse(Needs, [], "demo")
+    with pytest.raises(UsageError, match=r"^place is needed\.$"):
+        parse(Needs, ["--times", "2"], "demo", ["place"])
+    assert parse(Needs, ["--place", "a b"], "demo") == Needs(Path("a b"))
+
+
+def test_help_ends_with_status_0_and_lists_every_field(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(Demo, ["--help"], "demo")
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "usage: normtr demo" in printed
+    assert all(name in printed for name in ("--name", "--seconds", "--costs.depth", "--config"))
