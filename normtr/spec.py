@@ -127,9 +127,7 @@ class FeatureSpec:
     def from_dict(values: dict[str, Any]) -> FeatureSpec:
         """Raise SpecError where a key is unknown or a value has the wrong type."""
         try:
-            return dacite.from_dict(
-                FeatureSpec, values, dacite.Config(cast=[tuple, float], strict=True)
-            )
+            return dacite.from_dict(FeatureSpec, values, dacite.Config(cast=[tuple], strict=True))
         except (dacite.DaciteError, TypeError, ValueError) as error:
             raise SpecError(f"the feature specification does not fit: {error}") from None
 

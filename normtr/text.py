@@ -32,6 +32,7 @@ class TextEncoder:
     def __init__(self, spec: TextSpec, device: str = "cpu") -> None:
         self.spec = spec
         self._tokenizer, self._bert = text_model(spec.model)
+        self._tokenizer.truncation_side = "left"  # the newest words count
         self._bert.eval().to(device)
         self._device = device
         self._known: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
@@ -57,7 +58,7 @@ class TextEncoder:
         vectors = np.zeros((len(words), self.spec.dim), np.float32)
         for index in range(len(words)):
             mine = states[owners == index]
-            if len(mine):  # a word of marks the tokenizer does not know has no token
+            if len(mine):  # the oldest words may lie beyond the longest input
                 vectors[index] = mine.mean(axis=0)
         return vectors
 
@@ -76,6 +77,7 @@ class TextEncoder:
         steps_of = [(word.middle_ns - begin_ns) // step_ns for word in recent]
         rows: list[NDArray[np.float32] | None] = []
         for step in range(steps):
-            mine = [vectors[i] for i, s in enumerate(steps_of) if s == step]
+            # A word beyond the network's longest input has no vector.
+            mine = [vectors[i] for i, s in enumerate(steps_of) if s == step and vectors[i].any()]
             rows.append(np.mean(mine, axis=0, dtype=np.float32) if mine else None)
         return rows

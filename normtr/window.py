@@ -41,13 +41,13 @@ class Slots:
     """Chooses the pictures of a step: the first at or after each of its equal parts."""
 
     def __init__(self, spec: FeatureSpec) -> None:
-        self._slot_ns = spec.step_ns // spec.face.slots_per_step
+        self._step_ns = spec.step_ns
         self._per_step = spec.face.slots_per_step
         self._last = -1
 
     def step_for(self, at_ns: int) -> int | None:
         """The step a picture of event time `at_ns` is wanted for; None when it is not wanted."""
-        slot = at_ns // self._slot_ns
+        slot = at_ns * self._per_step // self._step_ns
         if slot <= self._last:
             return None
         self._last = slot

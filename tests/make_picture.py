@@ -37,13 +37,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "demo.jsonl"
         subprocess.run(
-            [sys.executable, "-m", "normtr", "live", "--source", str(DEMO), "--fast", "--words"]
-            + ["--record", str(record), "--timeline", str(FOLDER / "timeline.png")],
+            [
+                *(sys.executable, "-m", "normtr", "live", "--source", str(DEMO), "--fast"),
+                *("--words", "--record", str(record), "--timeline", FOLDER / "timeline.png"),
+            ],
             check=True,
         )
-        for payload, words in affects_with_words(record):
-            if payload["t_ns"] >= AT_S * 1e9:
-                break
+        affects = affects_with_words(record)
+        payload, words = next(pair for pair in affects if pair[0]["t_ns"] >= AT_S * 1e9)
     console = Console(record=True, width=86, file=io.StringIO(), force_terminal=True)
     spoken = [word.text for word in words[-12:]]
     console.print(view.status(payload, "playing demo.mp4", spoken))

@@ -64,7 +64,6 @@ def test_a_row_is_a_pure_function_of_its_picture(encoder: FaceEncoder) -> None:
     assert first.vector.tobytes() == again.vector.tobytes()
 
 
-@pytest.mark.xfail(strict=True, reason="OpenCV's network keeps the shape of the first picture")
 def test_pictures_of_another_shape_before_do_not_count(encoder: FaceEncoder, found: Face) -> None:
     for shape in ((180, 320, 3), (300, 400, 3)):
         encoder(np.zeros(shape, np.uint8))

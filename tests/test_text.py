@@ -119,3 +119,13 @@ def test_odd_words_give_finite_vectors_and_do_not_shift_the_others(
 def test_a_model_that_is_not_there_is_named() -> None:
     with pytest.raises(UserError, match="no/such/folder"):
         TextEncoder(TextSpec(model="./no/such/folder"))
+
+
+def test_when_the_context_is_too_long_the_oldest_words_lose_their_rows(
+    encoder: TextEncoder,
+) -> None:
+    long = [TimedWord("ha" * 40, n * 125_000_000, (n + 1) * 125_000_000) for n in range(32)]
+    rows = encoder.rows(long, 0, 250_000_000, 16)
+    assert rows[0] is None
+    assert rows[-1] is not None
+    assert all(row is None or row.any() for row in rows)
