@@ -83,12 +83,14 @@ demo: $(BIN)/.installed
 picture: $(BIN)/.installed
 	@$(BIN)/python -m tests.make_picture > /dev/null
 
-# Every run resumes where it was stopped.
+# Trains all parts (about an hour on 2 cores), each resuming where it was stopped, into
+# runs/weights, and says whether they are the shipped ones.
 weights: $(BIN)/.installed
 	$(BIN)/normtr train --config configs/face.toml --out runs/face
 	$(BIN)/normtr train --config configs/voice.toml --out runs/voice
 	$(BIN)/normtr train --config configs/text.toml --out runs/text
 	$(BIN)/normtr train --config configs/fusion.toml --out runs/fusion
+	$(BIN)/python -m training.recorded runs/weights normtr/weights
 
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -11,6 +11,9 @@ from normtr.media import Media, Picture, Piece
 from stream.clock import Clock
 from stream.intake import Intake
 
+BLOCK_NS = 100_000_000
+"""No block of sound is longer."""
+
 
 def conditions(media: Media, intake: Intake, at_ns: int) -> None:
     """Say what the clip has not got."""
@@ -47,6 +50,15 @@ def repeated(source: str, first: Media, until_ns: int | None) -> Iterator[Pictur
         media = Media(source)
 
 
+def begun(items: Iterator[Picture | Piece], until_ns: int | None) -> Iterator[Picture | Piece]:
+    """What begins before `until_ns` (None: all); the block that lies across it arrives after it."""
+    for item in items:
+        if until_ns is not None and item.arrival_ns > until_ns + BLOCK_NS:
+            return
+        if until_ns is None or item.at_ns < until_ns:
+            yield item
+
+
 class RealTimeClip:
     """Plays a clip against the clock from a thread of its own."""
 
@@ -72,12 +84,11 @@ class RealTimeClip:
         end_ns = 0
         try:
             again = self._until_ns if self._repeat else None
-            for item in repeated(self._source, self.media, again):
+            items = repeated(self._source, self.media, again)
+            for item in begun(items, self._until_ns):
                 wait_ns = intake.origin_ns + item.arrival_ns - clock.now_ns()
                 if self._stop.wait(max(wait_ns, 0) / 1e9):
                     return
-                if self._until_ns is not None and item.at_ns >= self._until_ns:
-                    break
                 end_ns = max(end_ns, item.end_ns)
                 feed(item, intake)
         except UserError as error:

@@ -92,6 +92,9 @@ class _Outlets:
                 self._send(message)
             if message.topic == AFFECT:
                 self._show(message)
+            elif isinstance(output, Notice) and output.detail and not self._opened.virtual:
+                where = f"{output.modality}: " if output.modality else ""
+                self._console.print(f"{where}{output.detail}", soft_wrap=True)
 
     def answer_subscribers(self) -> None:
         """Send `info` again when someone subscribed to it, at most once a tick."""

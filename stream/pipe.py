@@ -189,6 +189,8 @@ class Pipe:
     def _notices(self, event: Condition) -> Sequence[Notice]:
         before = self._standing.get(event.modality)
         self._standing[event.modality] = event.cause
+        if event.cause == "error":
+            return [Notice("worker_error", event.at_ns, event.modality, event.detail)]
         if event.cause in ("no_device", "stalled", "denied"):
             return [Notice("device_lost", event.at_ns, event.modality, event.detail or event.cause)]
         if event.cause is None and before in ("no_device", "stalled", "denied"):

@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
+from normtr.errors import UserError
 from stream.clock import Clock
-from stream.events import Ended, Event, Failed
+from stream.events import Condition, Ended, Event, Failed
 from stream.intake import Intake, Shot
 from stream.pipe import Models, Notice, Pipe, PipeConfig, Sent
 from stream.virtual import stamped
@@ -176,7 +177,11 @@ class Session:
             self._queue.put(event)
 
     def _transcribe(self) -> None:
-        transcriber, ready = self.pipe.load_text()
+        try:
+            transcriber, ready = self.pipe.load_text()
+        except UserError as error:
+            self._queue.put(Condition("text", "error", self._clock.now_ns(), str(error)))
+            return
         self._queue.put(ready)
         bell = threading.Event()
         self.pipe.intake.bells.append(bell)

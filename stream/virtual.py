@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from normtr.media import Media, Picture, Piece
-from stream.clip import conditions, feed
+from stream.clip import begun, conditions, feed
 from stream.clock import Virtual
 from stream.events import Event, FeatureRow, Heard
 from stream.pipe import Models, Pipe, PipeConfig, Sent
@@ -60,13 +60,13 @@ class _Loop:
             self._pipe.recognizer.handle(ready)
             self._workers.append(self._transcriber)
         self._busy: set[str] = set()
-        self._end_ns: int | None = None
+        self._end_ns = 0
 
     def run(self) -> Iterator[Sent]:
         intake = self._pipe.intake
         conditions(self._media, intake, 0)
         yield from self._absorb()
-        packets = iter(self._media)
+        packets = begun(iter(self._media), self._until_ns)
         self._next_packet(packets)
         self._push(self._pipe.closes_ns(0), TICK, 0)
         while self._heap:
@@ -87,13 +87,13 @@ class _Loop:
 
     def _next_packet(self, packets: Iterator[Picture | Piece]) -> None:
         item = next(packets, None)
-        if item is None or (self._until_ns is not None and item.at_ns >= self._until_ns):
-            if self._until_ns is not None and item is not None:
-                self._end_ns = self._until_ns
+        if item is None:
             for source in ("camera", "microphone"):
-                self._pipe.intake.end(source, self._end_ns or 0)
+                self._pipe.intake.end(source, self._end_ns)
             return
-        self._end_ns = max(self._end_ns or 0, item.end_ns)
+        self._end_ns = max(self._end_ns, item.end_ns)
+        if self._until_ns is not None:
+            self._end_ns = min(self._end_ns, self._until_ns)
         self._push(item.arrival_ns, PACKET, item)
 
     def _push(self, at_ns: int, kind: int, what: Any) -> None:
@@ -120,7 +120,7 @@ class _Loop:
     def _tick(self, step: int) -> Iterator[Sent]:
         now_ns = self._clock.now_ns()
         ended = not any(kind == PACKET for _, kind, _, _ in self._heap)
-        if ended and step > 0 and (step + 1) * self._pipe.spec.step_ns > (self._end_ns or 0):
+        if ended and step > 0 and (step + 1) * self._pipe.spec.step_ns > self._end_ns:
             return
         text_ms = 0 if self._transcriber is None else self._costs.text
         sent_ns = now_ns + (text_ms + self._costs.tick) * 1_000_000

@@ -14,6 +14,7 @@ from normtr.text import TextEncoder
 from stream.pipe import Models
 from stream.recognizer import Estimate
 from stream.session import DEMO, SourceConfig, open_session
+from tests import clips
 from tests.make_demo import FACE_GAPS, SENTENCES, SOUND_GAPS
 from tests.recorded import affects_with_words, closing_gaps, payloads, settled_gaps
 from training.extract import clip_rows, window_under
@@ -75,6 +76,22 @@ def test_offline_gaps_are_the_live_ones_where_nothing_was_lost(fast: Path) -> No
     affects = payloads(fast, "er.v1.affect")
     assert [cause for cause, _ in rows.face] == closing_gaps(affects, "face")
     assert [cause for cause, _ in rows.voice] == closing_gaps(affects, "voice")
+
+
+def test_rows_do_not_hang_on_what_the_encoder_saw_before(tmp_path: Path) -> None:
+    """A portrait in 4:3 after the warm-up's 16:9, live; alone, offline."""
+    path = clips.write(tmp_path / "face.mp4", seconds=1.0, size=(320, 240), draw=clips.face)
+    config = SourceConfig(source=str(path), fast=True, text="off")
+    seen = [out for _, out in open_session(config).stream if isinstance(out, Estimate)][-1]
+    warm, fresh = Models(config), Models(config)
+    warm.warm_up()
+    spec = fresh.checkpoint.spec
+    rows, again = (clip_rows(str(path), spec, m.face, m.voice) for m in (fresh, warm))
+    for step, (cause, row) in enumerate(rows.face):
+        assert cause == "none"
+        assert row is not None
+        assert np.array_equal(row, seen.window.rows["face"][12 + step])
+        assert np.array_equal(row, again.face[step][1])
 
 
 def test_gaps_of_the_demo_are_what_the_clip_shows(fast: Path) -> None:

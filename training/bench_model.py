@@ -64,16 +64,16 @@ def random_windows(config: NormTrConfig, count: int, device: str) -> Windows:
 
 def training_step(config: NormTrConfig, device: str) -> Callable[[], Tensor]:
     """Forward, all losses, backward and optimizer step on 16 windows and their noisy versions."""
-    module = Fusion(config, "after", 1e-4, 1e-4, 1000).to(device).train()
+    module = Fusion(config, "after", 1e-4, 1e-4, 1000, seed=1).to(device).train()
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     optimizer = torch.optim.AdamW(module.parameters(), 1e-4, weight_decay=1e-4)
-    windows = random_windows(config, TRAIN, device)
+    clean = random_windows(config, TRAIN, device)
     shape = (2, TRAIN, len(config.dims), config.steps)
     masks = torch.rand(shape, device=device) < 0.75
     noisy = torch.rand(TRAIN, len(config.dims), device=device) < 0.3
 
     def step() -> Tensor:
-        loss = module.training_step((windows, masks, noisy), 0)
+        loss = module.training_step((clean.rows, clean.valid, clean.labels, masks, noisy), 0)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

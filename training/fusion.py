@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
 from normtr.errors import UserError
-from normtr.model import NormTr, NormTrConfig
+from normtr.model import Features, NormTr, NormTrConfig
 from normtr.resnet import ResNet18
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
@@ -27,7 +27,7 @@ from training.losses import D1, ModalityDiscriminator, NoiseDiscriminator
 from training.pairing import Pairing
 from training.rows import Bank
 from training.voice import VALID_ACTORS
-from training.windows import Windows, draw, loader
+from training.windows import Batch, Windows, draw, loader
 
 
 def standardise(network: NormTr, windows: Windows) -> None:
@@ -42,25 +42,30 @@ class Fusion(lightning.LightningModule):
     """L = L_adv1 + L_adv2 + L_er on both noisy versions of every window (2B)."""
 
     def __init__(
-        self, config: NormTrConfig, d1: D1, lr: float, weight_decay: float, steps: int
+        self, config: NormTrConfig, d1: D1, lr: float, weight_decay: float, steps: int, seed: int
     ) -> None:
         super().__init__()
+        self.seed = seed
         self.network = NormTr(config)
         self.d1 = ModalityDiscriminator(len(config.dims), config.width // 2, d1)
         self.d2 = NoiseDiscriminator(config.width // 2)
         self.lr, self.weight_decay, self.steps = lr, weight_decay, steps
         self.accuracy = MulticlassAccuracy(config.outputs, average="micro")
 
-    def training_step(self, batch: tuple[Windows, Tensor, Tensor], _: int) -> Tensor:
-        windows, masks, noisy = batch
-        rows = {m: torch.cat([x, x]) for m, x in windows.rows.items()}
-        valid = (windows.valid[None] & masks).flatten(0, 1)  # [2B, M, T]
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Dropout depends on (seed, step) only: Lightning draws differently after a resumption."""
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        clean, there, labels, masks, noisy = batch
+        rows = {m: torch.cat([x, x]) for m, x in clean.items()}
+        valid = (there[None] & masks).flatten(0, 1)  # [2B, M, T]
         features = self.network.extract(rows, valid)
         logits = self.network.fuse(features, valid)
-        emotion = F.cross_entropy(logits, torch.cat([windows.labels, windows.labels]))
-        b = len(windows.labels)
-        adv1 = self.d1(type(features)(features.nrgf[:b], features.mf[:b]))
-        adv2 = self.d2(type(features)(features.nrgf[b:], features.mf[b:]), noisy)
+        emotion = F.cross_entropy(logits, torch.cat([labels, labels]))
+        b = len(labels)
+        adv1 = self.d1(Features(features.nrgf[:b], features.mf[:b]))
+        adv2 = self.d2(Features(features.nrgf[b:], features.mf[b:]), noisy)
         self.log("emotion", emotion, prog_bar=True)
         self.log("d1_accuracy", adv1.accuracy, prog_bar=True)
         self.log("d2_accuracy", adv2.accuracy, prog_bar=True)
@@ -107,8 +112,8 @@ class FusionPart:
     bank: Path = Path("runs/bank")
     """Rows computed once; a file name there holds the hash of what it was computed from."""
     pack_to: Path = Path("runs/weights")
-    pictures: int = 800
-    """Training pictures per label."""
+    per_label: int = 800
+    """Training pictures, and training utterances, of each label; a quarter for validation."""
     masked: bool = False
     d1: D1 = "after"
     width: int = 256
@@ -125,6 +130,7 @@ class FusionPart:
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
         lightning.seed_everything(seed, verbose=False)
+        torch.set_num_threads(1)  # other counts add in another order: other hashes
         face = rows.network(self.face, 1, self.spec.face.width)
         voice = rows.network(self.voice, 3, self.spec.voice.width)
         if not self.text.is_file():
@@ -170,7 +176,8 @@ class FusionPart:
     ) -> NormTr:
         """Train, and return the best epoch's network with its weights rounded to float16."""
         train = loader(pairing, self.spec, self.windows, self.batch, seed)
-        module = Fusion(config, self.d1, self.lr, self.weight_decay, self.epochs * len(train))
+        steps = self.epochs * len(train)
+        module = Fusion(config, self.d1, self.lr, self.weight_decay, steps, seed)
         standardise(
             module.network, draw(pairing, [(0, i) for i in range(min(self.windows, 1_400))])
         )
@@ -199,15 +206,15 @@ class FusionPart:
     def _bank(self, face: ResNet18, voice: ResNet18, split: str, seed: int) -> Bank:
         """Rows of the people of one split: computed once, then read from the bank folder."""
         learning = split == "training"
-        pictures = self.pictures if learning else self.pictures // 4
+        per_label = self.per_label if learning else self.per_label // 4
         sources = [rows.sha256(self.face), rows.sha256(self.voice), self.spec.sha256()]
-        name = "-".join([split, *(s[:8] for s in sources), str(pictures), str(seed)])
+        name = "-".join([split, *(s[:8] for s in sources), str(per_label), str(seed)])
         path = self.bank / f"{name}.npz"
         if not path.is_file():
             self.bank.mkdir(parents=True, exist_ok=True)
             part = fer2013.TRAINING if learning else fer2013.PUBLIC_TEST
             faces, labels = rows.face_rows(
-                fer2013.load(self.fer2013, part), face, pictures, 4, seed
+                fer2013.load(self.fer2013, part), face, per_label, 4, seed
             )
             clips = ravdess.load(self.ravdess, calm_is_neutral=True)
             clips = [c for c in clips if (c.speaker not in VALID_ACTORS) == learning]
@@ -216,6 +223,8 @@ class FusionPart:
                 faces,
                 labels,
                 rows.voice_rows(clips, voice, self.spec, 3, seed),
-                rows.text_rows(meld.load(self.meld / table), TextEncoder(self.spec.text)),
+                rows.text_rows(
+                    meld.load(self.meld / table), TextEncoder(self.spec.text), per_label, seed
+                ),
             ).save(path)
         return Bank.load(path)

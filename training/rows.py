@@ -27,7 +27,7 @@ from training.crops import Deltas, live_crops, live_ends
 from training.datasets import fer2013
 from training.datasets.meld import Utterance
 from training.datasets.speech import Clip, samples
-from training.text import word_vectors
+from training.text import bare
 
 Rows = NDArray[np.float16]
 
@@ -107,13 +107,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def some_of_each(labels: NDArray[np.int64], per_class: int, seed: int) -> NDArray[np.int64]:
+    """Numbers of at most `per_class` random samples of each label."""
+    random = np.random.default_rng(seed)
+    by_class = [np.flatnonzero(labels == c) for c in range(len(LABELS))]
+    return np.concatenate([random.permutation(mine)[:per_class] for mine in by_class])
+
+
 def face_rows(
     faces: fer2013.Faces, net: ResNet18, per_class: int, versions: int, seed: int
 ) -> tuple[Rows, NDArray[np.int64]]:
     """Augmented rows of at most `per_class` pictures of each label."""
-    random = np.random.default_rng(seed)
-    by_class = [np.flatnonzero(faces.labels == c) for c in range(len(LABELS))]
-    chosen = np.concatenate([random.permutation(mine)[:per_class] for mine in by_class])
+    chosen = some_of_each(faces.labels, per_class, seed)
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for part in tqdm(np.array_split(chosen, -(-len(chosen) // 64)), "face rows", mininterval=2):
@@ -154,8 +159,24 @@ def voice_rows(
     return ragged(sequences, labels)
 
 
-def text_rows(utterances: list[Utterance], encoder: TextEncoder) -> Ragged:
-    """Rows of each utterance twice: as written and as bare lower-case words."""
+def word_vectors(
+    utterances: list[Utterance], encoder: TextEncoder, plain: bool
+) -> list[NDArray[np.float16]]:
+    """Per utterance its words' vectors [words, dim], at most `max_words`; `plain`: bare text."""
+    vectors = []
+    for utterance in tqdm(utterances, "text rows", mininterval=2):
+        words = (bare(utterance.text) if plain else utterance.text).split()
+        words = words[: encoder.spec.max_words]
+        vectors.append(encoder.word_vectors(words).astype(np.float16))
+    return vectors
+
+
+def text_rows(
+    utterances: list[Utterance], encoder: TextEncoder, per_class: int, seed: int
+) -> Ragged:
+    """Rows of at most `per_class` utterances of each label, twice: as written and as bare words."""
+    numbers = some_of_each(np.array([u.label for u in utterances]), per_class, seed)
+    utterances = [utterances[i] for i in numbers]
     sequences, labels = [], []
     for plain in (False, True):
         for utterance, rows in zip(

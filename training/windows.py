@@ -20,6 +20,10 @@ ABSENT_SHARE = 0.4
 """Share of the training windows in which each modality may be missing throughout."""
 
 Key = tuple[int, int]
+"""(epoch, sample)."""
+Batch = tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]
+"""Rows [B, T, dim] per modality; valid bool [B, M, T]; labels int64 [B]; masks bool
+[2, B, M, T], Type-1 first; noisy bool [B, M]: the slices that Type-2 erased something of."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +96,16 @@ class NoisyBatches:
     def __init__(self, pairing: Pairing, spec: FeatureSpec, seed: int) -> None:
         self._pairing, self._spec, self._seed = pairing, spec, seed
 
-    def __call__(self, keys: list[Key]) -> tuple[Windows, Tensor, Tensor]:
-        """Windows; masks bool [2, B, M, T], Type-1 first; noisy bool [B, M] of Type-2."""
+    def __call__(self, keys: list[Key]) -> Batch:
+        """Plain tensors, which Lightning can move to a device."""
         windows = draw(self._pairing, keys)
         shape = (len(MODALITIES), self._spec.steps, self._seed)
         there = np.stack([noise.absent(*shape, *key, share=ABSENT_SHARE) for key in keys])
         first = np.stack([noise.type_1(*shape, *key) for key in keys])
         second = np.stack([noise.type_2(*shape, *key)[0] for key in keys])
         masks = torch.from_numpy(np.stack([first & there, second & there]))
-        return windows, masks, torch.from_numpy(~second.all(axis=2))
+        noisy = torch.from_numpy(~second.all(axis=2))
+        return windows.rows, windows.valid, windows.labels, masks, noisy
 
 
 def loader(
