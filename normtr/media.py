@@ -122,6 +122,13 @@ class Media:
     def close(self) -> None:
         self._container.close()
 
+    @property
+    def picture_size(self) -> tuple[int, int] | None:
+        """Height and width that the file states; None where there is no picture."""
+        if self._video is None or not self._video.height:
+            return None
+        return self._video.height, self._video.width
+
     def __iter__(self) -> Iterator[Picture | Piece]:
         """In the order of arrival as far as the file's interleaving allows.
 

@@ -99,7 +99,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class TextReady:
-    """The text models are loaded; rows are made from now on."""
+    """Speech is transcribed from now on; the encoder makes rows of its words."""
 
     encoder: TextEncoder
 

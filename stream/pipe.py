@@ -126,14 +126,22 @@ class Models:
         self.face = FaceEncoder(spec.face, self.checkpoint.face, self.device)
         self.voice = VoiceEncoder(spec.voice, self.checkpoint.voice, self.device)
         self.judge = Judge(self.checkpoint, self.device)
+        # Importing BERT beside running workers would hold them up for two seconds.
+        self.text = None if "text" in config.off else TextEncoder(spec.text, self.device)
 
-    def warm_up(self) -> None:
-        """One pass of each, so that the first real one is not late."""
+    def warm_up(self, picture_size: tuple[int, int]) -> None:
+        """One pass of each, so that the first real one is not late.
+
+        `picture_size`: height and width of the pictures that will come, where known: the
+        detector is built anew for each.
+        """
         spec = self.checkpoint.spec
-        self.face(np.zeros((180, 320, 3), np.uint8))
+        self.face(np.zeros((*picture_size, 3), np.uint8))
         self.face.row(np.zeros((spec.face.crop_px, spec.face.crop_px), np.uint8))
         ramp = np.linspace(-1, 1, spec.voice.context_samples, dtype=np.float32)
         self.voice(ramp)
+        if self.text is not None:
+            self.text.word_vectors(["ready"])
 
 
 class Pipe:
@@ -162,12 +170,11 @@ class Pipe:
             out.append(VoiceWorker(self.intake.ring, self._models.voice, self.spec, self.origin_ns))
         return out
 
-    def load_text(self) -> tuple[Transcriber, TextReady]:
-        """Load the speech and text models (a few seconds)."""
-        encoder = TextEncoder(self.spec.text, self._models.device)
-        encoder.word_vectors(["ready"])
+    def load_transcriber(self) -> tuple[Transcriber, TextReady]:
+        """Load the speech model (a second); only where text is on."""
+        assert self._models.text is not None
         transcriber = Transcriber(self.intake.ring, self.origin_ns, self.config.transcriber)
-        return transcriber, TextReady(encoder)
+        return transcriber, TextReady(self._models.text)
 
     def closes_ns(self, step: int) -> int:
         """When the estimate of the window ending with `step` is due."""

@@ -178,7 +178,7 @@ class Session:
 
     def _transcribe(self) -> None:
         try:
-            transcriber, ready = self.pipe.load_text()
+            transcriber, ready = self.pipe.load_transcriber()
         except UserError as error:
             self._queue.put(Condition("text", "error", self._clock.now_ns(), str(error)))
             return

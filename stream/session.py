@@ -23,6 +23,8 @@ from stream.pipe import Models, PipeConfig, Sent
 from stream.realtime import Session, Source
 
 DEMO = Path(__file__).parent / "demo.mp4"
+USUAL_SIZE = (480, 640)
+"""Height and width that most cameras start with."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def open_session(config: SourceConfig, *, repeat: bool = False) -> Opened:
         return _virtual(config, source, remark)
     clip = None if source is None else RealTimeClip(source, config.seconds, repeat)
     models = Models(config)
-    models.warm_up()
+    known = clip.media.picture_size if clip is not None else None
+    models.warm_up(known or USUAL_SIZE)
     clock = Monotonic()
     sources: list[Source] = [clip] if clip is not None else _devices(config)
     session = Session(config, models, sources, clock, config.seconds)

@@ -56,7 +56,7 @@ class _Loop:
         self._workers: list[Worker] = self._pipe.workers()
         self._transcriber: Transcriber | None = None
         if "text" not in config.off:
-            self._transcriber, ready = self._pipe.load_text()
+            self._transcriber, ready = self._pipe.load_transcriber()
             self._pipe.recognizer.handle(ready)
             self._workers.append(self._transcriber)
         self._busy: set[str] = set()

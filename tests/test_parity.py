@@ -84,7 +84,7 @@ def test_rows_do_not_hang_on_what_the_encoder_saw_before(tmp_path: Path) -> None
     config = SourceConfig(source=str(path), fast=True, text="off")
     seen = [out for _, out in open_session(config).stream if isinstance(out, Estimate)][-1]
     warm, fresh = Models(config), Models(config)
-    warm.warm_up()
+    warm.warm_up((180, 320))
     spec = fresh.checkpoint.spec
     rows, again = (clip_rows(str(path), spec, m.face, m.voice) for m in (fresh, warm))
     for step, (cause, row) in enumerate(rows.face):
