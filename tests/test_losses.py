@@ -86,14 +86,14 @@ def test_d1_none_costs_nothing() -> None:
 
 
 def test_d2_by_hand_and_reversed() -> None:
-    discriminator = NoiseDiscriminator(H)
+    discriminator = NoiseDiscriminator(2, H, "slices")
     with torch.no_grad():
         discriminator.linear.weight.fill_(1.0 / H)
         discriminator.linear.bias.zero_()
     nrgf = torch.full((1, 2, T, H), 0.0)
     nrgf[0, 1, :, :] = 3.0
     nrgf.requires_grad_()
-    result = discriminator(Features(nrgf, torch.zeros_like(nrgf)), torch.tensor([[False, True]]))
+    result = discriminator(nrgf, torch.tensor([[False, True]]))
     expected = 0.5 * (math.log(2.0) + math.log(1 + math.exp(-3.0)))
     assert result.loss.item() == pytest.approx(expected, rel=1e-6)
     assert result.accuracy.item() == 1.0
@@ -102,3 +102,29 @@ def test_d2_by_hand_and_reversed() -> None:
     # Plain descent would push the noisy slice up (negative gradient); reversed it is positive.
     assert (nrgf.grad[0, 1] > 0).all()
     assert (nrgf.grad[0, 0] < 0).all()
+
+
+def test_d2_of_samples_says_which_modality_or_none() -> None:
+    discriminator = NoiseDiscriminator(2, 1, "samples")
+    with torch.no_grad():
+        discriminator.linear.weight.copy_(torch.tensor([[4.0, 0.0], [0.0, 4.0], [0.0, 0.0]]))
+        discriminator.linear.bias.zero_()
+    # Means (1, 0), (0, 1), (0, 0) of two steps: modality 0, modality 1, and no decision.
+    means = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    nrgf = means[:, :, None, None].repeat(1, 1, 2, 1).requires_grad_()
+    noisy = torch.tensor([[True, False], [False, True], [False, False]])
+    result = discriminator(nrgf, noisy, strength=0.5)
+    sure = math.log(math.exp(4) + 2) - 4
+    assert result.loss.item() == pytest.approx((2 * sure + math.log(3)) / 3, rel=1e-5)
+    result.loss.backward()
+    assert nrgf.grad is not None
+    assert nrgf.grad[0, 0, 0, 0] > 0  # reversed: away from what gives the modality away
+    assert nrgf.grad[0, 0, 0, 0].item() == pytest.approx(
+        0.5 * (1 - math.exp(-sure)) * 4 / 3 / 2, rel=1e-4
+    )
+
+
+def test_d2_none_costs_nothing() -> None:
+    nrgf = torch.ones(1, 2, T, H)
+    noisy = torch.ones(1, 2, dtype=torch.bool)
+    assert NoiseDiscriminator(2, H, "none")(nrgf, noisy).loss.item() == 0.0

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from normtr.model import NormTrConfig
+from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, MODALITIES, FaceSpec, FeatureSpec, VoiceSpec
 from normtr.window import NONE
-from training import assess, fusion
+from training import assess
 from training.fit import fit, weights_of
-from training.fusion import Fusion, standardise
-from training.pairing import LATEST, NEUTRAL, SHORTEST, Pairing
+from training.noise_aware import Learning, NoiseAware, standardise
+from training.pairing import LATEST, NEUTRAL, SHORTEST, PairedBatches, Pairing, draw
 from training.rows import Bank, ragged
-from training.windows import Windows, draw, loader
+from training.windows import Windows, loader
 
 SPEC = FeatureSpec(face=FaceSpec(width=8), voice=VoiceSpec(width=4))
 """Narrow networks: the rows of this test come from no network at all."""
@@ -125,14 +125,12 @@ def test_a_bank_survives_its_file(tmp_path: Path) -> None:
 CONFIG = NormTrConfig(SPEC.dims, len(LABELS), SPEC.steps, width=32, depth=1, heads=4)
 
 
-def trained(
-    run: Path, epochs: int, of: int, valid: Windows, d1: fusion.D1 = "after"
-) -> dict[str, torch.Tensor]:
+def trained(run: Path, epochs: int, of: int, valid: Windows) -> dict[str, torch.Tensor]:
     """Weights after `epochs` of a run planned for `of`."""
     pairing = Pairing(bank(1), SPEC, seed=1)
     lightning.seed_everything(1, verbose=False)
-    train = loader(pairing, SPEC, 56, 28, seed=1)
-    module = Fusion(CONFIG, d1, 1e-3, 1e-4, of * len(train), seed=1)
+    train = loader(PairedBatches(pairing, SPEC, 1), 56, 28, seed=1)
+    module = NoiseAware(NormTr(CONFIG), Learning(lr=1e-3), of * len(train), seed=1)
     standardise(module.network, draw(pairing, [(0, i) for i in range(56)]))
     fit(
         module,
@@ -159,10 +157,10 @@ def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
 
 def test_standardised_rows_have_mean_0_and_deviation_1(pairing: Pairing) -> None:
     windows = draw(pairing, [(0, i) for i in range(140)])
-    module = Fusion(CONFIG, "after", 1e-3, 1e-4, 1, seed=1)
-    standardise(module.network, windows)
+    network = NormTr(CONFIG)
+    standardise(network, windows)
     face = windows.rows["face"][windows.valid[:, 0]]
-    x = (face - module.network.get_buffer("mean_face")) / module.network.get_buffer("scale_face")
+    x = (face - network.get_buffer("mean_face")) / network.get_buffer("scale_face")
     assert torch.allclose(x.mean(0), torch.zeros(x.shape[1]), atol=1e-3)
     assert torch.allclose(x[:, 1:].std(0), torch.ones(x.shape[1] - 1), atol=1e-2)
 

@@ -23,7 +23,7 @@ from normtr.config import parse
 from normtr.errors import UserError
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, FeatureSpec
-from training.fusion import Fusion
+from training.noise_aware import Learning, NoiseAware
 from training.windows import Windows
 
 LARGE, TRAIN = 256, 16
@@ -64,7 +64,7 @@ def random_windows(config: NormTrConfig, count: int, device: str) -> Windows:
 
 def training_step(config: NormTrConfig, device: str) -> Callable[[], Tensor]:
     """Forward, all losses, backward and optimizer step on 16 windows and their noisy versions."""
-    module = Fusion(config, "after", 1e-4, 1e-4, 1000, seed=1).to(device).train()
+    module = NoiseAware(NormTr(config), Learning(), 1000, seed=1).to(device).train()
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     optimizer = torch.optim.AdamW(module.parameters(), 1e-4, weight_decay=1e-4)
     clean = random_windows(config, TRAIN, device)

@@ -2,100 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
-from torchmetrics.classification import MulticlassAccuracy
 
 from normtr.errors import UserError
-from normtr.model import Features, NormTr, NormTrConfig
+from normtr.model import NormTr, NormTrConfig
 from normtr.resnet import ResNet18
-from normtr.spec import LABELS, MODALITIES, FeatureSpec
+from normtr.spec import LABELS, FeatureSpec
 from normtr.text import TextEncoder
 from training import assess, pack, rows
 from training.datasets import fer2013, meld, ravdess
 from training.fit import fit, weights_of
-from training.losses import D1, ModalityDiscriminator, NoiseDiscriminator
-from training.pairing import Pairing
+from training.noise_aware import Learning, NoiseAware, standardise
+from training.pairing import PairedBatches, Pairing, draw
 from training.rows import Bank
 from training.voice import VALID_ACTORS
-from training.windows import Batch, Windows, draw, loader
-
-
-def standardise(network: NormTr, windows: Windows) -> None:
-    """Set the network's row statistics from the valid rows of some training windows."""
-    for i, m in enumerate(MODALITIES):
-        rows = windows.rows[m][windows.valid[:, i]]
-        network.get_buffer(f"mean_{m}").copy_(rows.mean(0))
-        network.get_buffer(f"scale_{m}").copy_(rows.std(0).clamp_min(1e-3))
-
-
-class Fusion(lightning.LightningModule):
-    """L = L_adv1 + L_adv2 + L_er on both noisy versions of every window (2B)."""
-
-    def __init__(
-        self, config: NormTrConfig, d1: D1, lr: float, weight_decay: float, steps: int, seed: int
-    ) -> None:
-        super().__init__()
-        self.seed = seed
-        self.network = NormTr(config)
-        self.d1 = ModalityDiscriminator(len(config.dims), config.width // 2, d1)
-        self.d2 = NoiseDiscriminator(config.width // 2)
-        self.lr, self.weight_decay, self.steps = lr, weight_decay, steps
-        self.accuracy = MulticlassAccuracy(config.outputs, average="micro")
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        """Dropout depends on (seed, step) only: Lightning draws differently after a resumption."""
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
-
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        clean, there, labels, masks, noisy = batch
-        rows = {m: torch.cat([x, x]) for m, x in clean.items()}
-        valid = (there[None] & masks).flatten(0, 1)  # [2B, M, T]
-        features = self.network.extract(rows, valid)
-        logits = self.network.fuse(features, valid)
-        emotion = F.cross_entropy(logits, torch.cat([labels, labels]))
-        b = len(labels)
-        adv1 = self.d1(Features(features.nrgf[:b], features.mf[:b]))
-        adv2 = self.d2(Features(features.nrgf[b:], features.mf[b:]), noisy)
-        self.log("emotion", emotion, prog_bar=True)
-        self.log("d1_accuracy", adv1.accuracy, prog_bar=True)
-        self.log("d2_accuracy", adv2.accuracy, prog_bar=True)
-        loss: Tensor = emotion + adv1.loss + adv2.loss
-        return loss
-
-    def validation_step(self, batch: list[Tensor], _: int) -> None:
-        *rows, valid, labels = batch
-        logits = self.network(dict(zip(MODALITIES, rows, strict=True)), valid)
-        self.accuracy.update(logits, labels)
-
-    def on_validation_epoch_end(self) -> None:
-        self.log("accuracy", self.accuracy.compute(), prog_bar=True)
-        self.accuracy.reset()
-
-    def configure_optimizers(self) -> Any:
-        """AdamW; warm-up over the first tenth of the steps, then cosine (4.2)."""
-        optimizer = torch.optim.AdamW(self.parameters(), self.lr, weight_decay=self.weight_decay)
-        warm = max(1, self.steps // 10)
-
-        def factor(step: int) -> float:
-            if step < warm:
-                return (step + 1) / warm
-            return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+from training.windows import Windows, loader
 
 
 @dataclass(frozen=True)
@@ -115,17 +44,14 @@ class FusionPart:
     per_label: int = 800
     """Training pictures, and training utterances, of each label; a quarter for validation."""
     masked: bool = False
-    d1: D1 = "after"
     width: int = 256
     depth: int = 2
     dropout: float = 0.1
-    epochs: int = 10
     windows: int = 6_400
-    batch: int = 32
+    """In an epoch."""
+    learning: Learning = field(default_factory=lambda: Learning(lr=3e-4, epochs=10, batch=32))
     valid_windows: int = 2_800
     """The first half selects and calibrates, the second is reported."""
-    lr: float = 3e-4
-    weight_decay: float = 1e-4
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
@@ -175,9 +101,10 @@ class FusionPart:
         self, out: Path, seed: int, config: NormTrConfig, pairing: Pairing, chosen: Windows
     ) -> NormTr:
         """Train, and return the best epoch's network with its weights rounded to float16."""
-        train = loader(pairing, self.spec, self.windows, self.batch, seed)
-        steps = self.epochs * len(train)
-        module = Fusion(config, self.d1, self.lr, self.weight_decay, steps, seed)
+        batches = PairedBatches(pairing, self.spec, seed)
+        train = loader(batches, self.windows, self.learning.batch, seed)
+        steps = self.learning.epochs * len(train)
+        module = NoiseAware(NormTr(config), self.learning, steps, seed)
         standardise(
             module.network, draw(pairing, [(0, i) for i in range(min(self.windows, 1_400))])
         )
@@ -186,7 +113,7 @@ class FusionPart:
             train,
             DataLoader(assess.mixed_gaps(chosen, seed).dataset(), 256),
             run=out,
-            epochs=self.epochs,
+            epochs=self.learning.epochs,
             monitor="accuracy",
             mode="max",
             seed=seed,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from normtr.model import Features
 
 D1 = Literal["after", "before", "none"]
+D2 = Literal["slices", "samples", "none"]
 
 
 class _Reversal(torch.autograd.Function):
@@ -58,14 +59,14 @@ class ModalityDiscriminator(nn.Module):
         )
         self.linear = nn.Linear(half, modalities)
 
-    def forward(self, features: Features) -> Adversarial:
+    def forward(self, features: Features, strength: float = 1.0) -> Adversarial:
         """nrgf, mf [B, M, T, H] -> the mean of the losses on MFs and on NRGFs."""
         nrgf, mf = features.nrgf, features.mf.detach()
         if self.d1 == "none":
             return Adversarial(nrgf.new_zeros(()), nrgf.new_zeros(()))
-        nrgf = reverse(nrgf) if self.d1 == "before" else nrgf
+        nrgf = reverse(nrgf, strength) if self.d1 == "before" else nrgf
         nrgf = torch.stack([mlp(nrgf[:, i]) for i, mlp in enumerate(self.extra)], 1)
-        nrgf = reverse(nrgf) if self.d1 == "after" else nrgf
+        nrgf = reverse(nrgf, strength) if self.d1 == "after" else nrgf
         b, m, t, _ = mf.shape
         label = torch.arange(m, device=mf.device)[None, :, None].expand(b, m, t).flatten()
         on_mf, on_nrgf = self.linear(mf).flatten(0, 2), self.linear(nrgf).flatten(0, 2)
@@ -74,14 +75,29 @@ class ModalityDiscriminator(nn.Module):
 
 
 class NoiseDiscriminator(nn.Module):
-    """D2: one linear layer says whether a modality's slice of the NRGFs is noisy (loss adv-2)."""
+    """D2: one linear layer looks for noise in the NRGFs (loss adv-2), which come reversed.
 
-    def __init__(self, half: int) -> None:
+    `d2` says what it decides: `slices`: of each modality's mean over the steps, whether some were
+    erased; `samples`: of all modalities' means at once, which modality was, or none of them
+    (M + 1 classes; without clean samples in the batch the last is rare); `none`: no such loss.
+    """
+
+    def __init__(self, modalities: int, half: int, d2: D2) -> None:
         super().__init__()
-        self.linear = nn.Linear(half, 1)
+        self.d2 = d2
+        whole = d2 == "samples"
+        self.linear = nn.Linear(modalities * half, modalities + 1) if whole else nn.Linear(half, 1)
 
-    def forward(self, features: Features, noisy: Tensor) -> Adversarial:
-        """nrgf [B, M, T, H]; noisy bool [B, M]: the slices whose steps were erased."""
-        logits = self.linear(reverse(features.nrgf.mean(dim=2)))[..., 0]  # [B, M]
+    def forward(self, nrgf: Tensor, noisy: Tensor, strength: float = 1.0) -> Adversarial:
+        """nrgf [B, M, T, H]; noisy bool [B, M]: the slices of which steps were erased."""
+        if self.d2 == "none":
+            return Adversarial(nrgf.new_zeros(()), nrgf.new_zeros(()))
+        means = reverse(nrgf.mean(dim=2), strength)  # [B, M, H]
+        if self.d2 == "samples":
+            logits = self.linear(means.flatten(1))  # [B, M + 1]
+            which = torch.where(noisy.any(1), noisy.int().argmax(1), noisy.shape[1])
+            loss = F.cross_entropy(logits, which)
+            return Adversarial(loss, (logits.argmax(1) == which).float().mean())
+        logits = self.linear(means)[..., 0]  # [B, M]
         loss = F.binary_cross_entropy_with_logits(logits, noisy.float())
         return Adversarial(loss, ((logits > 0) == noisy).float().mean())

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.window import NONE, Row, Window, assemble
 from training import noise
 from training.rows import Bank
+from training.windows import Batch, Key, Windows
 
 NEUTRAL = LABELS.index("neutral")
 EXPRESSES = 0.7
@@ -28,6 +30,8 @@ WORD_STEPS = 1.6
 """Mean distance of words in steps: 2.5 words a second."""
 LATEST = 6
 """Words of up to so many last steps are not recognised yet."""
+ABSENT_SHARE = 0.4
+"""Share of the training windows in which each modality may be missing throughout."""
 
 Column = list[tuple[str, Row | None]]
 
@@ -149,3 +153,31 @@ class Pairing:
             if place >= end:
                 return
             words[int(place)].append(row.astype(np.float32))
+
+
+def draw(pairing: Pairing, keys: list[Key]) -> Windows:
+    """The windows of some (epoch, sample) keys."""
+    drawn = [pairing(epoch, sample) for epoch, sample in keys]
+    return Windows(
+        {m: torch.from_numpy(np.stack([d.window.rows[m] for d in drawn])) for m in MODALITIES},
+        torch.from_numpy(np.stack([d.window.valid for d in drawn])),
+        torch.tensor([d.label for d in drawn]),
+    )
+
+
+class PairedBatches:
+    """Collates keys into windows and the masks of both noise types."""
+
+    def __init__(self, pairing: Pairing, spec: FeatureSpec, seed: int) -> None:
+        self._pairing, self._spec, self._seed = pairing, spec, seed
+
+    def __call__(self, keys: list[Key]) -> Batch:
+        """Plain tensors, which Lightning can move to a device."""
+        windows = draw(self._pairing, keys)
+        shape = (len(MODALITIES), self._spec.steps, self._seed)
+        there = np.stack([noise.absent(*shape, *key, share=ABSENT_SHARE) for key in keys])
+        first = np.stack([noise.type_1(*shape, *key) for key in keys])
+        second = np.stack([noise.type_2(*shape, *key)[0] for key in keys])
+        masks = torch.from_numpy(np.stack([first & there, second & there]))
+        noisy = torch.from_numpy(~second.all(axis=2))
+        return windows.rows, windows.valid, windows.labels, masks, noisy

@@ -1,0 +1,137 @@
+"""Noise-aware learning of NORM-TR (3.5, 3.6): one training step over noisy copies of every sample."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import lightning
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MeanAbsoluteError, Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from normtr.model import Features, NormTr
+from training.losses import D1, D2, ModalityDiscriminator, NoiseDiscriminator
+from training.windows import Batch, Windows
+
+Regression = Literal["mse", "l1"]
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a network is trained; the defaults are the paper's where it says."""
+
+    d1: D1 = "after"
+    """Where the reversal stands in D1: after or before the extra MLPs; none: no such loss."""
+    d2: D2 = "slices"
+    """slices: is this modality noisy? samples: which modality is (with a clean copy); none."""
+    reversal: float = 1.0
+    """Strength of the gradient reversal."""
+    ramped: bool = False
+    """Whether the strength grows from 0 (Ganin & Lempitsky, ICML 2015, eq. 14)."""
+    regression: Regression = "mse"
+    """Emotion loss where the label is a number."""
+    lr: float = 1e-4
+    weight_decay: float = 1e-4
+    epochs: int = 20
+    batch: int = 16
+    """Samples in a step, over all processes; each is seen in every noisy version."""
+    ema: float = 0.0
+    """Decay of the weights' moving average, which is then what is kept; 0: none."""
+
+
+def standardise(network: NormTr, windows: Windows) -> None:
+    """Set the network's row statistics from the valid rows of some training windows."""
+    for i, (m, values) in enumerate(windows.rows.items()):
+        rows = values[windows.valid[:, i]]
+        network.get_buffer(f"mean_{m}").copy_(rows.mean(0))
+        network.get_buffer(f"scale_{m}").copy_(rows.std(0).clamp_min(1e-3))
+
+
+class NoiseAware(lightning.LightningModule):
+    """L = L_adv1 + L_adv2 + L_er on all noisy versions of every sample.
+
+    Validation logs `accuracy`, or `mae` where the network has one output (regression).
+    """
+
+    def __init__(self, network: NormTr, learning: Learning, steps: int, seed: int) -> None:
+        """`steps`: how many the whole run has; warm-up and cosine hang on it."""
+        super().__init__()
+        config = network.config
+        self.seed, self.learning, self.steps = seed, learning, steps
+        self.network = network
+        half, modalities = config.width // 2, len(config.dims)
+        self.d1 = ModalityDiscriminator(modalities, half, learning.d1)
+        self.d2 = NoiseDiscriminator(modalities, half, learning.d2)
+        self.classes = config.outputs > 1
+        self.metric: Metric = (
+            MulticlassAccuracy(config.outputs, average="micro")
+            if self.classes
+            else MeanAbsoluteError()
+        )
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Dropout depends on (seed, step) only: Lightning draws differently after a resumption."""
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+
+    def emotion_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """outputs [B, C or 1]; labels int64 [B] (classes) or float32 [B] -> mean loss."""
+        if self.classes:
+            return F.cross_entropy(outputs, labels)
+        loss = F.mse_loss if self.learning.regression == "mse" else F.l1_loss
+        return loss(outputs[:, 0], labels)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        clean, there, labels, masks, noisy = batch
+        versions, b = len(masks), len(labels)
+        rows = {m: torch.cat([x] * versions) for m, x in clean.items()}
+        valid = (there[None] & masks).flatten(0, 1)  # [V B, M, T]
+        features = self.network.extract(rows, valid)
+        outputs = self.network.fuse(features, valid)
+        emotion = self.emotion_loss(outputs, labels.repeat(versions))
+        strength = self.strength()
+        adv1 = self.d1(Features(features.nrgf[:b], features.mf[:b]), strength)
+        erased = torch.cat([noisy, noisy.new_zeros((versions - 2) * b, noisy.shape[1])])
+        adv2 = self.d2(features.nrgf[b:], erased, strength)
+        self.log("emotion", emotion, prog_bar=True)
+        self.log("d1_accuracy", adv1.accuracy, prog_bar=True)
+        self.log("d2_accuracy", adv2.accuracy, prog_bar=True)
+        loss: Tensor = emotion + adv1.loss + adv2.loss
+        return loss
+
+    def strength(self) -> float:
+        """Of the reversal at this step."""
+        if not self.learning.ramped:
+            return self.learning.reversal
+        done = self.global_step / max(1, self.steps)
+        return self.learning.reversal * (2 / (1 + math.exp(-10 * done)) - 1)
+
+    def validation_step(self, batch: list[Tensor], _: int) -> None:
+        *rows, valid, labels = batch
+        outputs = self.network(dict(zip(self.network.config.dims, rows, strict=True)), valid)
+        self.metric.update(outputs if self.classes else outputs[:, 0], labels)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("accuracy" if self.classes else "mae", self.metric.compute(), prog_bar=True)
+        self.metric.reset()
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; warm-up over the first tenth of the steps, then cosine (4.2)."""
+        optimizer = torch.optim.AdamW(
+            self.parameters(), self.learning.lr, weight_decay=self.learning.weight_decay
+        )
+        warm = max(1, self.steps // 10)
+
+        def factor(step: int) -> float:
+            if step < warm:
+                return (step + 1) / warm
+            return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
