@@ -88,3 +88,48 @@ def test_masks_are_spread() -> None:
     assert {noise.type_2(3, 16, 1, 0, i)[1] for i in range(100)} == {0, 1, 2}
     absent = np.stack([noise.absent(3, 16, 1, 0, i, 0.4)[:, 0] for i in range(4_000)])
     assert np.allclose((~absent).mean(0), 0.2, atol=0.03)
+
+
+GOLDEN = [0.23796987393248425, 0.07979720517774891, 0.7713606695477547, 0.9040728337314548]
+names = st.text(max_size=12)
+rates = st.sampled_from(noise.RATES)
+
+
+@given(st.integers(0, 99), names, st.integers(1, 60), rates, rates)
+def test_test_noise_is_nested_and_whole_at_the_ends(
+    seed: int, sample: str, steps: int, a: float, b: float
+) -> None:
+    """What a lower rate erases, a higher one erases too; rate 0 erases nothing, rate 1 all."""
+    low, high = (noise.kept_steps(seed, "voice", sample, steps, rate) for rate in sorted((a, b)))
+    assert (low | ~high).all()
+    assert noise.kept_steps(seed, "voice", sample, steps, 0.0).all()
+    assert not noise.kept_steps(seed, "voice", sample, steps, 1.0).any()
+
+
+@given(st.integers(0, 99), names, st.integers(1, 60), rates)
+def test_a_test_window_is_one_stretch_of_the_rates_length(
+    seed: int, sample: str, steps: int, rate: float
+) -> None:
+    runs = erased_runs(noise.kept_window(seed, "face", sample, steps, rate))
+    assert sum(runs) == round(rate * steps)
+    assert len(runs) <= 1
+
+
+def test_test_noise_is_keyed_by_seed_modality_and_sample() -> None:
+    """Golden: the tables of other years and machines stand on these very numbers."""
+    u = noise.uniforms(1, "text", "03bSnISJMiM_1", 4)
+    assert np.array_equal(u[:2], noise.uniforms(1, "text", "03bSnISJMiM_1", 2))
+    assert np.allclose(u, GOLDEN, atol=1e-12)
+    others = [(2, "text", "03bSnISJMiM_1"), (1, "face", "03bSnISJMiM_1"), (1, "text", "x")]
+    assert all(not np.array_equal(u, noise.uniforms(*key, 4)) for key in others)
+    many = np.concatenate([noise.uniforms(s, "voice", "a", 50) for s in range(200)])
+    assert abs(many.mean() - 0.5) < 0.02
+
+
+@given(seeds, epochs, samples)
+def test_masks_at_the_tests_rates(seed: int, epoch: int, sample: int) -> None:
+    mask, chosen = noise.rate_2(3, 16, seed, epoch, sample)
+    assert np.delete(mask, chosen, axis=0).all()
+    assert np.array_equal(
+        noise.rate_1(3, 16, seed, epoch, sample), noise.rate_1(3, 16, seed, epoch, sample)
+    )

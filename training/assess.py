@@ -20,7 +20,6 @@ from training import noise
 from training.rows import Bank
 from training.windows import Windows
 
-RATES = tuple(r / 10 for r in range(11))
 SUBSETS = tuple(s for n in (1, 2, 3) for s in itertools.combinations(MODALITIES, n))
 CONFIDENT = 0.80
 """Wanted accuracy of what is not abstained from."""
@@ -79,7 +78,7 @@ def accuracy(scores: Scores, windows: Windows) -> float:
 def under_gaps(scores: Scores, windows: Windows, seed: int) -> dict[str, dict[str, float]]:
     """Accuracy at each rate of lost steps and with each subset of the modalities."""
     return {
-        "rate": {f"{r:.1f}": accuracy(scores, lost(windows, r, seed)) for r in RATES},
+        "rate": {f"{r:.1f}": accuracy(scores, lost(windows, r, seed)) for r in noise.RATES},
         "subset": {"+".join(s): accuracy(scores, only(windows, s)) for s in SUBSETS},
     }
 
@@ -88,7 +87,7 @@ def mixed_gaps(windows: Windows, seed: int) -> Windows:
     """Each window under its own rate of 0..0.8 lost steps, four of ten lacking modalities."""
     n, m, t = windows.valid.shape
     masks = [
-        noise.lost(m, t, seed, i, RATES[i // 7 % 9]) & noise.absent(m, t, seed, 0, i, 0.4)
+        noise.lost(m, t, seed, i, noise.RATES[i // 7 % 9]) & noise.absent(m, t, seed, 0, i, 0.4)
         for i in range(n)
     ]
     return windows.under(np.stack(masks))

@@ -7,7 +7,12 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    Callback,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
@@ -34,8 +39,12 @@ def fit(
     seed: int,
     precision: Any = "32-true",
     clip: float | None = None,
+    ema: float = 0.0,
 ) -> Path:
-    """Train, resuming from the last finished epoch in `run`; return the best checkpoint's path."""
+    """Train, resuming from the last finished epoch in `run`; return the best checkpoint's path.
+
+    `ema`: decay of a moving average of the weights, which is validated and kept; 0: none.
+    """
     keeper = ModelCheckpoint(
         run, "best", monitor=monitor, mode=mode, save_last=True, enable_version_counter=False
     )
@@ -46,7 +55,12 @@ def fit(
         precision=precision,
         gradient_clip_val=clip,
         logger=CSVLogger(run, name=None, version=""),
-        callbacks=[keeper, SeedEpoch(seed), TQDMProgressBar(refresh_rate=10)],
+        callbacks=[
+            keeper,
+            SeedEpoch(seed),
+            TQDMProgressBar(refresh_rate=10),
+            *([EMAWeightAveraging(decay=ema)] if ema else []),
+        ],
         num_sanity_val_steps=0,
         log_every_n_steps=50,
         deterministic="warn",

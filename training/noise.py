@@ -1,18 +1,22 @@
-"""The paper's masks (3.5.1) and gaps of whole modalities, as pure functions of a sample's number.
+"""Erasing steps: the paper's masks (3.5.1), gaps of whole modalities, and the noise of the test.
 
-Every draw comes from a counter-based generator keyed by (seed, epoch, sample), so a mask does
-not depend on the order of samples, on batches or on an interruption. Masks are bool
-[M, T], True where the input stays.
+Every draw comes from a counter-based generator keyed by what it is for, so a mask does not
+depend on the order of samples, on batches, on the other modalities or on an interruption.
+Masks are bool, True where the input stays.
 """
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 
-TYPE_1, TYPE_2, ABSENT, LOST, WINDOW = range(5)
+RATES = tuple(r / 10 for r in range(11))
+"""Of erased steps, in training and in every table."""
+TYPE_1, TYPE_2, ABSENT, LOST, WINDOW, RATE_1, RATE_2 = range(7)
 """What a generator is for; each use of a sample has its own stream."""
 
 
@@ -47,6 +51,23 @@ def type_2(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> t
     return mask, chosen
 
 
+def rate_1(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> Mask:
+    """Type-1 with the test's noise: each step is erased with one probability, drawn from RATES."""
+    random = generator(seed, epoch, sample, RATE_1)
+    rate = float(random.choice(RATES))
+    return random.random((modalities, steps)) >= rate
+
+
+def rate_2(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> tuple[Mask, int]:
+    """Type-2 with the test's noise: as `rate_1`, in one random modality; also which."""
+    random = generator(seed, epoch, sample, RATE_2)
+    mask = np.ones((modalities, steps), np.bool_)
+    chosen = int(random.integers(modalities))
+    rate = float(random.choice(RATES))
+    mask[chosen] = random.random(steps) >= rate
+    return mask, chosen
+
+
 def absent(modalities: int, steps: int, seed: int, epoch: int, sample: int, share: float) -> Mask:
     """On `share` of the samples each modality is missing throughout with probability one half."""
     random = generator(seed, epoch, sample, ABSENT)
@@ -60,3 +81,27 @@ def lost(modalities: int, steps: int, seed: int, sample: int, rate: float) -> Ma
     length = round(rate * steps)
     begins = random.integers(0, steps - length + 1, modalities)
     return np.stack([_keep(steps, int(begin), length) for begin in begins])
+
+
+def _named(seed: int, modality: str, sample: str, use: str) -> np.random.Generator:
+    """Philox keyed by the BLAKE2b hash of its arguments."""
+    text = "\n".join([str(seed), modality, sample, use])
+    key = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=np.frombuffer(key, "<u8")))
+
+
+def uniforms(seed: int, modality: str, sample: str, count: int) -> NDArray[np.float64]:
+    """u [count] in [0, 1): a step (or word) is erased at rate r where u < r, so rates are nested."""
+    return _named(seed, modality, sample, "steps").random(count)
+
+
+def kept_steps(seed: int, modality: str, sample: str, steps: int, rate: float) -> Mask:
+    """[T]: what `--noise steps` leaves of one modality of one sample."""
+    return uniforms(seed, modality, sample, steps) >= rate
+
+
+def kept_window(seed: int, modality: str, sample: str, steps: int, rate: float) -> Mask:
+    """[T]: `--noise windows` erases one window of round(rate * T) steps, anywhere."""
+    length = round(rate * steps)
+    begin = int(_named(seed, modality, sample, "windows").integers(0, steps - length + 1))
+    return _keep(steps, begin, length)

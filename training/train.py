@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from normtr.config import parse
+from normtr.errors import UsageError
+from training import run_folder
 
 
 class Part(Protocol):
@@ -28,17 +30,21 @@ class Train:
     """Train one part from one config, resuming from the last finished epoch in --out."""
 
     part: Part
-    out: Path
+    out: Path | None = None
+    """Folder of the run."""
+    resume: Path | None = None
+    """The same, but it must be there already."""
     seed: int = 1
 
 
 def run(argv: list[str]) -> int:
     config = parse(Train, argv, "train")
-    config.out.mkdir(parents=True, exist_ok=True)
-    metrics = config.part.train(config.out, config.seed)
-    partial = config.out / "metrics.json.partial"
-    partial.write_text(json.dumps(metrics, indent=2) + "\n")
-    partial.replace(config.out / "metrics.json")
+    out = config.resume or config.out
+    if out is None or (config.resume and config.out):
+        raise UsageError("say where the run lies: --out RUN, or --resume RUN if it is there.")
+    run_folder.begin(out, config.part, config.seed, resume=config.resume is not None)
+    metrics = config.part.train(out, config.seed)
+    run_folder.write_json(out / "metrics.json", metrics)
     json.dump(metrics, sys.stdout, indent=2)
     print()
     return 0

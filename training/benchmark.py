@@ -1,0 +1,117 @@
+"""NORM-TR on a benchmark: train by noise-aware learning, keep the best epoch as a run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch.utils.data import ConcatDataset, DataLoader
+
+from normtr.errors import UserError
+from normtr.model import NormTr, NormTrConfig
+from training import curve, run_folder
+from training.components import Reduced
+from training.curve import Protocol, predictor
+from training.fit import fit, weights_of
+from training.noise_aware import Learning, NoiseAware, standardise
+from training.samples import DataSet, Masks, SampleBatches, Samples
+from training.windows import Windows, loader
+
+SELECTION_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+SELECTION_SEED = 0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Of NORM-TR; what the data decide is not here."""
+
+    width: int = 256
+    depth: int = 2
+    heads: int = 8
+    dropout: float = 0.1
+    masked: bool = False
+    """Attention and pooling skip invalid steps; otherwise they see zero rows (the paper)."""
+    components: dict[str, int] = field(default_factory=dict)
+    """Principal components that a modality's rows are reduced to before."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One training run of NORM-TR on one data set."""
+
+    data: DataSet
+    network: Architecture = field(default_factory=Architecture)
+    learning: Learning = field(default_factory=Learning)
+    masks: Masks = "windows"
+    """Erased in training: windows (the paper), steps at the test's rates, or nothing."""
+
+    def train(self, out: Path, seed: int) -> dict[str, Any]:
+        lightning.seed_everything(seed, verbose=False)
+        if self.masks == "none" and (self.learning.d1, self.learning.d2) != ("none", "none"):
+            raise UserError("without masks there is nothing for D1 and D2; set both to none.")
+        train, valid = self.data.load("train"), self.data.load("valid")
+        model = self.model(train.windows)
+        model.fit(train.windows)
+        reduced = _reduced(model, train)
+        standardise(model.network, reduced.windows)
+        self._fit(model, reduced, _reduced(model, valid), out, seed)
+        run_folder.write_model(out, model)
+        protocol = Protocol(rates=SELECTION_RATES, mask_seeds=(SELECTION_SEED,))
+        outputs = curve.predictions(predictor(model), self.data, "valid", valid, protocol)
+        curves = curve.curves(outputs, valid.windows.labels.numpy())
+        return {
+            "dataset": self.data.name,
+            "seed": seed,
+            "valid": {"rates": protocol.rates, "metrics": curves},
+            "valid_auilc": curve.areas(protocol.rates, curves),
+        }
+
+    def model(self, windows: Windows) -> Reduced:
+        """An untrained model for rows and steps like these."""
+        given = {m: x.shape[2] for m, x in windows.rows.items()}
+        arch = self.network
+        config = NormTrConfig(
+            {m: arch.components.get(m, dim) for m, dim in given.items()},
+            self.data.outputs,
+            windows.valid.shape[2],
+            arch.width,
+            arch.depth,
+            arch.heads,
+            arch.dropout,
+            arch.masked,
+        )
+        return Reduced(NormTr(config), given)
+
+    def _fit(self, model: Reduced, train: Samples, valid: Samples, out: Path, seed: int) -> None:
+        """Leave the best epoch's weights in the model."""
+        batches = SampleBatches(train, self.masks, self.learning.d2 == "samples", seed)
+        batch = self.learning.batch
+        training = loader(batches, len(train), batch, seed)
+        steps = self.learning.epochs * len(training)
+        module = NoiseAware(model.network, self.learning, steps, seed)
+        noisy = [valid.under("steps", rate, SELECTION_SEED) for rate in SELECTION_RATES]
+        best = fit(
+            module,
+            training,
+            DataLoader(ConcatDataset([windows.dataset() for windows in noisy]), 256),
+            run=out,
+            epochs=self.learning.epochs,
+            monitor="accuracy" if module.classes else "mae",
+            mode="max" if module.classes else "min",
+            seed=seed,
+            clip=1.0,
+            ema=self.learning.ema,
+        )
+        model.network.load_state_dict(weights_of(best, "network."))
+        model.eval()
+
+
+def _reduced(model: Reduced, samples: Samples) -> Samples:
+    """What the network itself sees, computed once."""
+    windows = samples.windows
+    with torch.inference_mode(False):
+        rows = model.reduce(windows.rows)
+    return Samples(samples.ids, samples.groups, Windows(rows, windows.valid, windows.labels))

@@ -1,0 +1,52 @@
+"""Principal components of wide rows, as part of what a run's model does before NORM-TR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from normtr.model import NormTr
+from training.windows import Windows
+
+
+class Reduced(nn.Module):
+    """Rows of some modalities are projected on their components, then the network sees them.
+
+    `network.config.dims` are the widths after that; `given` the widths before.
+    """
+
+    def __init__(self, network: NormTr, given: Mapping[str, int]) -> None:
+        super().__init__()
+        self.network = network
+        self.given = dict(given)
+        for m, dim in network.config.dims.items():
+            if given[m] != dim:
+                self.register_buffer(f"centre_{m}", torch.zeros(given[m]))
+                self.register_buffer(f"basis_{m}", torch.zeros(given[m], dim))
+
+    def fit(self, windows: Windows) -> None:
+        """Take the components of the valid rows."""
+        for i, (m, values) in enumerate(windows.rows.items()):
+            if self.given[m] != (dim := self.network.config.dims[m]):
+                rows = np.unique(values[windows.valid[:, i]].numpy(), axis=0)
+                pca = PCA(dim, svd_solver="full").fit(rows)
+                self.get_buffer(f"centre_{m}").copy_(torch.from_numpy(pca.mean_))
+                self.get_buffer(f"basis_{m}").copy_(torch.from_numpy(pca.components_.T.copy()))
+
+    def reduce(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Rows [B, T, given] -> [B, T, dim]."""
+        return {
+            m: (x - self.get_buffer(f"centre_{m}")) @ self.get_buffer(f"basis_{m}")
+            if self.given[m] != self.network.config.dims[m]
+            else x
+            for m, x in rows.items()
+        }
+
+    def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
+        """rows float [B, T, given] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""
+        out: Tensor = self.network(self.reduce(rows), valid)
+        return out

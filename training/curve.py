@@ -1,0 +1,116 @@
+"""A model's metrics over noise rates: the same protocol for every system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from normtr.errors import UserError
+from training import metrics
+from training.noise import RATES
+from training.samples import DataSet, Samples, Split
+from training.windows import Windows
+
+Predict = Callable[[Windows], Tensor]
+"""Windows -> outputs [n, C or 1]."""
+MASK_SEEDS = (1, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which noise a table stands on; stated in every table and JSON."""
+
+    noise: str = "steps"
+    """steps | windows | modality:NAME"""
+    mask_stage: Literal["feature", "word"] = "feature"
+    """Whether rows are erased, or words before BERT sees them (the voice loses steps as ever)."""
+    rates: tuple[float, ...] = RATES
+    mask_seeds: tuple[int, ...] = MASK_SEEDS
+
+    def check(self, modalities: Sequence[str]) -> None:
+        """Raises UserError where the noise or a rate is none."""
+        named = [f"modality:{m}" for m in modalities]
+        if self.noise not in ("steps", "windows", *named):
+            known = ", ".join(["steps", "windows", *named])
+            raise UserError(f"there is no noise {self.noise!r}; there is {known}.")
+        if not self.rates or not all(0 <= rate <= 1 for rate in self.rates):
+            raise UserError("noise rates lie from 0 to 1.")
+        if list(self.rates) != sorted(set(self.rates)):
+            raise UserError("noise rates must rise.")
+        if self.mask_stage == "word" and self.noise != "steps":
+            raise UserError("words are erased with --noise steps only.")
+
+
+def predictor(model: torch.nn.Module, batch: int = 256) -> Predict:
+    """Outputs of a model in batches, without gradients."""
+
+    def predict(windows: Windows) -> Tensor:
+        n = len(windows.labels)
+        with torch.inference_mode():
+            parts = [
+                model(
+                    {m: x[i : i + batch] for m, x in windows.rows.items()},
+                    windows.valid[i : i + batch],
+                )
+                for i in range(0, n, batch)
+            ]
+        return torch.cat(parts)
+
+    return predict
+
+
+def noisy(
+    data: DataSet, split: Split, samples: Samples, protocol: Protocol, rate: float, seed: int
+) -> Windows:
+    """The samples as they are at one rate and mask seed."""
+    if protocol.mask_stage == "feature" or rate == 0:
+        return samples.under(protocol.noise, rate, seed)
+    erased = data.without_words(split, rate, seed)
+    for modality in erased.windows.rows:
+        if modality != "text":
+            erased = replace(erased, windows=erased.under(f"modality:{modality}", rate, seed))
+    return erased.windows
+
+
+def predictions(
+    predict: Predict, data: DataSet, split: Split, samples: Samples, protocol: Protocol
+) -> NDArray[np.float32]:
+    """Outputs float32 [rates, mask seeds, n, C or 1]."""
+    out = []
+    for rate in tqdm(protocol.rates, "noise rates", leave=False):
+        seeds = protocol.mask_seeds if 0 < rate < 1 else protocol.mask_seeds[:1]
+        drawn = [
+            predict(noisy(data, split, samples, protocol, rate, seed)).numpy() for seed in seeds
+        ]
+        out.append(drawn * (len(protocol.mask_seeds) // len(drawn)))
+    return np.array(out, np.float32)
+
+
+def scores(outputs: NDArray[np.float32], labels: NDArray[Any]) -> dict[str, float]:
+    """The metrics of one set of outputs [n, C or 1]."""
+    if outputs.shape[1] == 1:
+        return metrics.sentiment(labels, outputs[:, 0])
+    return metrics.emotions(labels, outputs.argmax(1))
+
+
+def curves(outputs: NDArray[np.float32], labels: NDArray[Any]) -> dict[str, list[float]]:
+    """[rates, mask seeds, n, C or 1] -> each metric over the rates, mean over the mask seeds."""
+    per_rate = [[scores(one, labels) for one in seeds] for seeds in outputs]
+    names = per_rate[0][0]
+    return {
+        name: [float(np.mean([one[name] for one in seeds])) for seeds in per_rate] for name in names
+    }
+
+
+def areas(
+    rates: Sequence[float], curves: dict[str, list[float]], upto: float = 1.0
+) -> dict[str, float]:
+    """AUILC of each metric."""
+    return {name: metrics.auilc(rates, values, upto) for name, values in curves.items()}

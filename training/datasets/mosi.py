@@ -1,0 +1,244 @@
+"""CMU-MOSI as Poria et al. (2017) split it: transcripts, word times and one vector an utterance."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from normtr import models
+from normtr.errors import UserError
+from normtr.spec import TextSpec
+from normtr.text import TextEncoder
+from training import noise
+from training.samples import DataSet, Samples, Split, windows
+
+FOLDER = Path("../shared/data/mosi_utterance")
+WORDS_VALID = 12
+"""Videos of train_ that validate the words configs."""
+GIVEN_VALID = 6
+"""Videos of test_ that validate the given features, whose extractors saw train_'s labels."""
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Utterances:
+    """One part of the file, ordered by video and place in it. Labels float32 [n] in [-3, 3]."""
+
+    ids: tuple[str, ...]
+    videos: tuple[str, ...]
+    labels: NDArray[np.float32]
+    texts: tuple[str, ...]
+    vectors: dict[str, Rows]
+    """By modality: the given features [n, dim]."""
+
+    def of(self, videos: set[str], *, there: bool) -> Utterances:
+        """Those of the videos, or (not `there`) all others."""
+        chosen = [i for i, video in enumerate(self.videos) if (video in videos) == there]
+        return Utterances(
+            tuple(self.ids[i] for i in chosen),
+            tuple(self.videos[i] for i in chosen),
+            self.labels[chosen],
+            tuple(self.texts[i] for i in chosen),
+            {m: x[chosen] for m, x in self.vectors.items()},
+        )
+
+
+def load(folder: Path, part: str) -> Utterances:
+    """`part`: train or test. Utterances without a label are left out. Raises UserError."""
+    path = folder / "mosi_utterance.npz"
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            got = {
+                key: data[f"{part}_{key}"]
+                for key in ("id", "sentiment", "text_raw", "text", "audio", "video")
+            }
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise UserError(f"{path} cannot be read as CMU-MOSI: {error}.") from None
+    names = [str(name).rpartition("_") for name in got["id"]]
+    order = sorted(range(len(names)), key=lambda i: (names[i][0], int(names[i][2])))
+    order = [i for i in order if np.isfinite(got["sentiment"][i])]
+    return Utterances(
+        tuple(str(got["id"][i]) for i in order),
+        tuple(names[i][0] for i in order),
+        got["sentiment"][order].astype(np.float32),
+        tuple(str(got["text_raw"][i]) for i in order),
+        {m: got[k][order] for m, k in (("face", "video"), ("voice", "audio"), ("text", "text"))},
+    )
+
+
+def smallest(videos: Sequence[str], count: int) -> set[str]:
+    """The `count` videos with the smallest sha256 of their id."""
+    by_hash = sorted(set(videos), key=lambda video: hashlib.sha256(video.encode()).hexdigest())
+    return set(by_hash[:count])
+
+
+def of_split(folder: Path, split: Split) -> Utterances:
+    """The split of the words configs: 12 videos of train_ validate, all of test_ is reported."""
+    if split == "test":
+        return load(folder, "test")
+    train = load(folder, "train")
+    return train.of(smallest(train.videos, WORDS_VALID), there=split == "valid")
+
+
+def history(videos: Sequence[str], steps: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Indices [n, T] of each utterance (last) and those before it in its video, and which exist."""
+    index = np.arange(len(videos))[:, None] + np.arange(1 - steps, 1)[None]
+    named = np.asarray(videos)
+    there = (index >= 0) & (named[np.maximum(index, 0)] == named[:, None])
+    return np.where(there, index, 0), there
+
+
+@functools.cache
+def _encoder(model: str, dim: int) -> TextEncoder:
+    return TextEncoder(TextSpec(model=model, dim=dim))
+
+
+def word_rows(
+    said: Utterances, encoder: TextEncoder, rate: float, seed: int
+) -> list[tuple[Rows, NDArray[np.bool_]]]:
+    """Of each utterance: rows [words, dim] and which words were kept; an erased one is 0."""
+    out = []
+    for name, text in tqdm(
+        list(zip(said.ids, said.texts, strict=True)), "words to BERT", leave=False
+    ):
+        words = text.lower().split()
+        kept = noise.uniforms(seed, "text", name, len(words)) >= rate
+        rows = np.zeros((len(words), encoder.spec.dim), np.float32)
+        rows[kept] = encoder.word_vectors([w for w, k in zip(words, kept, strict=True) if k])
+        out.append((rows, kept))
+    return out
+
+
+@dataclass(frozen=True)
+class MosiSentences:
+    """An utterance and those before it in its video, a mean word vector and an audio vector each.
+
+    Validation: 12 train_ videos; test: all of test_. Erased words shorten a sentence's mean; a
+    sentence without words is not valid.
+    """
+
+    path: Path = FOLDER
+    steps: int = 8
+    modalities: tuple[str, ...] = ("voice", "text")
+    model: str = models.TEXT
+    dim: int = 384
+
+    @property
+    def name(self) -> str:
+        return "mosi_words"
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def at(self, path: Path) -> DataSet:
+        return replace(self, path=path)
+
+    def load(self, split: Split) -> Samples:
+        return self.without_words(split, 0.0, 0)
+
+    def without_words(self, split: Split, rate: float, seed: int) -> Samples:
+        said = of_split(self.path, split)
+        index, there = history(said.videos, self.steps)
+        rows, valid = {}, {}
+        if "voice" in self.modalities:
+            rows["voice"], valid["voice"] = said.vectors["voice"][index], there
+        if "text" in self.modalities:
+            found = word_rows(said, _encoder(self.model, self.dim), rate, seed)
+            means = np.stack([x.sum(0) / max(1, int(kept.sum())) for x, kept in found])
+            rows["text"] = means[index]
+            valid["text"] = there & np.array([kept.any() for _, kept in found])[index]
+        return Samples(said.ids, said.videos, windows(rows, valid, said.labels))
+
+
+@dataclass(frozen=True)
+class MosiWords:
+    """The words of one utterance, a row each; its audio vector stands at every word.
+
+    What goes beyond T words is cut off at the end; steps beyond the words are not valid.
+    """
+
+    path: Path = FOLDER
+    steps: int = 50
+    modalities: tuple[str, ...] = ("voice", "text")
+    model: str = models.TEXT
+    dim: int = 384
+
+    @property
+    def name(self) -> str:
+        return "mosi_words50"
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def at(self, path: Path) -> DataSet:
+        return replace(self, path=path)
+
+    def load(self, split: Split) -> Samples:
+        return self.without_words(split, 0.0, 0)
+
+    def without_words(self, split: Split, rate: float, seed: int) -> Samples:
+        said = of_split(self.path, split)
+        n = len(said.ids)
+        text = np.zeros((n, self.steps, self.dim), np.float32)
+        kept, spoken = np.zeros((2, n, self.steps), np.bool_)
+        for i, (found, stays) in enumerate(
+            word_rows(said, _encoder(self.model, self.dim), rate, seed)
+        ):
+            count = min(len(found), self.steps)
+            text[i, :count], kept[i, :count], spoken[i, :count] = found[:count], stays[:count], True
+        voice = np.repeat(said.vectors["voice"][:, None], self.steps, axis=1)
+        rows = {"voice": voice, "text": text}
+        valid = {"voice": spoken, "text": kept}
+        of = [m for m in rows if m in self.modalities]
+        return Samples(
+            said.ids,
+            said.videos,
+            windows({m: rows[m] for m in of}, {m: valid[m] for m in of}, said.labels),
+        )
+
+
+@dataclass(frozen=True)
+class MosiGiven:
+    """The three given vectors of an utterance and of those before it in its video.
+
+    The text and video extractors were trained on train_'s labels, so all of train_ is trained on,
+    6 test_ videos validate and the other test_ videos are reported.
+    """
+
+    path: Path = FOLDER
+    steps: int = 8
+    modalities: tuple[str, ...] = ("face", "voice", "text")
+
+    @property
+    def name(self) -> str:
+        return "mosi_given"
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def at(self, path: Path) -> DataSet:
+        return replace(self, path=path)
+
+    def load(self, split: Split) -> Samples:
+        said = load(self.path, "train" if split == "train" else "test")
+        if split != "train":
+            said = said.of(smallest(said.videos, GIVEN_VALID), there=split == "valid")
+        index, there = history(said.videos, self.steps)
+        rows = {m: said.vectors[m][index] for m in self.modalities}
+        return Samples(
+            said.ids, said.videos, windows(rows, dict.fromkeys(rows, there), said.labels)
+        )
+
+    def without_words(self, split: Split, rate: float, seed: int) -> Samples:
+        raise UserError("the given text vectors have no words to erase; use --mask-stage feature.")

@@ -1,0 +1,99 @@
+"""`normtr evaluate`: a run on one split of a data set, over noise rates."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: spinning starves the other core
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from normtr.config import parse
+from normtr.errors import UserError
+from training import curve, run_folder
+from training.benchmark import Benchmark
+from training.curve import MASK_SEEDS, Protocol, predictor
+from training.noise import RATES
+from training.samples import Split
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a run on one split of a data set, over noise rates."""
+
+    run: str
+    """A run folder, or the model.safetensors in it."""
+    data: Path | None = None
+    """Folder of the data set; without it the one the run was trained on."""
+    split: Split = "test"
+    rates: str = ",".join(f"{rate:g}" for rate in RATES)
+    """Noise rates from 0 to 1, with commas."""
+    noise: str = "steps"
+    """steps, windows, or modality:NAME (steps of that one)."""
+    mask_stage: Literal["feature", "word"] = "feature"
+    """Erase rows, or words before BERT."""
+    json: bool = False
+
+    def protocol(self) -> Protocol:
+        try:
+            rates = tuple(float(rate) for rate in self.rates.split(","))
+        except ValueError:
+            raise UserError(f"--rates are numbers with commas, not {self.rates!r}.") from None
+        return Protocol(self.noise, self.mask_stage, rates, MASK_SEEDS)
+
+
+def run(argv: list[str]) -> int:
+    argv = ["--mask_stage" if word == "--mask-stage" else word for word in argv]
+    config = parse(Evaluate, argv, "evaluate", positional=("run",))
+    report = evaluate(config)
+    if config.json:
+        json.dump(report, sys.stdout, indent=1)
+        print()
+        return 0
+    title = f"{report['dataset']} {report['split']}, n = {report['n']}, noise {report['noise']}"
+    table = Table("rate", *report["metrics"], title=f"{title}, mask stage {report['mask_stage']}")
+    for i, rate in enumerate(report["rates"]):
+        table.add_row(f"{rate:g}", *(f"{values[i]:.3f}" for values in report["metrics"].values()))
+    if report["auilc"]:
+        table.add_section()
+        table.add_row("AUILC", *(f"{area:.3f}" for area in report["auilc"].values()))
+    Console().print(table)
+    return 0
+
+
+def evaluate(config: Evaluate) -> dict[str, Any]:
+    """What `--json` prints. Raises UserError."""
+    protocol = config.protocol()
+    found = run_folder.read(Path(config.run))
+    part = found.part
+    if not isinstance(part, Benchmark):
+        raise UserError(f"{config.run} is no run on a data set.")
+    data = part.data if config.data is None else part.data.at(config.data)
+    samples = data.load(config.split)
+    protocol.check(list(samples.windows.rows))
+    model = part.model(samples.windows)
+    sha256 = run_folder.fill(model, found)
+    outputs = curve.predictions(predictor(model), data, config.split, samples, protocol)
+    curves = curve.curves(outputs, samples.windows.labels.numpy())
+    return {
+        "dataset": data.name,
+        "split": config.split,
+        "n": len(samples),
+        "rates": list(protocol.rates),
+        "noise": protocol.noise,
+        "mask_stage": protocol.mask_stage,
+        "mask_seeds": list(protocol.mask_seeds),
+        "protocol": "one checkpoint for all rates",
+        "metrics": curves,
+        "auilc": curve.areas(protocol.rates, curves),
+        "auilc_to_0.8": curve.areas(protocol.rates, curves, 0.8),
+        "seed": found.seed,
+        "checkpoint_sha256": sha256,
+    }

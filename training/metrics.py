@@ -1,0 +1,65 @@
+"""Scores of predictions: sentiment in [-3, 3], emotion classes, and the area under a noise curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, recall_score
+
+Values = NDArray[np.floating]
+Classes = NDArray[np.integer]
+
+
+def sentiment(truth: Values, predicted: Values) -> dict[str, float]:
+    """Of values in [-3, 3], both [n].
+
+    mae; corr: Pearson's, 0 where either is constant; acc7, acc5, acc3: both clipped to +-3, 2, 1
+    and rounded half to even; acc2_a, f1_a: y >= 0 against p >= 0, of all; acc2_b, f1_b: y > 0
+    against p > 0, of y != 0 only (NaN where there is none). F1 is weighted by the truth's support.
+    """
+    constant = np.ptp(truth) == 0 or np.ptp(predicted) == 0
+    out = {
+        "mae": float(mean_absolute_error(truth, predicted)),
+        "corr": 0.0 if constant else float(np.corrcoef(truth, predicted)[0, 1]),
+    }
+    for name, limit in (("acc7", 3), ("acc5", 2), ("acc3", 1)):
+        a, b = (np.round(np.clip(x, -limit, limit)) for x in (truth, predicted))
+        out[name] = float(np.mean(a == b))
+    polar = truth != 0
+    for name, y, p in (
+        ("a", truth >= 0, predicted >= 0),
+        ("b", truth[polar] > 0, predicted[polar] > 0),
+    ):
+        out[f"acc2_{name}"] = float(accuracy_score(y, p)) if len(y) else float("nan")
+        out[f"f1_{name}"] = float(f1_score(y, p, average="weighted")) if len(y) else float("nan")
+    return out
+
+
+def emotions(truth: Classes, predicted: Classes) -> dict[str, float]:
+    """Of class numbers, both [n]: accuracy, UAR over the classes that occur, weighted F1."""
+    return {
+        "accuracy": float(accuracy_score(truth, predicted)),
+        "uar": float(recall_score(truth, predicted, average="macro", labels=np.unique(truth))),
+        "weighted_f1": float(f1_score(truth, predicted, average="weighted")),
+    }
+
+
+def one_versus_rest(truth: Classes, predicted: Classes, labels: Sequence[str]) -> dict[str, float]:
+    """Accuracy and weighted F1 of each class against all others (IEMOCAP's tables)."""
+    out = {}
+    for number, label in enumerate(labels):
+        y, p = truth == number, predicted == number
+        out[f"acc2_{label}"] = float(accuracy_score(y, p))
+        out[f"f1_{label}"] = float(f1_score(y, p, average="weighted"))
+    return out
+
+
+def auilc(rates: Sequence[float], values: Sequence[float], upto: float = 1.0) -> float:
+    """Area under the curve of a metric over the noise rate (eq. 10): trapezoids, not normalised.
+
+    `upto`: only the rates up to there.
+    """
+    within = np.asarray(rates) <= upto + 1e-9
+    return float(np.trapezoid(np.asarray(values)[within], np.asarray(rates)[within]))

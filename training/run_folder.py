@@ -1,0 +1,89 @@
+"""A run on disk: `run.json` (what it is made from), `model.safetensors`, Lightning's checkpoints."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from normtr.errors import UserError
+from training.described import describe, restore
+from training.rows import sha256
+
+SETTINGS, MODEL = "run.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder says; `part` is the config's part, `model` its file of weights."""
+
+    part: Any
+    seed: int
+    model: Path
+
+
+def begin(out: Path, part: Any, seed: int, *, resume: bool) -> None:
+    """Make the folder, or see that it is one of the same settings.
+
+    `resume`: it must be there. Raises UserError.
+    """
+    settings = {"part": describe(part), "seed": seed}
+    path = out / SETTINGS
+    if path.is_file():
+        if _read(path) != json.loads(json.dumps(settings)):
+            raise UserError(f"{out} holds a run of other settings; give another --out.")
+        return
+    if resume:
+        raise UserError(f"{out} holds no run to resume.")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, settings)
+
+
+def write_model(out: Path, model: nn.Module) -> None:
+    """Write the weights."""
+    partial = out / f"{MODEL}.partial"
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, partial)
+    partial.replace(out / MODEL)
+
+
+def write_json(path: Path, content: Any) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(path)
+
+
+def read(run: Path) -> Run:
+    """Of a run folder, or a file of weights in one. Raises UserError."""
+    folder = run.parent if run.is_file() else run
+    if not (folder / SETTINGS).is_file():
+        raise UserError(f"{folder} is no run: it has no {SETTINGS}.")
+    settings = _read(folder / SETTINGS)
+    if not (folder / MODEL).is_file():
+        raise UserError(f"the run {folder} has not ended: it has no {MODEL}.")
+    return Run(restore(settings.get("part")), int(settings.get("seed", 0)), folder / MODEL)
+
+
+def fill(model: nn.Module, run: Run) -> str:
+    """Load the run's weights into the model; return the file's sha256. Raises UserError."""
+    try:
+        model.load_state_dict(load_file(run.model))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{run.model} does not fit these data and settings: {reason}") from None
+    model.eval()
+    return sha256(run.model)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is no run's settings.")
+    return content

@@ -1,0 +1,109 @@
+"""Samples of a benchmark: windows with names, so that noise and statistics can be keyed by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training import noise
+from training.windows import Batch, Key, Windows
+
+Split = Literal["train", "valid", "test"]
+Masks = Literal["windows", "rates", "none"]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """`windows` in the order of `ids`; `groups`: the video or speaker each is of."""
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    windows: Windows
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def under(self, kind: str, rate: float, seed: int) -> Windows:
+        """What test noise leaves: `steps`, `windows`, or `modality:NAME` (steps of that one).
+
+        Steps that are not valid stay so, and are not counted.
+        """
+        only = kind.removeprefix("modality:") if kind.startswith("modality:") else None
+        kept = noise.kept_window if kind == "windows" else noise.kept_steps
+        masks = np.ones(tuple(self.windows.valid.shape), np.bool_)
+        for i, modality in enumerate(self.windows.rows):
+            if only in (None, modality):
+                for mask, sample in zip(masks, self.ids, strict=True):
+                    mask[i] = kept(seed, modality, sample, masks.shape[2], rate)
+        return self.windows.under(masks)
+
+
+class DataSet(Protocol):
+    """A benchmark on disk, as a config names it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def outputs(self) -> int:
+        """Classes, or 1 for regression."""
+        ...
+
+    def at(self, path: Path) -> DataSet:
+        """The same data set in another folder."""
+        ...
+
+    def load(self, split: Split) -> Samples:
+        """Raises UserError with one sentence when the data cannot be used."""
+        ...
+
+    def without_words(self, split: Split, rate: float, seed: int) -> Samples:
+        """As `load`, but words are erased before BERT sees them; UserError where there are none."""
+        ...
+
+
+def windows(
+    rows: Mapping[str, NDArray[np.floating[Any]]],
+    valid: Mapping[str, NDArray[np.bool_]],
+    labels: NDArray[Any],
+) -> Windows:
+    """Rows [n, T, dim] and validity [n, T] by modality; a row with NaN or inf is not valid."""
+    clean, there = {}, []
+    for modality, values in rows.items():
+        good = valid[modality] & np.isfinite(values).all(axis=2)
+        clean[modality] = torch.from_numpy(np.where(good[..., None], values, 0).astype(np.float32))
+        there.append(good)
+    return Windows(clean, torch.from_numpy(np.stack(there, 1)), torch.from_numpy(labels))
+
+
+class SampleBatches:
+    """Collates keys into samples and their noisy versions; `clean` adds the untouched one."""
+
+    def __init__(self, samples: Samples, masks: Masks, clean: bool, seed: int) -> None:
+        self._windows, self._kind, self._clean, self._seed = samples.windows, masks, clean, seed
+
+    def __call__(self, keys: list[Key]) -> Batch:
+        """Plain tensors, which Lightning can move to a device."""
+        chosen = self._windows.part(np.array([sample for _, sample in keys]))
+        _, m, t = chosen.valid.shape
+        first, second = (
+            (noise.type_1, noise.type_2)
+            if self._kind == "windows"
+            else (noise.rate_1, noise.rate_2)
+        )
+        versions = []
+        if self._kind != "none":
+            versions.append([first(m, t, self._seed, *key) for key in keys])
+            versions.append([second(m, t, self._seed, *key)[0] for key in keys])
+        if self._clean or not versions:
+            versions.append([np.ones((m, t), np.bool_)] * len(keys))
+        masks = torch.from_numpy(np.array(versions))
+        erased = masks[1] if len(masks) > 1 else masks[0]
+        noisy = (chosen.valid & ~erased).any(2)
+        return chosen.rows, chosen.valid, chosen.labels, masks, noisy
