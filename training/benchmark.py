@@ -48,8 +48,10 @@ class Benchmark:
     masks: Masks = "windows"
     """Erased in training: windows (the paper), steps at the test's rates, or nothing."""
 
-    def train(self, out: Path, seed: int) -> dict[str, Any]:
+    def train(self, out: Path, seed: int, devices: int = 1) -> dict[str, Any]:
         lightning.seed_everything(seed, verbose=False)
+        if self.learning.batch % devices:
+            raise UserError(f"{devices} processes cannot share batches of {self.learning.batch}.")
         if self.masks == "none" and (self.learning.d1, self.learning.d2) != ("none", "none"):
             raise UserError("without masks there is nothing for D1 and D2; set both to none.")
         train, valid = self.data.load("train"), self.data.load("valid")
@@ -57,7 +59,7 @@ class Benchmark:
         model.fit(train.windows)
         reduced = _reduced(model, train)
         standardise(model.network, reduced.windows)
-        self._fit(model, reduced, _reduced(model, valid), out, seed)
+        self._fit(model, reduced, _reduced(model, valid), out, seed, devices)
         run_folder.write_model(out, model)
         protocol = Protocol(rates=SELECTION_RATES, mask_seeds=(SELECTION_SEED,))
         outputs = curve.predictions(predictor(model), self.data, "valid", valid, protocol)
@@ -85,12 +87,14 @@ class Benchmark:
         )
         return Reduced(NormTr(config), given)
 
-    def _fit(self, model: Reduced, train: Samples, valid: Samples, out: Path, seed: int) -> None:
+    def _fit(
+        self, model: Reduced, train: Samples, valid: Samples, out: Path, seed: int, devices: int
+    ) -> None:
         """Leave the best epoch's weights in the model."""
         batches = SampleBatches(train, self.masks, self.learning.d2 == "samples", seed)
         batch = self.learning.batch
-        training = loader(batches, len(train), batch, seed)
-        steps = self.learning.epochs * len(training)
+        training = loader(batches, len(train), batch // devices, seed)
+        steps = self.learning.epochs * (len(train) // batch)
         module = NoiseAware(model.network, self.learning, steps, seed)
         noisy = [valid.under("steps", rate, SELECTION_SEED) for rate in SELECTION_RATES]
         best = fit(
@@ -104,6 +108,7 @@ class Benchmark:
             seed=seed,
             clip=1.0,
             ema=self.learning.ema,
+            devices=devices,
         )
         model.network.load_state_dict(weights_of(best, "network."))
         model.eval()

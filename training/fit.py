@@ -40,10 +40,12 @@ def fit(
     precision: Any = "32-true",
     clip: float | None = None,
     ema: float = 0.0,
+    devices: int = 1,
 ) -> Path:
     """Train, resuming from the last finished epoch in `run`; return the best checkpoint's path.
 
     `ema`: decay of a moving average of the weights, which is validated and kept; 0: none.
+    `devices`: GPUs, or processes where there is none; only the first one returns.
     """
     keeper = ModelCheckpoint(
         run, "best", monitor=monitor, mode=mode, save_last=True, enable_version_counter=False
@@ -51,7 +53,9 @@ def fit(
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="auto",
-        devices=1,
+        devices=devices,
+        strategy="auto" if devices == 1 else "ddp_find_unused_parameters_true",
+        use_distributed_sampler=False,  # the training set's own order knows the processes
         precision=precision,
         gradient_clip_val=clip,
         logger=CSVLogger(run, name=None, version=""),
@@ -72,6 +76,8 @@ def fit(
     )
     if trainer.interrupted:
         raise KeyboardInterrupt
+    if trainer.global_rank:
+        raise SystemExit(0)
     return Path(keeper.best_model_path or run / "best.ckpt")
 
 

@@ -10,16 +10,18 @@ from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, recal
 
 Values = NDArray[np.floating]
 Classes = NDArray[np.integer]
+ROUNDING = 1e-5
+"""Predictions from one and the same input differ by so much between places in a batch."""
 
 
 def sentiment(truth: Values, predicted: Values) -> dict[str, float]:
     """Of values in [-3, 3], both [n].
 
-    mae; corr: Pearson's, 0 where either is constant; acc7, acc5, acc3: both clipped to +-3, 2, 1
+    mae; corr: Pearson's, 0 where either is constant up to rounding; acc7, acc5, acc3: both clipped to +-3, 2, 1
     and rounded half to even; acc2_a, f1_a: y >= 0 against p >= 0, of all; acc2_b, f1_b: y > 0
     against p > 0, of y != 0 only (NaN where there is none). F1 is weighted by the truth's support.
     """
-    constant = np.ptp(truth) == 0 or np.ptp(predicted) == 0
+    constant = min(np.ptp(truth), np.ptp(predicted)) < ROUNDING
     out = {
         "mae": float(mean_absolute_error(truth, predicted)),
         "corr": 0.0 if constant else float(np.corrcoef(truth, predicted)[0, 1]),

@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from normtr.model import Features, NormTr
 from training.losses import D1, D2, ModalityDiscriminator, NoiseDiscriminator
-from training.windows import Batch, Windows
+from training.windows import Batch, Windows, process
 
 Regression = Literal["mse", "l1"]
 
@@ -74,8 +74,8 @@ class NoiseAware(lightning.LightningModule):
         )
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Dropout depends on (seed, step) only: Lightning draws differently after a resumption."""
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        """Dropout depends on (seed, step, process): Lightning draws differently once resumed."""
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step + 500_000 * process()[0])
 
     def emotion_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """outputs [B, C or 1]; labels int64 [B] (classes) or float32 [B] -> mean loss."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from normtr.config import parse
 from normtr.errors import UsageError
 from training import run_folder
+from training.benchmark import Benchmark
 
 
 class Part(Protocol):
@@ -35,6 +36,8 @@ class Train:
     resume: Path | None = None
     """The same, but it must be there already."""
     seed: int = 1
+    devices: int = 1
+    """GPUs, or processes where there is none; a data set's runs only."""
 
 
 def run(argv: list[str]) -> int:
@@ -43,7 +46,12 @@ def run(argv: list[str]) -> int:
     if out is None or (config.resume and config.out):
         raise UsageError("say where the run lies: --out RUN, or --resume RUN if it is there.")
     run_folder.begin(out, config.part, config.seed, resume=config.resume is not None)
-    metrics = config.part.train(out, config.seed)
+    if config.devices == 1:
+        metrics = config.part.train(out, config.seed)
+    elif isinstance(config.part, Benchmark):
+        metrics = config.part.train(out, config.seed, config.devices)
+    else:
+        raise UsageError("only a run on a data set can use several devices.")
     run_folder.write_json(out / "metrics.json", metrics)
     json.dump(metrics, sys.stdout, indent=2)
     print()

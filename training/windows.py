@@ -57,8 +57,18 @@ class Keys(Dataset[int]):
         return key
 
 
+def process() -> tuple[int, int]:
+    """Rank and number of the processes that train together."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
 class EpochOrder(Sampler[Any]):
-    """(epoch, sample) keys in an order that depends on (seed, epoch) only."""
+    """(epoch, sample) keys in an order that depends on (seed, epoch) only.
+
+    Of several processes each takes every n-th, so that together they see the same batches.
+    """
 
     def __init__(self, size: int, seed: int) -> None:
         self._size, self._seed, self._epoch = size, seed, 0
@@ -68,11 +78,13 @@ class EpochOrder(Sampler[Any]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._size
+        return self._size // process()[1]
 
     def __iter__(self) -> Iterator[Key]:
         order = np.random.default_rng((self._seed, self._epoch)).permutation(self._size)
-        return iter([(self._epoch, int(i)) for i in order])
+        rank, world = process()
+        whole = self._size // world * world
+        return iter([(self._epoch, int(i)) for i in order[rank:whole:world]])
 
 
 def loader(

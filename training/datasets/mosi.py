@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ def load(folder: Path, part: str) -> Utterances:
                 key: data[f"{part}_{key}"]
                 for key in ("id", "sentiment", "text_raw", "text", "audio", "video")
             }
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(f"{path} cannot be read as CMU-MOSI: {error}.") from None
     names = [str(name).rpartition("_") for name in got["id"]]
     order = sorted(range(len(names)), key=lambda i: (names[i][0], int(names[i][2])))

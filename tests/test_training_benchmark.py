@@ -1,0 +1,247 @@
+"""A benchmark from files to tables, on a tiny folder of MOSI's shape that the test writes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from normtr.errors import UsageError, UserError
+from training import evaluate, train
+from training.datasets.mosi import MosiGiven, MosiSentences, MosiWords, smallest
+
+GOOD = ("A VERY GOOD FILM", "I LOVED IT", "WONDERFUL AND FUNNY", "THE BEST STORY OF THE YEAR")
+BAD = ("A TERRIBLE FILM", "I HATED IT", "BORING AND SAD", "THE WORST STORY OF THE YEAR")
+
+
+def part(videos: int, prefix: str, seed: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    ids, texts, labels = [], [], []
+    for video in range(videos):
+        for k in (10, 2, 1):  # not in order: the loader sorts by number
+            good = bool(random.random() < 0.5)
+            ids.append(f"{prefix}{video}_{k}")
+            texts.append(str(random.choice(GOOD if good else BAD)))
+            labels.append(2.0 if good else -2.0)
+    n = len(ids)
+    audio = np.array(labels)[:, None] * 0.2 + random.normal(size=(n, 5))
+    audio[0, 3] = np.nan
+    labels[1] = np.nan
+    return {
+        "id": np.array(ids),
+        "text_raw": np.array(texts),
+        "sentiment": np.array(labels, np.float32),
+        "text": random.normal(size=(n, 6)).astype(np.float32),
+        "audio": audio.astype(np.float32),
+        "video": random.normal(size=(n, 4)).astype(np.float32),
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mosi")
+    parts = {"train": part(26, "a", 1), "test": part(10, "b", 2)}
+    arrays = {f"{name}_{key}": x for name, arrays in parts.items() for key, x in arrays.items()}
+    np.savez(path / "mosi_utterance.npz", **arrays)
+    return path
+
+
+def arguments(folder: Path, out: Path, *more: str) -> list[str]:
+    config = folder / "small.toml"
+    config.write_text(f"""
+[part]
+class_path = "training.benchmark.Benchmark"
+[part.init_args]
+masks = "rates"
+[part.init_args.data]
+class_path = "training.datasets.mosi.MosiSentences"
+init_args = {{ path = "{folder}", steps = 3 }}
+[part.init_args.network]
+width = 32
+components = {{ text = 4 }}
+[part.init_args.learning]
+epochs = 10
+lr = 3e-3
+batch = 8
+ema = 0.8
+""")
+    return ["--config", str(config), "--out", str(out), *more]
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert train.run(arguments(folder, out)) == 0
+    return out
+
+
+def report(capsys: pytest.CaptureFixture[str], *argv: object) -> dict[str, Any]:
+    capsys.readouterr()
+    assert evaluate.run([*map(str, argv), "--json"]) == 0
+    out: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return out
+
+
+# Data
+
+
+def test_sentences_of_one_video_in_order_and_no_others(folder: Path) -> None:
+    samples = MosiSentences(folder, steps=3).load("test")
+    assert samples.ids[:3] == ("b0_1", "b0_10", "b1_1")  # b0_2 has no label
+    valid = samples.windows.valid[:, 1]
+    assert valid[0].tolist() == [False, False, True]
+    assert valid[1].tolist() == [False, True, True]
+    assert valid[2].tolist() == [False, False, True]
+    rows = samples.windows.rows["text"]
+    assert np.array_equal(rows[1, 1], rows[0, 2])
+    assert not rows[0, :2].any()
+    # b0_10 has a NaN in its audio.
+    assert not samples.windows.valid[1, 0, 2]
+    assert not samples.windows.rows["voice"][1, 2].any()
+
+
+def test_words_have_a_row_each_and_the_voice_stands_at_all(folder: Path) -> None:
+    samples = MosiWords(folder, steps=4).load("test")
+    lengths = samples.windows.valid[:, 1].sum(1).tolist()
+    assert set(lengths) <= {3, 4}  # THE BEST STORY OF THE YEAR is cut off
+    where = samples.windows.valid.all(dim=1)
+    voices = samples.windows.rows["voice"][2][where[2]]
+    assert len(voices) > 1
+    assert (voices == voices[0]).all()
+
+
+def test_videos_of_validation_train_and_test_are_different(folder: Path) -> None:
+    for data in (MosiSentences(folder), MosiWords(folder), MosiGiven(folder)):
+        train, valid, test = (set(data.load(s).groups) for s in ("train", "valid", "test"))  # type: ignore[arg-type]
+        assert not train & valid
+        assert not (train | valid) & test
+    given = MosiGiven(folder)
+    assert len(set(given.load("train").groups)) == 26  # never cut validation from train_ there
+    assert set(given.load("valid").groups) == smallest([f"b{i}" for i in range(10)], 6)
+
+
+def test_erased_words_change_their_neighbours_rows_and_are_zero(folder: Path) -> None:
+    data = MosiWords(folder, steps=6)
+    whole, less = data.load("test"), data.without_words("test", 0.5, 1)
+    erased = whole.windows.valid[:, 1] & ~less.windows.valid[:, 1]
+    assert 0.3 < erased.sum() / whole.windows.valid[:, 1].sum() < 0.7
+    assert not less.windows.rows["text"][erased].any()
+    kept = less.windows.valid[:, 1]
+    assert not np.allclose(less.windows.rows["text"][kept], whole.windows.rows["text"][kept])
+    # The feature stage erases the same words' rows and leaves the others as they were.
+    after = whole.under("modality:text", 0.5, 1)
+    assert np.array_equal(after.valid[:, 1], kept)
+    assert np.array_equal(less.windows.valid[:, 0], whole.windows.valid[:, 0])
+
+
+def test_noise_takes_valid_steps_of_the_named_modality_only(folder: Path) -> None:
+    samples = MosiSentences(folder, steps=3).load("test")
+    before = samples.windows.valid
+    assert np.array_equal(samples.under("steps", 0.0, 1).valid, before)
+    assert not samples.under("steps", 1.0, 1).valid.any()
+    text = samples.under("modality:text", 1.0, 1).valid
+    assert not text[:, 1].any()
+    assert np.array_equal(text[:, 0], before[:, 0])
+    assert (samples.under("windows", 0.4, 1).valid <= before).all()
+    # A sample's noise is its own: alone or among others, in any order.
+    steps = samples.under("steps", 0.5, 3).valid
+    alone = MosiSentences(folder, steps=3, modalities=("text",)).load("test")
+    assert np.array_equal(alone.under("steps", 0.5, 3).valid[:, 0], steps[:, 1])
+
+
+# Runs
+
+
+def test_a_run_learns_and_its_table_has_every_key(
+    run: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    got = report(capsys, run, "--data", folder, "--split", "test")
+    assert got["n"] == 29
+    assert got["rates"] == [r / 10 for r in range(11)]
+    assert (got["noise"], got["mask_stage"], got["mask_seeds"]) == (
+        "steps",
+        "feature",
+        [1, 2, 3, 4, 5],
+    )
+    names = {"mae", "corr", "acc7", "acc5", "acc3", "acc2_a", "acc2_b", "f1_a", "f1_b"}
+    assert set(got["metrics"]) == set(got["auilc"]) == names
+    assert all(len(values) == 11 for values in got["metrics"].values())
+    assert (got["dataset"], got["split"], got["seed"]) == ("mosi_words", "test", 1)
+    assert len(got["checkpoint_sha256"]) == 64
+    assert got["metrics"]["corr"][0] > 0.7
+    assert got["metrics"]["corr"][-1] == 0.0  # nothing is left to see
+    assert got["metrics"]["mae"][0] < got["metrics"]["mae"][-1]
+
+
+def test_the_same_seed_gives_the_same_run_also_after_an_interruption(
+    run: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.noise_aware import NoiseAware
+
+    broken = tmp_path / "broken"
+    whole = NoiseAware.on_train_batch_start
+
+    def stop(self: NoiseAware, *rest: Any) -> None:
+        if self.current_epoch == 2:
+            raise KeyboardInterrupt
+        whole(self, *rest)
+
+    monkeypatch.setattr(NoiseAware, "on_train_batch_start", stop)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train.run(arguments(folder, broken))
+    assert not (broken / "model.safetensors").exists()
+    monkeypatch.undo()
+    argv = arguments(folder, broken)
+    argv[argv.index("--out")] = "--resume"
+    assert train.run(argv) == 0
+    assert (broken / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+    assert (broken / "metrics.json").read_text() == (run / "metrics.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--noise", "wind"], "there is no noise 'wind'"),
+        (["--noise", "modality:face"], "there is no noise 'modality:face'"),
+        (["--rates", "0,2"], "from 0 to 1"),
+        (["--rates", "0.5,0"], "must rise"),
+        (["--rates", "much"], "numbers with commas"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--mask-stage", "word", "--noise", "windows"], "--noise steps only"),
+    ],
+)
+def test_a_wrong_question_is_one_sentence(run: Path, more: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        evaluate.run([str(run), "--json", *more])
+
+
+def test_damaged_and_other_runs_are_refused(run: Path, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no run"):
+        evaluate.run([str(tmp_path)])
+    with pytest.raises(UserError, match="holds a run of other settings"):
+        train.run(arguments(folder, run, "--seed", "2"))
+    with pytest.raises(UserError, match="holds no run to resume"):
+        train.run([w if w != "--out" else "--resume" for w in arguments(folder, tmp_path / "new")])
+    with pytest.raises(UsageError, match="say where the run lies"):
+        train.run(arguments(folder, run)[:2])
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (copy / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes()[:-100])
+    with pytest.raises(UserError, match="does not fit"):
+        evaluate.run([str(copy)])
+    settings = json.loads((copy / "run.json").read_text())
+    settings["part"]["class_path"] = "os.system"
+    (copy / "run.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match="none of our classes"):
+        evaluate.run([str(copy)])
+
+
+def test_a_truncated_data_file_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+    whole = (folder / "mosi_utterance.npz").read_bytes()
+    (tmp_path / "mosi_utterance.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="cannot be read as CMU-MOSI"):
+        MosiSentences(tmp_path).load("test")
