@@ -26,6 +26,8 @@ class NormTrConfig:
     width: int = 256
     depth: int = 2
     heads: int = 8
+    feed_forward: int = 2
+    """Width of the blocks' hidden layer as a multiple of N / 2."""
     dropout: float = 0.1
     masked: bool = False
     """Attention and pooling skip invalid steps; False: they see zero rows, as in the paper."""
@@ -50,15 +52,18 @@ def mlp(width: int) -> nn.Sequential:
 class Block(nn.Module):
     """Pre-norm cross-attention and feed-forward (3.4.1)."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads = heads
         self.norm_q, self.norm_kv, self.norm_ff = (nn.LayerNorm(width) for _ in range(3))
         self.q = nn.Linear(width, width)
-        self.kv = nn.Linear(width, 2 * width)
+        # A key's bias would change nothing, a value's is the output's.
+        self.kv = nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width)
         self.feed_forward = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
+            nn.Linear(width, feed_forward * width),
+            nn.GELU(),
+            nn.Linear(feed_forward * width, width),
         )
         self.drop = nn.Dropout(dropout)
 
@@ -69,8 +74,8 @@ class Block(nn.Module):
         q = self.q(self.norm_q(x)).view(split).transpose(1, 2)  # [B, heads, S, H / heads]
         k, v = self.kv(self.norm_kv(memory)).chunk(2, dim=-1)
         k, v = k.view(split).transpose(1, 2), v.view(split).transpose(1, 2)
-        dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        # No dropout of weights: with it, attention on the CPU takes several times as long.
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + self.drop(self.out(y.transpose(1, 2).reshape(b, s, h)))
         x = x + self.drop(self.feed_forward(self.norm_ff(x)))
         return x
@@ -93,7 +98,8 @@ class NormTr(nn.Module):
         self.position_q = nn.Parameter(torch.randn(1, tokens, half) * 0.02)
         self.position_kv = nn.Parameter(torch.randn(1, tokens, half) * 0.02)
         self.blocks = nn.ModuleList(
-            Block(half, config.heads, config.dropout) for _ in range(config.depth)
+            Block(half, config.heads, config.feed_forward, config.dropout)
+            for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(half)
         self.head = nn.Linear(half, config.outputs)

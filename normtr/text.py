@@ -29,8 +29,13 @@ class TimedWord:
 class TextEncoder:
     """BERT over the last words; remembers the last word list, which seldom changes."""
 
-    def __init__(self, spec: TextSpec, device: str = "cpu") -> None:
+    def __init__(
+        self, spec: TextSpec, device: str = "cpu", layers: tuple[int, ...] = (-1,)
+    ) -> None:
+        """`layers`: of which hidden states a vector is the concatenation (live: the last)."""
         self.spec = spec
+        self.dim = spec.dim * len(layers)
+        self._layers = layers
         self._tokenizer, self._bert = text_model(spec.model)
         self._tokenizer.truncation_side = "left"  # the newest words count
         self._bert.eval().to(device)
@@ -38,10 +43,10 @@ class TextEncoder:
         self._known: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
 
     def word_vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
-        """Words in order -> float32 [len(words), dim]: each the mean of its tokens' last states."""
+        """Words in order -> float32 [len(words), dim]: each the mean of its tokens' states."""
         key = tuple(words)
         if not key:
-            return np.zeros((0, self.spec.dim), np.float32)
+            return np.zeros((0, self.dim), np.float32)
         if self._known is None or self._known[0] != key:
             self._known = (key, self._encode(key))
         return self._known[1]
@@ -52,10 +57,10 @@ class TextEncoder:
         )
         owners = np.array([-1 if i is None else i for i in tokens.word_ids(0)])
         with torch.inference_mode():
-            states = (
-                self._bert(**tokens.to(self._device)).last_hidden_state[0].float().cpu().numpy()
-            )
-        vectors = np.zeros((len(words), self.spec.dim), np.float32)
+            hidden = self._bert(**tokens.to(self._device), output_hidden_states=True).hidden_states
+            chosen = torch.cat([hidden[layer][0] for layer in self._layers], dim=-1)
+            states = chosen.float().cpu().numpy()
+        vectors = np.zeros((len(words), self.dim), np.float32)
         for index in range(len(words)):
             mine = states[owners == index]
             if len(mine):  # the oldest words may lie beyond the longest input

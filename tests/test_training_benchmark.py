@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from normtr.errors import UsageError, UserError
 from training import evaluate, train
@@ -50,8 +53,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def arguments(folder: Path, out: Path, *more: str) -> list[str]:
-    config = folder / "small.toml"
+def arguments(folder: Path, out: Path, *more: str, dropout: float = 0.1) -> list[str]:
+    config = folder / f"small-{dropout}.toml"
     config.write_text(f"""
 [part]
 class_path = "training.benchmark.Benchmark"
@@ -62,6 +65,7 @@ class_path = "training.datasets.mosi.MosiSentences"
 init_args = {{ path = "{folder}", steps = 3 }}
 [part.init_args.network]
 width = 32
+dropout = {dropout}
 components = {{ text = 4 }}
 [part.init_args.learning]
 epochs = 10
@@ -200,6 +204,24 @@ def test_the_same_seed_gives_the_same_run_also_after_an_interruption(
     assert train.run(argv) == 0
     assert (broken / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
     assert (broken / "metrics.json").read_text() == (run / "metrics.json").read_text()
+
+
+def test_two_processes_equal_one_with_the_same_global_batch(folder: Path, tmp_path: Path) -> None:
+    """After 4 epochs of 5 steps; two real processes, which talk over gloo."""
+    found = []
+    for devices in ("1", "2"):
+        argv = arguments(folder, tmp_path / devices, "--devices", devices, dropout=0.0)
+        argv += ["--part.init_args.learning.epochs", "4"]
+        program = Path(sys.executable).with_name("normtr")
+        done = subprocess.run(
+            [str(program), "train", *argv], capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["dataset"] == "mosi_words"  # told once
+        found.append(load_file(tmp_path / devices / "model.safetensors"))
+    one, two = found
+    assert one.keys() == two.keys()
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from normtr.calibration import Calibration
-from normtr.model import NormTr
 from normtr.spec import MODALITIES
 from training import noise
 from training.rows import Bank
@@ -25,22 +24,6 @@ CONFIDENT = 0.80
 """Wanted accuracy of what is not abstained from."""
 
 Scores = Callable[[Windows], Tensor]
-
-
-def network_scores(network: NormTr) -> Scores:
-    """Logits [n, classes] of a network."""
-
-    def scores(windows: Windows) -> Tensor:
-        with torch.inference_mode():
-            parts = [
-                network(
-                    {m: x[i : i + 256] for m, x in windows.rows.items()}, windows.valid[i : i + 256]
-                )
-                for i in range(0, len(windows.labels), 256)
-            ]
-        return torch.cat(parts)
-
-    return scores
 
 
 def late_fusion_scores(heads: Mapping[str, nn.Linear]) -> Scores:

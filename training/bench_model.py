@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: spinning starves the other core
-
 import json
 import sys
 import time
@@ -23,6 +19,7 @@ from normtr.config import parse
 from normtr.errors import UserError
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, FeatureSpec
+from training.curve import predictor
 from training.noise_aware import Learning, NoiseAware
 from training.windows import Windows
 
@@ -90,12 +87,13 @@ def run(argv: list[str]) -> int:
     config = NormTrConfig(FeatureSpec().dims, len(LABELS), bench.steps, bench.width, bench.depth)
     network = NormTr(config).eval().to(bench.device)
     one, many = (random_windows(config, n, bench.device) for n in (1, LARGE))
+    predict = predictor(network)
     cores = torch.get_num_threads()
     with torch.inference_mode():
         torch.set_num_threads(1)
         forward = times_ms(lambda: network(one.rows, one.valid), bench.repeats * 3, bench.device)
         torch.set_num_threads(cores)
-        batch = times_ms(lambda: network(many.rows, many.valid), bench.repeats // 4, bench.device)
+        batch = times_ms(lambda: predict(many), bench.repeats // 4, bench.device)
     train = times_ms(training_step(config, bench.device), bench.repeats // 2, bench.device)
     report = {
         "steps": bench.steps,

@@ -31,6 +31,7 @@ class Architecture:
     width: int = 256
     depth: int = 2
     heads: int = 8
+    feed_forward: int = 2
     dropout: float = 0.1
     masked: bool = False
     """Attention and pooling skip invalid steps; otherwise they see zero rows (the paper)."""
@@ -58,7 +59,7 @@ class Benchmark:
         model = self.model(train.windows)
         model.fit(train.windows)
         reduced = _reduced(model, train)
-        standardise(model.network, reduced.windows)
+        standardise(model.network, reduced.windows, together=self.network.components)
         self._fit(model, reduced, _reduced(model, valid), out, seed, devices)
         run_folder.write_model(out, model)
         protocol = Protocol(rates=SELECTION_RATES, mask_seeds=(SELECTION_SEED,))
@@ -82,6 +83,7 @@ class Benchmark:
             arch.width,
             arch.depth,
             arch.heads,
+            arch.feed_forward,
             arch.dropout,
             arch.masked,
         )

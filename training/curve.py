@@ -48,11 +48,16 @@ class Protocol:
             raise UserError("words are erased with --noise steps only.")
 
 
-def predictor(model: torch.nn.Module, batch: int = 256) -> Predict:
-    """Outputs of a model in batches, without gradients."""
+SLICE_STEPS = 1_200
+"""Steps of all modalities that a CPU takes at once: what they become still fits its cache."""
+
+
+def predictor(model: torch.nn.Module) -> Predict:
+    """Outputs of a model in slices, without gradients."""
 
     def predict(windows: Windows) -> Tensor:
-        n = len(windows.labels)
+        n, m, t = windows.valid.shape
+        batch = n if windows.valid.is_cuda else max(1, SLICE_STEPS // (m * t))
         with torch.inference_mode():
             parts = [
                 model(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +73,10 @@ def fit(
         enable_model_summary=False,
     )
     last = run / "last.ckpt"
-    trainer.fit(
-        module, train, valid, ckpt_path=str(last) if last.is_file() else None, weights_only=True
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # where progress belongs
+        trainer.fit(
+            module, train, valid, ckpt_path=str(last) if last.is_file() else None, weights_only=True
+        )
     if trainer.interrupted:
         raise KeyboardInterrupt
     if trainer.global_rank:

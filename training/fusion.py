@@ -18,6 +18,7 @@ from normtr.resnet import ResNet18
 from normtr.spec import LABELS, FeatureSpec
 from normtr.text import TextEncoder
 from training import assess, pack, rows
+from training.curve import predictor
 from training.datasets import fer2013, meld, ravdess
 from training.fit import fit, weights_of
 from training.noise_aware import Learning, NoiseAware, standardise
@@ -78,7 +79,7 @@ class FusionPart:
             masked=self.masked,
         )
         network = self._fit(out, seed, config, pairing, chosen)
-        scores = assess.network_scores(network)
+        scores = predictor(network)
         gapped, gapped_reported = assess.mixed_gaps(chosen, seed), assess.mixed_gaps(reported, seed)
         calibration = assess.calibrate(scores(gapped), gapped)
         calibration = assess.with_threshold(calibration, scores(gapped), gapped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,12 +44,18 @@ class Learning:
     """Decay of the weights' moving average, which is then what is kept; 0: none."""
 
 
-def standardise(network: NormTr, windows: Windows) -> None:
-    """Set the network's row statistics from the valid rows of some training windows."""
+def standardise(network: NormTr, windows: Windows, together: Collection[str] = ()) -> None:
+    """Set the network's row statistics from the valid rows of some training windows.
+
+    The numbers of a row are scaled each by its deviation, or `together` by their common one,
+    which keeps principal components as important as they were.
+    """
     for i, (m, values) in enumerate(windows.rows.items()):
         rows = values[windows.valid[:, i]]
         network.get_buffer(f"mean_{m}").copy_(rows.mean(0))
-        network.get_buffer(f"scale_{m}").copy_(rows.std(0).clamp_min(1e-3))
+        scale = rows.std(0).clamp_min(1e-3)
+        scale = scale.square().mean().sqrt() if m in together else scale
+        network.get_buffer(f"scale_{m}").copy_(scale)
 
 
 class NoiseAware(lightning.LightningModule):
@@ -87,20 +94,34 @@ class NoiseAware(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         clean, there, labels, masks, noisy = batch
         versions, b = len(masks), len(labels)
-        rows = {m: torch.cat([x] * versions) for m, x in clean.items()}
-        valid = (there[None] & masks).flatten(0, 1)  # [V B, M, T]
-        features = self.network.extract(rows, valid)
-        outputs = self.network.fuse(features, valid)
+        features = self.versions(clean, there, masks)
+        outputs = self.network.fuse(features, (there[None] & masks).flatten(0, 1))
         emotion = self.emotion_loss(outputs, labels.repeat(versions))
         strength = self.strength()
         adv1 = self.d1(Features(features.nrgf[:b], features.mf[:b]), strength)
-        erased = torch.cat([noisy, noisy.new_zeros((versions - 2) * b, noisy.shape[1])])
+        erased = torch.cat([noisy, noisy.new_zeros(max(0, versions - 2) * b, noisy.shape[1])])
         adv2 = self.d2(features.nrgf[b:], erased, strength)
         self.log("emotion", emotion, prog_bar=True)
         self.log("d1_accuracy", adv1.accuracy, prog_bar=True)
         self.log("d2_accuracy", adv2.accuracy, prog_bar=True)
         loss: Tensor = emotion + adv1.loss + adv2.loss
         return loss
+
+    def versions(self, rows: dict[str, Tensor], there: Tensor, masks: Tensor) -> Features:
+        """Features of all noisy versions, float [V B, M, T, H].
+
+        The extractors look at one step at a time, so a step is computed once, and an erased one
+        is what they make of zeros.
+        """
+        seen = self.network.extract(rows, there)
+        blank = self.network.extract(
+            {m: x[:1, :1] for m, x in rows.items()}, torch.zeros_like(there[:1, :, :1])
+        )
+        kept = masks[..., None]  # [V, B, M, T, 1]
+        return Features(
+            torch.where(kept, seen.nrgf, blank.nrgf).flatten(0, 1),
+            torch.where(kept, seen.mf, blank.mf).flatten(0, 1),
+        )
 
     def strength(self) -> float:
         """Of the reversal at this step."""

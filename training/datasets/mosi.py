@@ -98,8 +98,8 @@ def history(videos: Sequence[str], steps: int) -> tuple[NDArray[np.int64], NDArr
 
 
 @functools.cache
-def _encoder(model: str, dim: int) -> TextEncoder:
-    return TextEncoder(TextSpec(model=model, dim=dim))
+def _encoder(model: str, dim: int, layers: tuple[int, ...]) -> TextEncoder:
+    return TextEncoder(TextSpec(model=model, dim=dim), layers=layers)
 
 
 def word_rows(
@@ -112,7 +112,7 @@ def word_rows(
     ):
         words = text.lower().split()
         kept = noise.uniforms(seed, "text", name, len(words)) >= rate
-        rows = np.zeros((len(words), encoder.spec.dim), np.float32)
+        rows = np.zeros((len(words), encoder.dim), np.float32)
         rows[kept] = encoder.word_vectors([w for w, k in zip(words, kept, strict=True) if k])
         out.append((rows, kept))
     return out
@@ -131,6 +131,8 @@ class MosiSentences:
     modalities: tuple[str, ...] = ("voice", "text")
     model: str = models.TEXT
     dim: int = 384
+    layers: tuple[int, ...] = (3, 4, 5, 6)
+    """BERT's hidden states of which a row is the concatenation."""
 
     @property
     def name(self) -> str:
@@ -153,7 +155,7 @@ class MosiSentences:
         if "voice" in self.modalities:
             rows["voice"], valid["voice"] = said.vectors["voice"][index], there
         if "text" in self.modalities:
-            found = word_rows(said, _encoder(self.model, self.dim), rate, seed)
+            found = word_rows(said, _encoder(self.model, self.dim, self.layers), rate, seed)
             means = np.stack([x.sum(0) / max(1, int(kept.sum())) for x, kept in found])
             rows["text"] = means[index]
             valid["text"] = there & np.array([kept.any() for _, kept in found])[index]
@@ -172,6 +174,8 @@ class MosiWords:
     modalities: tuple[str, ...] = ("voice", "text")
     model: str = models.TEXT
     dim: int = 384
+    layers: tuple[int, ...] = (3, 4, 5, 6)
+    """BERT's hidden states of which a row is the concatenation."""
 
     @property
     def name(self) -> str:
@@ -190,10 +194,11 @@ class MosiWords:
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
         said = of_split(self.path, split)
         n = len(said.ids)
-        text = np.zeros((n, self.steps, self.dim), np.float32)
+        width = self.dim * len(self.layers)
+        text = np.zeros((n, self.steps, width), np.float32)
         kept, spoken = np.zeros((2, n, self.steps), np.bool_)
         for i, (found, stays) in enumerate(
-            word_rows(said, _encoder(self.model, self.dim), rate, seed)
+            word_rows(said, _encoder(self.model, self.dim, self.layers), rate, seed)
         ):
             count = min(len(found), self.steps)
             text[i, :count], kept[i, :count], spoken[i, :count] = found[:count], stays[:count], True

@@ -1,0 +1,85 @@
+"""The training step: what it computes once equals what it stands for; its schedule and losses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from normtr.model import NormTr, NormTrConfig
+from training.noise_aware import Learning, NoiseAware
+from training.windows import Batch
+
+DIMS = {"voice": 5, "text": 7}
+B, M, T = 6, 2, 4
+
+
+def module(learning: Learning, outputs: int = 3, dropout: float = 0.0) -> NoiseAware:
+    torch.manual_seed(0)
+    config = NormTrConfig(DIMS, outputs, T, width=32, depth=1, heads=4, dropout=dropout)
+    made = NoiseAware(NormTr(config), learning, steps=100, seed=1)
+    made.log = lambda *_, **__: None  # type: ignore[method-assign]
+    return made
+
+
+def batch(versions: int, labels: torch.Tensor) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    rows = {m: torch.randn(B, T, dim, generator=generator) for m, dim in DIMS.items()}
+    there = torch.rand(B, M, T, generator=generator) < 0.8
+    masks = torch.rand(versions, B, M, T, generator=generator) < 0.6
+    noisy = (there & ~masks[min(1, versions - 1)]).any(2)
+    return rows, there, labels, masks, noisy
+
+
+def test_noisy_versions_are_what_the_extractors_make_of_erased_rows() -> None:
+    made = module(Learning())
+    rows, there, _, masks, _ = batch(3, torch.zeros(B).long())
+    got = made.versions(rows, there, masks)
+    whole = {m: torch.cat([x] * 3) for m, x in rows.items()}
+    expected = made.network.extract(whole, (there[None] & masks).flatten(0, 1))
+    assert torch.allclose(got.nrgf, expected.nrgf, atol=1e-6)
+    assert torch.allclose(got.mf, expected.mf, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("learning", "versions"),
+    [
+        (Learning(), 2),
+        (Learning(d1="before", d2="samples", ramped=True), 3),
+        (Learning(d1="none", d2="none"), 1),
+    ],
+    ids=["paper", "samples", "plain"],
+)
+@pytest.mark.parametrize("outputs", [3, 1], ids=["classes", "numbers"])
+def test_a_step_learns(learning: Learning, versions: int, outputs: int) -> None:
+    """Every way of learning lowers the emotion loss on one batch."""
+    made = module(replace(learning, lr=1e-2), outputs)
+    labels = torch.arange(B) % 3 if outputs == 3 else torch.linspace(-3, 3, B)
+    one = batch(versions, labels)
+    optimizer = torch.optim.AdamW(made.parameters(), 1e-2)
+
+    def emotion() -> float:
+        features = made.versions(one[0], one[1], one[3])
+        outputs = made.network.fuse(features, (one[1][None] & one[3]).flatten(0, 1))
+        return float(made.emotion_loss(outputs, labels.repeat(versions)))
+
+    before = emotion()
+    for _ in range(60):
+        optimizer.zero_grad()
+        made.training_step(one, 0).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert emotion() < 0.7 * before
+
+
+def test_regression_loss_is_the_configs() -> None:
+    outputs, labels = torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 0.0])
+    squared = module(Learning(regression="mse"), outputs=1)
+    absolute = module(Learning(regression="l1"), outputs=1)
+    assert squared.emotion_loss(outputs, labels).item() == 5.0
+    assert absolute.emotion_loss(outputs, labels).item() == 2.0
+
+
+def test_reversal_is_constant_or_grows_from_zero() -> None:
+    assert module(Learning(reversal=0.3)).strength() == 0.3
+    assert module(Learning(reversal=0.3, ramped=True)).strength() == 0.0  # at step 0
