@@ -44,6 +44,7 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     )
     for path in _configs(argv):
         _check_config(path, known)
+    argv = [_as_field(word, known) for word in argv]
     argv = _explicit_flags(argv, _flags(parser))
     try:
         values = parser.instantiate(parser.parse_args(argv))
@@ -60,6 +61,13 @@ def _flags(parser: ArgumentParser) -> set[str]:
         if getattr(action, "_typehint", None) is bool
         for option in action.option_strings
     }
+
+
+def _as_field(word: str, known: Sequence[str]) -> str:
+    """`--mask-stage` as the field is written, `--mask_stage`, where there is one."""
+    option, equals, value = word.partition("=")
+    field = option[2:].replace("-", "_")
+    return f"--{field}{equals}{value}" if option.startswith("--") and field in known else word
 
 
 def _explicit_flags(argv: Sequence[str], flags: set[str]) -> list[str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 from torch.utils.data import ConcatDataset, DataLoader
 
 from normtr.errors import UserError
@@ -119,6 +118,5 @@ class Benchmark:
 def _reduced(model: Reduced, samples: Samples) -> Samples:
     """What the network itself sees, computed once."""
     windows = samples.windows
-    with torch.inference_mode(False):
-        rows = model.reduce(windows.rows)
-    return Samples(samples.ids, samples.groups, Windows(rows, windows.valid, windows.labels))
+    reduced = Windows(model.reduce(windows.rows), windows.valid, windows.labels)
+    return Samples(samples.ids, samples.groups, reduced)

@@ -46,7 +46,6 @@ class Evaluate:
 
 
 def run(argv: list[str]) -> int:
-    argv = ["--mask_stage" if word == "--mask-stage" else word for word in argv]
     config = parse(Evaluate, argv, "evaluate", positional=("run",))
     report = evaluate(config)
     if config.json:
@@ -57,9 +56,8 @@ def run(argv: list[str]) -> int:
     table = Table("rate", *report["metrics"], title=f"{title}, mask stage {report['mask_stage']}")
     for i, rate in enumerate(report["rates"]):
         table.add_row(f"{rate:g}", *(f"{values[i]:.3f}" for values in report["metrics"].values()))
-    if report["auilc"]:
-        table.add_section()
-        table.add_row("AUILC", *(f"{area:.3f}" for area in report["auilc"].values()))
+    table.add_section()
+    table.add_row("AUILC", *(f"{area:.3f}" for area in report["auilc"].values()))
     Console().print(table)
     return 0
 

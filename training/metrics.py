@@ -17,8 +17,8 @@ ROUNDING = 1e-5
 def sentiment(truth: Values, predicted: Values) -> dict[str, float]:
     """Of values in [-3, 3], both [n].
 
-    mae; corr: Pearson's, 0 where either is constant up to rounding; acc7, acc5, acc3: both clipped to +-3, 2, 1
-    and rounded half to even; acc2_a, f1_a: y >= 0 against p >= 0, of all; acc2_b, f1_b: y > 0
+    mae; corr: Pearson's, 0 where either is constant up to rounding; acc7, acc5, acc3: both
+    clipped to +-3, 2, 1 and rounded half to even; acc2_a, f1_a: y >= 0 against p >= 0, of all; acc2_b, f1_b: y > 0
     against p > 0, of y != 0 only (NaN where there is none). F1 is weighted by the truth's support.
     """
     constant = min(np.ptp(truth), np.ptp(predicted)) < ROUNDING

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class DataSet(Protocol):
         """Classes, or 1 for regression."""
         ...
 
-    def at(self, path: Path) -> DataSet:
+    def at(self, path: Path) -> Self:
         """The same data set in another folder."""
         ...
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,7 +20,7 @@ from normtr.errors import UserError
 from normtr.spec import TextSpec
 from normtr.text import TextEncoder
 from training import noise
-from training.samples import DataSet, Samples, Split, windows
+from training.samples import Samples, Split, windows
 
 FOLDER = Path("../shared/data/mosi_utterance")
 WORDS_VALID = 12
@@ -97,6 +99,22 @@ def history(videos: Sequence[str], steps: int) -> tuple[NDArray[np.int64], NDArr
     return np.where(there, index, 0), there
 
 
+@dataclass(frozen=True)
+class _Mosi:
+    """What every view of the folder has."""
+
+    path: Path = FOLDER
+    steps: int = 8
+    modalities: tuple[str, ...] = ("voice", "text")
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def at(self, path: Path) -> Self:
+        return replace(self, path=path)
+
+
 @functools.cache
 def _encoder(model: str, dim: int, layers: tuple[int, ...]) -> TextEncoder:
     return TextEncoder(TextSpec(model=model, dim=dim), layers=layers)
@@ -119,34 +137,36 @@ def word_rows(
 
 
 @dataclass(frozen=True)
-class MosiSentences:
+class _Transcripts(_Mosi, ABC):
+    """A view with rows of words, which can be erased before BERT."""
+
+    model: str = models.TEXT
+    dim: int = 384
+    layers: tuple[int, ...] = (3, 4, 5, 6)
+    """BERT's hidden states of which a row is the concatenation."""
+
+    def load(self, split: Split) -> Samples:
+        return self.without_words(split, 0.0, 0)
+
+    @abstractmethod
+    def without_words(self, split: Split, rate: float, seed: int) -> Samples:
+        """As the data set's interface says."""
+
+    def encoder(self) -> TextEncoder:
+        return _encoder(self.model, self.dim, self.layers)
+
+
+@dataclass(frozen=True)
+class MosiSentences(_Transcripts):
     """An utterance and those before it in its video, a mean word vector and an audio vector each.
 
     Validation: 12 train_ videos; test: all of test_. Erased words shorten a sentence's mean; a
     sentence without words is not valid.
     """
 
-    path: Path = FOLDER
-    steps: int = 8
-    modalities: tuple[str, ...] = ("voice", "text")
-    model: str = models.TEXT
-    dim: int = 384
-    layers: tuple[int, ...] = (3, 4, 5, 6)
-    """BERT's hidden states of which a row is the concatenation."""
-
     @property
     def name(self) -> str:
         return "mosi_words"
-
-    @property
-    def outputs(self) -> int:
-        return 1
-
-    def at(self, path: Path) -> DataSet:
-        return replace(self, path=path)
-
-    def load(self, split: Split) -> Samples:
-        return self.without_words(split, 0.0, 0)
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
         said = of_split(self.path, split)
@@ -155,7 +175,7 @@ class MosiSentences:
         if "voice" in self.modalities:
             rows["voice"], valid["voice"] = said.vectors["voice"][index], there
         if "text" in self.modalities:
-            found = word_rows(said, _encoder(self.model, self.dim, self.layers), rate, seed)
+            found = word_rows(said, self.encoder(), rate, seed)
             means = np.stack([x.sum(0) / max(1, int(kept.sum())) for x, kept in found])
             rows["text"] = means[index]
             valid["text"] = there & np.array([kept.any() for _, kept in found])[index]
@@ -163,33 +183,17 @@ class MosiSentences:
 
 
 @dataclass(frozen=True)
-class MosiWords:
+class MosiWords(_Transcripts):
     """The words of one utterance, a row each; its audio vector stands at every word.
 
     What goes beyond T words is cut off at the end; steps beyond the words are not valid.
     """
 
-    path: Path = FOLDER
     steps: int = 50
-    modalities: tuple[str, ...] = ("voice", "text")
-    model: str = models.TEXT
-    dim: int = 384
-    layers: tuple[int, ...] = (3, 4, 5, 6)
-    """BERT's hidden states of which a row is the concatenation."""
 
     @property
     def name(self) -> str:
         return "mosi_words50"
-
-    @property
-    def outputs(self) -> int:
-        return 1
-
-    def at(self, path: Path) -> DataSet:
-        return replace(self, path=path)
-
-    def load(self, split: Split) -> Samples:
-        return self.without_words(split, 0.0, 0)
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
         said = of_split(self.path, split)
@@ -197,9 +201,7 @@ class MosiWords:
         width = self.dim * len(self.layers)
         text = np.zeros((n, self.steps, width), np.float32)
         kept, spoken = np.zeros((2, n, self.steps), np.bool_)
-        for i, (found, stays) in enumerate(
-            word_rows(said, _encoder(self.model, self.dim, self.layers), rate, seed)
-        ):
+        for i, (found, stays) in enumerate(word_rows(said, self.encoder(), rate, seed)):
             count = min(len(found), self.steps)
             text[i, :count], kept[i, :count], spoken[i, :count] = found[:count], stays[:count], True
         voice = np.repeat(said.vectors["voice"][:, None], self.steps, axis=1)
@@ -214,27 +216,18 @@ class MosiWords:
 
 
 @dataclass(frozen=True)
-class MosiGiven:
+class MosiGiven(_Mosi):
     """The three given vectors of an utterance and of those before it in its video.
 
     The text and video extractors were trained on train_'s labels, so all of train_ is trained on,
     6 test_ videos validate and the other test_ videos are reported.
     """
 
-    path: Path = FOLDER
-    steps: int = 8
     modalities: tuple[str, ...] = ("face", "voice", "text")
 
     @property
     def name(self) -> str:
         return "mosi_given"
-
-    @property
-    def outputs(self) -> int:
-        return 1
-
-    def at(self, path: Path) -> DataSet:
-        return replace(self, path=path)
 
     def load(self, split: Split) -> Samples:
         said = load(self.path, "train" if split == "train" else "test")
