@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Extractor = Literal["nrgf", "mf"]
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,16 @@ class NormTrConfig:
     steps: int = 16
     width: int = 256
     depth: int = 2
+    """0: no Transformer; all tokens, NRGFs and MFs, are averaged (the paper's table 6)."""
     heads: int = 8
     feed_forward: int = 2
     """Width of the blocks' hidden layer as a multiple of N / 2."""
     dropout: float = 0.1
     masked: bool = False
     """Attention and pooling skip invalid steps; False: they see zero rows, as in the paper."""
+    query: Extractor = "nrgf"
+    memory: Extractor = "mf"
+    """Whose tokens are query, and whose are key and value (the paper's tables 6 and 8 vary it)."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +126,9 @@ class NormTr(nn.Module):
 
     def fuse(self, features: Features, valid: Tensor) -> Tensor:
         """NRGF as query, MF as key and value (3.4) -> logits [B, outputs]."""
-        x = features.nrgf.flatten(1, 2) + self.position_q  # [B, M T, H]
-        memory = features.mf.flatten(1, 2) + self.position_kv
+        of = {"nrgf": features.nrgf.flatten(1, 2), "mf": features.mf.flatten(1, 2)}
+        x = of[self.config.query] + self.position_q  # [B, M T, H]
+        memory = of[self.config.memory] + self.position_kv
         mask = weight = None
         if self.config.masked:
             seen = valid.flatten(1)
@@ -129,6 +137,8 @@ class NormTr(nn.Module):
             weight = seen[..., None] / seen.sum(dim=1)[:, None, None]
         for block in self.blocks:
             x = block(x, memory, mask)
+        if not self.blocks:
+            x = (x + memory) / 2
         x = self.norm(x)
         pooled = x.mean(dim=1) if weight is None else (x * weight).sum(dim=1)
         logits: Tensor = self.head(pooled)

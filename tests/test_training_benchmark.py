@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from normtr.errors import UsageError, UserError
 from training import evaluate, train
+from training.benchmark import Benchmark
+from training.curve import Protocol
 from training.datasets.mosi import MosiGiven, MosiSentences, MosiWords, smallest
+from training.results import result
 
 GOOD = ("A VERY GOOD FILM", "I LOVED IT", "WONDERFUL AND FUNNY", "THE BEST STORY OF THE YEAR")
 BAD = ("A TERRIBLE FILM", "I HATED IT", "BORING AND SAD", "THE WORST STORY OF THE YEAR")
@@ -222,6 +225,25 @@ def test_two_processes_equal_one_with_the_same_global_batch(folder: Path, tmp_pa
     one, two = found
     assert one.keys() == two.keys()
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
+
+
+def test_a_result_is_kept_for_its_weights_and_protocol(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    protocol = Protocol(rates=(0.0, 0.5), mask_seeds=(1, 2))
+    first = result(copy, "test", protocol)
+    assert first.outputs.shape == (2, 2, 29, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Benchmark, "model", None)  # nothing can be computed
+        assert np.array_equal(result(copy, "test", protocol).outputs, first.outputs)
+    weights = load_file(copy / "model.safetensors")
+    save_file(
+        {**weights, "network.head.bias": weights["network.head.bias"] + 1},
+        copy / "model.safetensors",
+    )
+    assert np.allclose(result(copy, "test", protocol).outputs, first.outputs + 1, atol=1e-5)
 
 
 @pytest.mark.parametrize(

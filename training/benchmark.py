@@ -10,7 +10,7 @@ import lightning
 from torch.utils.data import ConcatDataset, DataLoader
 
 from normtr.errors import UserError
-from normtr.model import NormTr, NormTrConfig
+from normtr.model import Extractor, NormTr, NormTrConfig
 from training import curve, run_folder
 from training.components import Reduced
 from training.curve import Protocol, predictor
@@ -34,6 +34,9 @@ class Architecture:
     dropout: float = 0.1
     masked: bool = False
     """Attention and pooling skip invalid steps; otherwise they see zero rows (the paper)."""
+    query: Extractor = "nrgf"
+    memory: Extractor = "mf"
+    """Whose tokens are query, and whose are key and value."""
     components: dict[str, int] = field(default_factory=dict)
     """Principal components that a modality's rows are reduced to before."""
 
@@ -85,6 +88,8 @@ class Benchmark:
             arch.feed_forward,
             arch.dropout,
             arch.masked,
+            arch.query,
+            arch.memory,
         )
         return Reduced(NormTr(config), given)
 

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from normtr.config import parse
 from normtr.errors import UserError
-from training import curve, run_folder
-from training.benchmark import Benchmark
-from training.curve import MASK_SEEDS, Protocol, predictor
+from training import curve
+from training.curve import MASK_SEEDS, Protocol
 from training.noise import RATES
+from training.results import result
 from training.samples import Split
 
 
@@ -64,22 +64,13 @@ def run(argv: list[str]) -> int:
 
 def evaluate(config: Evaluate) -> dict[str, Any]:
     """What `--json` prints. Raises UserError."""
-    protocol = config.protocol()
-    found = run_folder.read(Path(config.run))
-    part = found.part
-    if not isinstance(part, Benchmark):
-        raise UserError(f"{config.run} is no run on a data set.")
-    data = part.data if config.data is None else part.data.at(config.data)
-    samples = data.load(config.split)
-    protocol.check(list(samples.windows.rows))
-    model = part.model(samples.windows)
-    sha256 = run_folder.fill(model, found)
-    outputs = curve.predictions(predictor(model), data, config.split, samples, protocol)
-    curves = curve.curves(outputs, samples.windows.labels.numpy())
+    found = result(Path(config.run), config.split, config.protocol(), config.data)
+    protocol = found.protocol
+    curves = found.curves()
     return {
-        "dataset": data.name,
-        "split": config.split,
-        "n": len(samples),
+        "dataset": found.part.data.name,
+        "split": found.split,
+        "n": len(found.ids),
         "rates": list(protocol.rates),
         "noise": protocol.noise,
         "mask_stage": protocol.mask_stage,
@@ -89,5 +80,5 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
         "auilc": curve.areas(protocol.rates, curves),
         "auilc_to_0.8": curve.areas(protocol.rates, curves, 0.8),
         "seed": found.seed,
-        "checkpoint_sha256": sha256,
+        "checkpoint_sha256": found.checkpoint_sha256,
     }

@@ -1,0 +1,112 @@
+"""What one run gave on one split under one protocol, kept beside the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr.errors import UserError
+from training import curve, run_folder
+from training.benchmark import Benchmark
+from training.curve import Protocol
+from training.rows import sha256
+from training.samples import Split
+
+
+@dataclass(frozen=True)
+class Result:
+    """`outputs` float32 [rates, mask seeds, n, C or 1] of the samples `ids`, of `groups`."""
+
+    run: Path
+    part: Benchmark
+    seed: int
+    split: Split
+    protocol: Protocol
+    checkpoint_sha256: str
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    labels: NDArray[Any]
+    outputs: NDArray[np.float32]
+
+    def curves(self) -> dict[str, list[float]]:
+        """Each metric over the rates, mean over the mask seeds."""
+        return curve.curves(self.outputs, self.labels)
+
+
+def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None) -> Result:
+    """Evaluate a run on its own data set, or one of the same kind at `data`. Raises UserError.
+
+    On its own data set the outputs are kept in the run folder, and not computed again for the
+    same weights.
+    """
+    found = run_folder.read(run)
+    part = found.part
+    if not isinstance(part, Benchmark):
+        raise UserError(f"{run} is no run on a data set.")
+    digest = sha256(found.model)
+    name = f"{split}-{protocol.noise.replace(':', '-')}-{protocol.mask_stage}.npz"
+    path = found.model.parent / name
+    blank = Result(
+        found.model.parent, part, found.seed, split, protocol, digest, (), (), _NONE, _NONE
+    )
+    if data is None and (kept := _kept(path, blank)):
+        return kept
+    if data is not None:
+        part = replace(part, data=part.data.at(data))
+    samples = part.data.load(split)
+    protocol.check(list(samples.windows.rows))
+    model = part.model(samples.windows)
+    run_folder.fill(model, found)
+    outputs = curve.predictions(curve.predictor(model), part.data, split, samples, protocol)
+    labels = samples.windows.labels.numpy()
+    made = replace(
+        blank, part=part, ids=samples.ids, groups=samples.groups, labels=labels, outputs=outputs
+    )
+    if data is None:
+        _keep(path, made)
+    return made
+
+
+_NONE = np.zeros(0, np.float32)
+
+
+def _keep(path: Path, result: Result) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        np.savez(
+            file,
+            checkpoint_sha256=np.array(result.checkpoint_sha256),
+            rates=np.array(result.protocol.rates),
+            mask_seeds=np.array(result.protocol.mask_seeds),
+            ids=np.array(result.ids),
+            groups=np.array(result.groups),
+            labels=result.labels,
+            outputs=result.outputs,
+        )
+    partial.replace(path)
+
+
+def _kept(path: Path, blank: Result) -> Result | None:
+    """The result in the file, if it is of the same weights, rates and mask seeds."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            if (
+                str(kept["checkpoint_sha256"]) != blank.checkpoint_sha256
+                or tuple(kept["rates"].tolist()) != blank.protocol.rates
+                or tuple(kept["mask_seeds"].tolist()) != blank.protocol.mask_seeds
+            ):
+                return None
+            return replace(
+                blank,
+                ids=tuple(kept["ids"].tolist()),
+                groups=tuple(kept["groups"].tolist()),
+                labels=kept["labels"],
+                outputs=kept["outputs"],
+            )
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
