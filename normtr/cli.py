@@ -6,6 +6,7 @@ A verb is a function (arguments) -> exit status. This module imports nothing hea
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -54,6 +55,15 @@ def run(argv: list[str]) -> int:
             f"normtr {argv[0]}: the package {error.name!r} is missing; run `make install`.",
             file=sys.stderr,
         )
+        return 1
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        if error.errno == errno.ENOSPC:
+            reason = "the disk is full; free some space and run it again."
+        else:
+            reason = f"failed ({error})."
+        print(f"normtr {argv[0]}: {reason}", file=sys.stderr)
         return 1
     except Exception as error:
         if debug:

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
@@ -21,18 +21,24 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)  # they become t
 T = TypeVar("T")
 
 
+class _Exact(ArgumentParser):
+    """No abbreviations, nor in the parsers that it makes for the fields of named classes."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **options})
+
+
 def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[str] = ()) -> T:
     """Fill the dataclass `kind` from `--config FILE.toml` (repeatable) and `--field value`.
 
     `positional` names fields that are given without an option. A bare `--flag` means true.
     Raises UsageError with one sentence; `--help` prints and exits 0.
     """
-    parser = ArgumentParser(
+    parser = _Exact(
         prog=f"normtr {prog}",
         description=(kind.__doc__ or "").strip().splitlines()[0],
         parser_mode="toml",
         exit_on_error=False,
-        allow_abbrev=False,
         print_config=None,
     )
     parser.add_argument("--config", action="config", help="a TOML file; later options override it")
@@ -42,7 +48,7 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     known = sorted(
         {o[2:] for action in parser._actions for o in action.option_strings if o.startswith("--")}
     )
-    for path in _configs(argv):
+    for path in configs(argv):
         _check_config(path, known)
     argv = [_as_field(word, known) for word in argv]
     argv = _explicit_flags(argv, _flags(parser))
@@ -78,7 +84,8 @@ def _explicit_flags(argv: Sequence[str], flags: set[str]) -> list[str]:
     return out
 
 
-def _configs(argv: Sequence[str]) -> list[Path]:
+def configs(argv: Sequence[str]) -> list[Path]:
+    """The files that `--config` names."""
     paths = [word.removeprefix("--config=") for word in argv if word.startswith("--config=")]
     for here, after in zip(argv, [*argv, ""][1:], strict=True):
         if here == "--config":

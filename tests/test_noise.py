@@ -128,8 +128,9 @@ def test_test_noise_is_keyed_by_seed_modality_and_sample() -> None:
 
 @given(seeds, epochs, samples)
 def test_masks_at_the_tests_rates(seed: int, epoch: int, sample: int) -> None:
-    mask, chosen = noise.rate_2(3, 16, seed, epoch, sample)
+    mask, chosen = noise.rate_2(3, 16, seed, epoch, sample, noise.RATES)
     assert np.delete(mask, chosen, axis=0).all()
     assert np.array_equal(
-        noise.rate_1(3, 16, seed, epoch, sample), noise.rate_1(3, 16, seed, epoch, sample)
+        noise.rate_1(3, 16, seed, epoch, sample, noise.RATES),
+        noise.rate_1(3, 16, seed, epoch, sample, noise.RATES),
     )

@@ -289,3 +289,35 @@ def test_a_truncated_data_file_is_one_sentence(folder: Path, tmp_path: Path) -> 
     (tmp_path / "mosi_utterance.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="cannot be read as CMU-MOSI"):
         MosiSentences(tmp_path).load("test")
+
+
+def test_per_rate_trains_a_model_for_each_rate(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = arguments(folder, tmp_path / "run", "--protocol", "per-rate")
+    assert train.run([*argv, "--part.init_args.learning.epochs", "1"]) == 0
+    got = report(capsys, tmp_path / "run", "--protocol", "per-rate", "--rates", "0,0.5,1")
+    assert got["protocol"] == "one checkpoint per rate"
+    for i, rate in enumerate(("0", "0.5", "1")):
+        alone = report(capsys, tmp_path / "run" / f"rate-{rate}", "--rates", rate)
+        assert alone["metrics"]["mae"] == [got["metrics"]["mae"][i]]
+    with pytest.raises(UserError, match=r"rate-0\.25"):
+        evaluate.run([str(tmp_path / "run"), "--protocol", "per-rate", "--rates", "0,0.25"])
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(folder: Path, tmp_path: Path) -> None:
+    """A real limit on what the program may write: its first checkpoint does not fit."""
+    argv = arguments(folder, tmp_path / "run")
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "from normtr.cli import run; sys.exit(run(['train', *sys.argv[1:]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *argv], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "File too large" in done.stderr.splitlines()[-1]
+    assert not list((tmp_path / "run").glob("*.ckpt"))
+    assert not list((tmp_path / "run").glob("*.safetensors"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from torch.utils.data import ConcatDataset, DataLoader
 
 from normtr.errors import UserError
@@ -15,8 +16,9 @@ from training import curve, run_folder
 from training.components import Reduced
 from training.curve import Protocol, predictor
 from training.fit import fit, weights_of
+from training.noise import RATES
 from training.noise_aware import Learning, NoiseAware, standardise
-from training.samples import DataSet, Masks, SampleBatches, Samples
+from training.samples import DataSet, Masks, SampleBatches, Samples, loaded
 from training.windows import Windows, loader
 
 SELECTION_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -50,21 +52,25 @@ class Benchmark:
     learning: Learning = field(default_factory=Learning)
     masks: Masks = "windows"
     """Erased in training: windows (the paper), steps at the test's rates, or nothing."""
+    rates: tuple[float, ...] = RATES
+    """Of which a mask's rate is drawn; where it is one, validation has it, too."""
 
-    def train(self, out: Path, seed: int, devices: int = 1) -> dict[str, Any]:
+    def train(
+        self, out: Path, seed: int, devices: int = 1, progress: bool = True
+    ) -> dict[str, Any]:
         lightning.seed_everything(seed, verbose=False)
         if self.learning.batch % devices:
             raise UserError(f"{devices} processes cannot share batches of {self.learning.batch}.")
         if self.masks == "none" and (self.learning.d1, self.learning.d2) != ("none", "none"):
             raise UserError("without masks there is nothing for D1 and D2; set both to none.")
-        train, valid = self.data.load("train"), self.data.load("valid")
+        train, valid = loaded(self.data, "train"), loaded(self.data, "valid")
         model = self.model(train.windows)
         model.fit(train.windows)
         reduced = _reduced(model, train)
         standardise(model.network, reduced.windows, together=self.network.components)
-        self._fit(model, reduced, _reduced(model, valid), out, seed, devices)
+        self._fit(model, reduced, _reduced(model, valid), out, seed, devices, progress)
         run_folder.write_model(out, model)
-        protocol = Protocol(rates=SELECTION_RATES, mask_seeds=(SELECTION_SEED,))
+        protocol = Protocol(rates=self._selection_rates(), mask_seeds=(SELECTION_SEED,))
         outputs = curve.predictions(predictor(model), self.data, "valid", valid, protocol)
         curves = curve.curves(outputs, valid.windows.labels.numpy())
         return {
@@ -93,16 +99,26 @@ class Benchmark:
         )
         return Reduced(NormTr(config), given)
 
+    def _selection_rates(self) -> tuple[float, ...]:
+        return self.rates if len(self.rates) == 1 else SELECTION_RATES
+
     def _fit(
-        self, model: Reduced, train: Samples, valid: Samples, out: Path, seed: int, devices: int
+        self,
+        model: Reduced,
+        train: Samples,
+        valid: Samples,
+        out: Path,
+        seed: int,
+        devices: int,
+        progress: bool,
     ) -> None:
         """Leave the best epoch's weights in the model."""
-        batches = SampleBatches(train, self.masks, self.learning.d2 == "samples", seed)
+        batches = SampleBatches(train, self.masks, self.rates, self.learning.d2 == "samples", seed)
         batch = self.learning.batch
         training = loader(batches, len(train), batch // devices, seed)
         steps = self.learning.epochs * (len(train) // batch)
         module = NoiseAware(model.network, self.learning, steps, seed)
-        noisy = [valid.under("steps", rate, SELECTION_SEED) for rate in SELECTION_RATES]
+        noisy = [valid.under("steps", rate, SELECTION_SEED) for rate in self._selection_rates()]
         best = fit(
             module,
             training,
@@ -114,10 +130,18 @@ class Benchmark:
             seed=seed,
             clip=1.0,
             ema=self.learning.ema,
+            precision=_precision(),
             devices=devices,
+            progress=progress,
         )
         model.network.load_state_dict(weights_of(best, "network."))
         model.eval()
+
+
+def _precision() -> str:
+    """bfloat16 where a GPU computes in it, as far as that is safe."""
+    fit = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return "bf16-mixed" if fit else "32-true"
 
 
 def _reduced(model: Reduced, samples: Samples) -> Samples:

@@ -16,8 +16,10 @@ from normtr.errors import UserError
 from training import curve
 from training.curve import MASK_SEEDS, Protocol
 from training.noise import RATES
-from training.results import result
+from training.results import per_rate_result, result
 from training.samples import Split
+
+PROTOCOLS = {"one": "one checkpoint for all rates", "per-rate": "one checkpoint per rate"}
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,11 @@ class Evaluate:
     """steps, windows, or modality:NAME (steps of that one)."""
     mask_stage: Literal["feature", "word"] = "feature"
     """Erase rows, or words before BERT."""
+    protocol: Literal["one", "per-rate"] = "one"
+    """One model for all rates, or one for each, as the run was trained."""
     json: bool = False
 
-    def protocol(self) -> Protocol:
+    def noises(self) -> Protocol:
         try:
             rates = tuple(float(rate) for rate in self.rates.split(","))
         except ValueError:
@@ -53,7 +57,11 @@ def run(argv: list[str]) -> int:
         print()
         return 0
     title = f"{report['dataset']} {report['split']}, n = {report['n']}, noise {report['noise']}"
-    table = Table("rate", *report["metrics"], title=f"{title}, mask stage {report['mask_stage']}")
+    table = Table(
+        "rate",
+        *report["metrics"],
+        title=f"{title}, mask stage {report['mask_stage']}, {report['protocol']}",
+    )
     for i, rate in enumerate(report["rates"]):
         table.add_row(f"{rate:g}", *(f"{values[i]:.3f}" for values in report["metrics"].values()))
     table.add_section()
@@ -64,7 +72,8 @@ def run(argv: list[str]) -> int:
 
 def evaluate(config: Evaluate) -> dict[str, Any]:
     """What `--json` prints. Raises UserError."""
-    found = result(Path(config.run), config.split, config.protocol(), config.data)
+    evaluated = result if config.protocol == "one" else per_rate_result
+    found = evaluated(Path(config.run), config.split, config.noises(), config.data)
     protocol = found.protocol
     curves = found.curves()
     return {
@@ -75,7 +84,7 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
         "noise": protocol.noise,
         "mask_stage": protocol.mask_stage,
         "mask_seeds": list(protocol.mask_seeds),
-        "protocol": "one checkpoint for all rates",
+        "protocol": PROTOCOLS[config.protocol],
         "metrics": curves,
         "auilc": curve.areas(protocol.rates, curves),
         "auilc_to_0.8": curve.areas(protocol.rates, curves, 0.8),

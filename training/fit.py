@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import (
     Callback,
     EMAWeightAveraging,
     ModelCheckpoint,
     TQDMProgressBar,
 )
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
+
+
+def first_process() -> bool:
+    """Whether this is the process that tells: torchrun and Lightning number theirs."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 class SeedEpoch(Callback):
@@ -27,6 +34,17 @@ class SeedEpoch(Callback):
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, _: Any) -> None:
         lightning.seed_everything(self._seed * 1_000 + trainer.current_epoch, verbose=False)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """A checkpoint has its name only once it is whole: killed or on a full disk, the last stays."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        partial = Path(f"{path}.partial")
+        super().save_checkpoint(checkpoint, partial, storage_options)
+        partial.replace(path)
 
 
 def fit(
@@ -43,6 +61,7 @@ def fit(
     clip: float | None = None,
     ema: float = 0.0,
     devices: int = 1,
+    progress: bool = True,
 ) -> Path:
     """Train, resuming from the last finished epoch in `run`; return the best checkpoint's path.
 
@@ -60,11 +79,16 @@ def fit(
         use_distributed_sampler=False,  # the training set's own order knows the processes
         precision=precision,
         gradient_clip_val=clip,
-        logger=CSVLogger(run, name=None, version=""),
+        enable_progress_bar=progress,
+        logger=[
+            CSVLogger(run, name=None, version=""),
+            TensorBoardLogger(run, name=None, version=""),
+        ],
+        plugins=[WholeFiles()],
         callbacks=[
             keeper,
             SeedEpoch(seed),
-            TQDMProgressBar(refresh_rate=10),
+            *([TQDMProgressBar(refresh_rate=10)] if progress else []),
             *([EMAWeightAveraging(decay=ema)] if ema else []),
         ],
         num_sanity_val_steps=0,

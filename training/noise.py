@@ -8,6 +8,7 @@ Masks are bool, True where the input stays.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 
 RATES = tuple(r / 10 for r in range(11))
-"""Of erased steps, in training and in every table."""
+"""Of erased steps, in every table."""
 TYPE_1, TYPE_2, ABSENT, LOST, WINDOW, RATE_1, RATE_2 = range(7)
 """What a generator is for; each use of a sample has its own stream."""
 
@@ -51,19 +52,23 @@ def type_2(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> t
     return mask, chosen
 
 
-def rate_1(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> Mask:
-    """Type-1 with the test's noise: each step is erased with one probability, drawn from RATES."""
+def rate_1(
+    modalities: int, steps: int, seed: int, epoch: int, sample: int, rates: Sequence[float]
+) -> Mask:
+    """Type-1 with the test's noise: each step is erased with one probability, one of `rates`."""
     random = generator(seed, epoch, sample, RATE_1)
-    rate = float(random.choice(RATES))
+    rate = float(random.choice(rates))
     return random.random((modalities, steps)) >= rate
 
 
-def rate_2(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> tuple[Mask, int]:
+def rate_2(
+    modalities: int, steps: int, seed: int, epoch: int, sample: int, rates: Sequence[float]
+) -> tuple[Mask, int]:
     """Type-2 with the test's noise: as `rate_1`, in one random modality; also which."""
     random = generator(seed, epoch, sample, RATE_2)
     mask = np.ones((modalities, steps), np.bool_)
     chosen = int(random.integers(modalities))
-    rate = float(random.choice(RATES))
+    rate = float(random.choice(rates))
     mask[chosen] = random.random(steps) >= rate
     return mask, chosen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from training import curve, run_folder
 from training.benchmark import Benchmark
 from training.curve import Protocol
 from training.rows import sha256
-from training.samples import Split
+from training.samples import Split, loaded
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None
         return kept
     if data is not None:
         part = replace(part, data=part.data.at(data))
-    samples = part.data.load(split)
+    samples = loaded(part.data, split)
     protocol.check(list(samples.windows.rows))
     model = part.model(samples.windows)
     run_folder.fill(model, found)
@@ -70,6 +71,22 @@ def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None
     if data is None:
         _keep(path, made)
     return made
+
+
+def per_rate_result(run: Path, split: Split, protocol: Protocol, data: Path | None) -> Result:
+    """As `result`, of a run with a model for each rate (`normtr train --protocol per-rate`)."""
+    parts = [
+        result(run / run_folder.rate_folder(rate), split, replace(protocol, rates=(rate,)), data)
+        for rate in protocol.rates
+    ]
+    digests = "".join(part.checkpoint_sha256 for part in parts)
+    return replace(
+        parts[0],
+        run=run,
+        protocol=protocol,
+        checkpoint_sha256=hashlib.sha256(digests.encode()).hexdigest(),
+        outputs=np.concatenate([part.outputs for part in parts]),
+    )
 
 
 _NONE = np.zeros(0, np.float32)

@@ -27,6 +27,11 @@ class Run:
     model: Path
 
 
+def rate_folder(rate: float) -> str:
+    """Where a per-rate run keeps the model of one rate."""
+    return f"rate-{rate:g}"
+
+
 def begin(out: Path, part: Any, seed: int, *, resume: bool) -> None:
     """Make the folder, or see that it is one of the same settings.
 

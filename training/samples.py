@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
@@ -82,25 +83,39 @@ def windows(
     return Windows(clean, torch.from_numpy(np.stack(there, 1)), torch.from_numpy(labels))
 
 
+def loaded(data: DataSet, split: Split) -> Samples:
+    """`data.load(split)`, remembered: a process that trains again would compute the same."""
+    hashable: Any = data
+    return _load(hashable, split)
+
+
+@functools.lru_cache(6)
+def _load(data: Any, split: Split) -> Samples:
+    samples: Samples = data.load(split)
+    return samples
+
+
 class SampleBatches:
     """Collates keys into samples and their noisy versions; `clean` adds the untouched one."""
 
-    def __init__(self, samples: Samples, masks: Masks, clean: bool, seed: int) -> None:
-        self._windows, self._kind, self._clean, self._seed = samples.windows, masks, clean, seed
+    def __init__(
+        self, samples: Samples, masks: Masks, rates: Sequence[float], clean: bool, seed: int
+    ) -> None:
+        """`rates`: of which a mask's is drawn where `masks` is `rates`."""
+        self._windows, self._clean, self._seed = samples.windows, clean, seed
+        self._kind, self._rates = masks, rates
 
     def __call__(self, keys: list[Key]) -> Batch:
         """Plain tensors, which Lightning can move to a device."""
         chosen = self._windows.part(np.array([sample for _, sample in keys]))
         _, m, t = chosen.valid.shape
-        first, second = (
-            (noise.type_1, noise.type_2)
-            if self._kind == "windows"
-            else (noise.rate_1, noise.rate_2)
-        )
         versions = []
-        if self._kind != "none":
-            versions.append([first(m, t, self._seed, *key) for key in keys])
-            versions.append([second(m, t, self._seed, *key)[0] for key in keys])
+        if self._kind == "windows":
+            versions.append([noise.type_1(m, t, self._seed, *key) for key in keys])
+            versions.append([noise.type_2(m, t, self._seed, *key)[0] for key in keys])
+        elif self._kind == "rates":
+            versions.append([noise.rate_1(m, t, self._seed, *key, self._rates) for key in keys])
+            versions.append([noise.rate_2(m, t, self._seed, *key, self._rates)[0] for key in keys])
         if self._clean or not versions:
             versions.append([np.ones((m, t), np.bool_)] * len(keys))
         masks = torch.from_numpy(np.array(versions))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from normtr.config import parse
+from normtr.config import configs, parse
 from normtr.errors import UsageError
 from training import run_folder
 from training.benchmark import Benchmark
+from training.fit import first_process
+from training.noise import RATES
+from training.run_folder import rate_folder
 
 
 class Part(Protocol):
@@ -28,27 +31,50 @@ class Train:
 
     part: Part
     out: Path | None = None
-    """Folder of the run."""
+    """Folder of the run; without it runs/CONFIG-SEED."""
     resume: Path | None = None
     """The same, but it must be there already."""
     seed: int = 1
     devices: int = 1
     """GPUs, or processes where there is none; a data set's runs only."""
+    protocol: Literal["one", "per-rate"] = "one"
+    """One model for all noise rates, or one for each (into RUN/rate-0 .. RUN/rate-1)."""
 
 
 def run(argv: list[str]) -> int:
     config = parse(Train, argv, "train")
-    out = config.resume or config.out
-    if out is None or (config.resume and config.out):
-        raise UsageError("say where the run lies: --out RUN, or --resume RUN if it is there.")
-    run_folder.begin(out, config.part, config.seed, resume=config.resume is not None)
-    if config.devices == 1:
-        metrics = config.part.train(out, config.seed)
+    if config.resume and config.out:
+        raise UsageError("say where the run lies once: --out RUN, or --resume RUN if it is there.")
+    out = config.resume or config.out or Path("runs", f"{_name(argv)}-{config.seed}")
+    if config.protocol == "one":
+        metrics = _train(config, config.part, out)
     elif isinstance(config.part, Benchmark):
-        metrics = config.part.train(out, config.seed, config.devices)
+        metrics = {
+            name: _train(config, replace(config.part, masks="rates", rates=(rate,)), out / name)
+            for rate, name in zip(RATES, map(rate_folder, RATES), strict=True)
+        }
     else:
-        raise UsageError("only a run on a data set can use several devices.")
-    run_folder.write_json(out / "metrics.json", metrics)
+        raise UsageError("only a run on a data set has noise rates.")
     json.dump(metrics, sys.stdout, indent=2)
     print()
     return 0
+
+
+def _name(argv: list[str]) -> str:
+    given = configs(argv)
+    if not given:
+        raise UsageError("say where the run shall lie: --out RUN.")
+    return given[-1].stem
+
+
+def _train(config: Train, part: Part, out: Path) -> dict[str, Any]:
+    if first_process():
+        run_folder.begin(out, part, config.seed, resume=config.resume is not None)
+    if config.devices == 1:
+        metrics = part.train(out, config.seed)
+    elif isinstance(part, Benchmark):
+        metrics = part.train(out, config.seed, config.devices)
+    else:
+        raise UsageError("only a run on a data set can use several devices.")
+    run_folder.write_json(out / "metrics.json", metrics)
+    return metrics

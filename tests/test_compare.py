@@ -1,0 +1,103 @@
+"""`normtr compare` on a tiny folder of MOSI's shape: cells, trials, resuming."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from normtr.errors import UserError
+from tests.test_training_benchmark import arguments, folder
+from training import compare
+
+__all__ = ["folder"]  # a fixture
+
+
+def write(folder: Path, more: str = "") -> Path:
+    base = arguments(folder, folder / "unused")[1]
+    path = folder / "compare.toml"
+    path.write_text(f"""
+base = "{base}"
+seeds = [1, 2]
+{more}
+[systems.reference]
+"learning.epochs" = 1
+[systems.shallow]
+"learning.epochs" = 1
+"network.depth" = 1
+"data.steps" = 2
+""")
+    return path
+
+
+def compared(path: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    argv = ["--config", str(path), "--out", str(out), "--split", "valid"]
+    assert compare.run(argv) == 0
+    return capsys.readouterr().out
+
+
+def files(out: Path) -> dict[str, int]:
+    return {str(p.relative_to(out)): p.stat().st_mtime_ns for p in out.rglob("model.safetensors")}
+
+
+def test_every_system_and_seed_is_a_run_that_is_trained_once(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    path = write(folder)
+    told = compared(path, tmp_path, capsys)
+    assert "reference" in told
+    assert "AUILC mae" in told
+    first = files(tmp_path)
+    assert set(first) == {
+        f"{system}/seed-{seed}/model.safetensors"
+        for system in ("reference", "shallow")
+        for seed in (1, 2)
+    }
+    part = json.loads((tmp_path / "shallow/seed-2/run.json").read_text())["part"]["init_args"]
+    assert part["network"]["init_args"]["depth"] == 1
+    assert part["data"]["init_args"]["steps"] == 2
+    # A cell that was lost is made again, equal, and no other.
+    lost = tmp_path / "shallow/seed-1"
+    before = (lost / "model.safetensors").read_bytes()
+    (lost / "metrics.json").unlink()
+    (lost / "model.safetensors").unlink()
+    assert compared(path, tmp_path, capsys) == told
+    assert (lost / "model.safetensors").read_bytes() == before
+    assert {k: v for k, v in files(tmp_path).items() if "shallow/seed-1" not in k} == {
+        k: v for k, v in first.items() if "shallow/seed-1" not in k
+    }
+
+
+def test_the_best_trial_by_validation_is_taken_for_all_seeds(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(
+        folder, 'trials = 3\nspace = { "learning.lr" = [1e-3, 1e-2], "network.depth" = [1, 2] }'
+    )
+    text = path.read_text()
+    path.write_text(text[: text.index("[systems.shallow]")])
+    compared(path, tmp_path, capsys)
+    log = json.loads((tmp_path / "reference/trials.json").read_text())
+    scores = [trial["score"] for trial in log["trials"]]
+    assert len(scores) == 3
+    best = log["trials"][log["best"]]
+    assert best["score"] == min(scores)
+    for number, trial in enumerate(log["trials"]):
+        kept = json.loads((tmp_path / f"reference/trials/{number:02}/metrics.json").read_text())
+        assert kept["valid_auilc"]["mae"] == trial["score"]
+    for seed in (1, 2):
+        run = json.loads((tmp_path / f"reference/seed-{seed}/run.json").read_text())
+        got = run["part"]["init_args"]
+        assert got["learning"]["init_args"]["lr"] == best["learning.lr"]
+        assert got["network"]["init_args"]["depth"] == best["network.depth"]
+
+
+def test_an_unknown_field_is_named(folder: Path, tmp_path: Path) -> None:
+    path = write(folder)
+    path.write_text(path.read_text().replace("network.depth", "network.dept"))
+    with pytest.raises(UserError, match="dept"):
+        compare.run(["--config", str(path), "--out", str(tmp_path)])

@@ -1,0 +1,181 @@
+"""`normtr compare`: several systems on one data set, the same seeds, tuning budget and protocol."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import warnings
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from normtr.config import parse
+from normtr.errors import UserError
+from training import curve, run_folder
+from training.benchmark import Benchmark
+from training.curve import Protocol
+from training.results import result
+from training.samples import Split
+from training.train import Train
+
+TRIAL_SEED = 0
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Train and evaluate several systems, given by how they differ from one config.
+
+    Every run is a folder of `out`, so that a stopped comparison goes on where it was.
+    """
+
+    base: Path
+    """The config that every system starts from."""
+    out: Path
+    systems: dict[str, dict[str, Any]]
+    """Fields by their dotted names in the part, by system."""
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    space: dict[str, list[Any]] = field(default_factory=dict)
+    """Fields to tune and the values that may be drawn; the same for every system."""
+    trials: int = 20
+    """Random draws from the space for each system; the one with the best validation AUILC (of MAE,
+    for classes of accuracy) is kept."""
+    split: Split = "test"
+    jobs: int = 2
+    """Runs at the same time, one thread each."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a comparison; `split`: what to evaluate it on, None for a trial."""
+
+    run: Path
+    part: Benchmark
+    seed: int
+    split: Split | None
+
+
+def run(argv: list[str]) -> int:
+    config = parse(Compare, argv, "compare")
+    base = parse(Train, ["--config", str(config.base)], "train")
+    if not isinstance(base.part, Benchmark):
+        raise UserError(f"{config.base} is no run on a data set.")
+    cells = {}
+    for name, ours in config.systems.items():
+        best = tuned(config, name) if config.space else {}
+        part = system(config, {**ours, **best})
+        cells[name] = [
+            Cell(config.out / name / f"seed-{seed}", part, seed, config.split)
+            for seed in config.seeds
+        ]
+    train_all([cell for mine in cells.values() for cell in mine], config.jobs)
+    Console().print(table(cells, config.split))
+    return 0
+
+
+def system(config: Compare, overrides: Mapping[str, Any]) -> Benchmark:
+    """The base with some fields changed. Raises UsageError where a field or value is none."""
+    argv = ["--config", str(config.base)]
+    for key, value in overrides.items():
+        path = key.replace(".", ".init_args.") if key.startswith("data.") else key
+        text = value if isinstance(value, str) else json.dumps(value)
+        argv += [f"--part.init_args.{path}", text]
+    part = parse(Train, argv, "compare").part
+    assert isinstance(part, Benchmark)
+    return part
+
+
+def tuned(config: Compare, name: str) -> dict[str, Any]:
+    """The best of a system's trials; all are logged in its `trials.json`."""
+    drawn = draws(config.space, config.trials)
+    folder = config.out / name
+    cells = [
+        Cell(
+            folder / "trials" / f"{number:02}",
+            system(config, {**config.systems[name], **draw}),
+            TRIAL_SEED,
+            None,
+        )
+        for number, draw in enumerate(drawn)
+    ]
+    train_all(cells, config.jobs)
+    found = [json.loads((cell.run / "metrics.json").read_text())["valid_auilc"] for cell in cells]
+    scores = [areas["mae"] if "mae" in areas else -areas["accuracy"] for areas in found]
+    best = int(np.argmin(scores))
+    log = [{**draw, "score": score} for draw, score in zip(drawn, scores, strict=True)]
+    run_folder.write_json(folder / "trials.json", {"best": best, "trials": log})
+    return drawn[best]
+
+
+def draws(space: Mapping[str, list[Any]], trials: int) -> list[dict[str, Any]]:
+    """Random points of the space, the same for every system."""
+    random = np.random.default_rng(TRIAL_SEED)
+    return [
+        {key: values[random.integers(len(values))] for key, values in space.items()}
+        for _ in range(trials)
+    ]
+
+
+def train_all(cells: list[Cell], jobs: int) -> None:
+    """Train and evaluate what is not there yet, several runs at a time, one thread each."""
+    waiting = [cell for cell in cells if not (cell.run / "metrics.json").is_file()]
+    if not waiting:
+        return
+    os.environ["TQDM_DISABLE"] = "1"  # for the workers: it is read where tqdm is imported
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _quiet_worker) as pool:
+        futures = [pool.submit(_train, cell) for cell in waiting]
+        try:
+            for future in tqdm(as_completed(futures), "runs", len(futures)):
+                future.result()
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _quiet_worker() -> None:
+    """One thread; the bar over all runs is enough to look at."""
+    torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+def _train(cell: Cell) -> None:
+    run_folder.begin(cell.run, cell.part, cell.seed, resume=False)
+    metrics = cell.part.train(cell.run, cell.seed, progress=False)
+    if cell.split:
+        result(cell.run, cell.split, Protocol())
+    run_folder.write_json(cell.run / "metrics.json", metrics)
+
+
+def table(cells: Mapping[str, list[Cell]], split: Split) -> Table:
+    """Mean and deviation over the seeds, without noise and as areas under the noise curve."""
+    out = Table(title=f"{split}, noise steps, mask stage feature, mean (deviation) over seeds")
+    for name, mine in cells.items():
+        rows = []
+        for cell in mine:
+            curves = result(cell.run, split, Protocol()).curves()
+            areas = curve.areas(Protocol().rates, curves)
+            rows.append(
+                {k: v[0] for k, v in curves.items()} | {f"AUILC {k}": areas[k] for k in areas}
+            )
+        if not out.columns:
+            for column in ("system", *rows[0]):
+                out.add_column(column)
+        found = [np.array([row[key] for row in rows]) for key in rows[0]]
+        spread = [x.std(ddof=1) if len(x) > 1 else 0.0 for x in found]
+        out.add_row(
+            name, *(f"{x.mean():.3f} ({s:.3f})" for x, s in zip(found, spread, strict=True))
+        )
+    return out
