@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from normtr.adapter import adapt
 from normtr.models import text_model
 from normtr.spec import NS_PER_MS, TextSpec
 
@@ -30,13 +32,22 @@ class TextEncoder:
     """BERT over the last words; remembers the last word list, which seldom changes."""
 
     def __init__(
-        self, spec: TextSpec, device: str = "cpu", layers: tuple[int, ...] = (-1,)
+        self,
+        spec: TextSpec,
+        device: str = "cpu",
+        layers: tuple[int, ...] = (-1,),
+        adapter: Path | None = None,
     ) -> None:
-        """`layers`: of which hidden states a vector is the concatenation (live: the last)."""
+        """`layers`: of which hidden states a vector is the concatenation (live: the last).
+
+        `adapter`: a file that `normtr.adapter.adapt` adds to BERT.
+        """
         self.spec = spec
         self.dim = spec.dim * len(layers)
         self._layers = layers
         self._tokenizer, self._bert = text_model(spec.model)
+        if adapter:
+            adapt(self._bert, adapter)
         self._tokenizer.truncation_side = "left"  # the newest words count
         self._bert.eval().to(device)
         self._device = device

@@ -1,20 +1,25 @@
-"""Every shipped config is one that `normtr train` takes."""
+"""Every shipped config is one that `normtr train` or `normtr compare` takes."""
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from normtr.config import parse
 from normtr.errors import UsageError
+from training.compare import Compare, system
 from training.train import Train
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+ALL = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+COMPARISONS = [path for path in ALL if "systems" in tomllib.loads(path.read_text())]
+CONFIGS = [path for path in ALL if path not in COMPARISONS]
 
 
 def test_there_are_configs() -> None:
     assert CONFIGS
+    assert COMPARISONS
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -22,6 +27,19 @@ def test_a_shipped_config_is_accepted(path: Path, tmp_path: Path) -> None:
     config = parse(Train, ["--config", str(path), "--out", str(tmp_path)], "train")
     assert callable(config.part.train)
     assert config.out == tmp_path
+
+
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
+def test_every_system_and_value_of_a_comparison_is_accepted(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parents[1])
+    config = parse(Compare, ["--config", str(path)], "compare")
+    base = system(config, {})
+    for overrides in config.systems.values():
+        assert not overrides or system(config, overrides) != base
+    for field, values in config.space.items():
+        assert len({repr(system(config, {field: value})) for value in values}) == len(values)
 
 
 def test_a_key_the_part_does_not_know_names_the_nearest(tmp_path: Path) -> None:

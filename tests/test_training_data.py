@@ -55,9 +55,12 @@ def test_emodb(tmp_path: Path) -> None:
 
 def test_meld(tmp_path: Path) -> None:
     path = tmp_path / "meld.csv"
-    path.write_text('Sr No.,Utterance,Emotion\n1,You’ve won!,joy\n2," ",anger\n3,No.,sadness\n')
-    found = [(u.text, LABELS[u.label]) for u in meld.load(path)]
-    assert found == [("You've won!", "happy"), ("No.", "sad")]
+    path.write_text(
+        "Utterance,Emotion,Sentiment\nYou’ve won!,joy,positive\n"
+        '" ",anger,negative\nNo.,sadness,negative\n'
+    )
+    found = [(u.text, LABELS[u.label], u.sentiment) for u in meld.load(path)]
+    assert found == [("You've won!", "happy", "positive"), ("No.", "sad", "negative")]
     path.write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="no MELD table"):
         meld.load(path)

@@ -6,11 +6,13 @@ import json
 import logging
 import multiprocessing
 import os
+import tomllib
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -84,14 +86,29 @@ def run(argv: list[str]) -> int:
 
 def system(config: Compare, overrides: Mapping[str, Any]) -> Benchmark:
     """The base with some fields changed. Raises UsageError where a field or value is none."""
-    argv = ["--config", str(config.base)]
+    content = tomllib.loads(config.base.read_text())
     for key, value in overrides.items():
-        path = key.replace(".", ".init_args.") if key.startswith("data.") else key
-        text = value if isinstance(value, str) else json.dumps(value)
-        argv += [f"--part.init_args.{path}", text]
-    part = parse(Train, argv, "compare").part
+        *path, last = key.split(".")
+        section = content["part"]["init_args"]
+        for name in path:
+            section = section.setdefault(name, {})
+            section = section.setdefault("init_args", {}) if "class_path" in section else section
+        section[last] = value
+    with NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write("\n".join(_dotted("", content)))
+        file.flush()
+        part = parse(Train, ["--config", file.name], "compare").part
     assert isinstance(part, Benchmark)
     return part
+
+
+def _dotted(prefix: str, value: Any) -> list[str]:
+    """TOML lines, one a leaf, whose numbers, strings and lists are written as in JSON."""
+    if isinstance(value, dict) and value:
+        return [
+            line for k, v in value.items() for line in _dotted(f"{prefix}.{k}" if prefix else k, v)
+        ]
+    return [f"{prefix} = {json.dumps(value)}"]
 
 
 def tuned(config: Compare, name: str) -> dict[str, Any]:

@@ -22,10 +22,14 @@ EMOTIONS = {
 
 @dataclass(frozen=True)
 class Utterance:
-    """`label` indexes `normtr.spec.LABELS`; typographic quotes are made plain."""
+    """`label` indexes `normtr.spec.LABELS`; typographic quotes are made plain.
+
+    `sentiment`: negative, neutral or positive.
+    """
 
     text: str
     label: int
+    sentiment: str
 
 
 def load(path: Path) -> list[Utterance]:
@@ -38,7 +42,9 @@ def load(path: Path) -> list[Utterance]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [
                 Utterance(
-                    row["Utterance"].translate(quotes), LABELS.index(EMOTIONS[row["Emotion"]])
+                    row["Utterance"].translate(quotes),
+                    LABELS.index(EMOTIONS[row["Emotion"]]),
+                    row["Sentiment"],
                 )
                 for row in csv.DictReader(file)
             ]

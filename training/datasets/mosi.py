@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from normtr import models
+from normtr.adapter import EMOTIONAL
 from normtr.errors import UserError
 from normtr.spec import TextSpec
 from normtr.text import TextEncoder
@@ -116,8 +117,9 @@ class _Mosi:
 
 
 @functools.cache
-def _encoder(model: str, dim: int, layers: tuple[int, ...]) -> TextEncoder:
-    return TextEncoder(TextSpec(model=model, dim=dim), layers=layers)
+def _encoder(model: str, dim: int, layers: tuple[int, ...], adapted: bool) -> TextEncoder:
+    adapter = EMOTIONAL if adapted else None
+    return TextEncoder(TextSpec(model=model, dim=dim), layers=layers, adapter=adapter)
 
 
 def word_rows(
@@ -144,6 +146,8 @@ class _Transcripts(_Mosi, ABC):
     dim: int = 384
     layers: tuple[int, ...] = (3, 4, 5, 6)
     """BERT's hidden states of which a row is the concatenation."""
+    adapted: bool = True
+    """Whether our adapter for emotion in speech is added to the embedded BERT."""
 
     def load(self, split: Split) -> Samples:
         return self.without_words(split, 0.0, 0)
@@ -153,7 +157,7 @@ class _Transcripts(_Mosi, ABC):
         """As the data set's interface says."""
 
     def encoder(self) -> TextEncoder:
-        return _encoder(self.model, self.dim, self.layers)
+        return _encoder(self.model, self.dim, self.layers, self.adapted)
 
 
 @dataclass(frozen=True)

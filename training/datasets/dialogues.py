@@ -1,0 +1,65 @@
+"""Transcribed utterances with emotion and sentiment: MELD and IEMOCAP (text and labels only)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from normtr.errors import UserError
+from normtr.spec import LABELS
+from training.datasets import meld
+
+SENTIMENTS = ("negative", "neutral", "positive")
+UNKNOWN = -1
+# IEMOCAP's six classes: happy, sad, neutral, angry, excited, frustrated.
+_EMOTIONS = ("happy", "sad", "neutral", "angry", "happy", None)
+_SENTIMENTS = ("positive", "negative", "neutral", "negative", "positive", "negative")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """`emotion` indexes `normtr.spec.LABELS`, `sentiment` SENTIMENTS; UNKNOWN: not labelled."""
+
+    text: str
+    emotion: int
+    sentiment: int
+
+
+def load(folder: Path, split: Literal["train", "valid"]) -> list[Utterance]:
+    """train: MELD's training part and IEMOCAP's sessions 1 to 4; valid: MELD's dev part.
+
+    IEMOCAP's frustrated speakers have a sentiment only, and excited ones are happy. Raises
+    UserError.
+    """
+    if split == "valid":
+        return _meld(folder / "meld_dev_sent_emo.csv")
+    return _meld(folder / "meld_train_sent_emo.csv") + _iemocap(folder)
+
+
+def _meld(path: Path) -> list[Utterance]:
+    return [Utterance(u.text, u.label, SENTIMENTS.index(u.sentiment)) for u in meld.load(path)]
+
+
+def _iemocap(folder: Path) -> list[Utterance]:
+    labels, texts = (
+        folder / "iemocap_label_6way.json",
+        folder / "iemocap_transcription-engchi-polish.csv",
+    )
+    try:
+        of = json.loads(labels.read_text(encoding="utf-8"))["whole_corpus"]
+        with texts.open(encoding="utf-8-sig", newline="") as file:
+            said = [(row["english"], of.get(row["name"])) for row in csv.DictReader(file)]
+        found = [(text, int(label["emo"])) for text, label in said if label and text.split()]
+        return [
+            Utterance(text, _emotion(_EMOTIONS[code]), SENTIMENTS.index(_SENTIMENTS[code]))
+            for text, code in found
+        ]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(f"IEMOCAP's transcripts in {folder} cannot be read: {error}.") from None
+
+
+def _emotion(name: str | None) -> int:
+    return UNKNOWN if name is None else LABELS.index(name)
