@@ -16,7 +16,7 @@ from training.components import Reduced
 from training.curve import Protocol, predictor
 from training.fit import fit, weights_of
 from training.noise_aware import Learning, NoiseAware, standardise
-from training.samples import DataSet, Masks, SampleBatches, Samples
+from training.samples import DataSet, Masks, SampleBatches, Samples, check_groups
 from training.windows import Windows, loader
 
 SELECTION_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -50,6 +50,8 @@ class Benchmark:
     learning: Learning = field(default_factory=Learning)
     masks: Masks = "windows"
     """Erased in training: windows (the paper), steps at the test's rates, or nothing."""
+    shared_people: bool = False
+    """Whether splits may share a video or speaker; otherwise that is refused."""
 
     def train(self, out: Path, seed: int, devices: int = 1) -> dict[str, Any]:
         lightning.seed_everything(seed, verbose=False)
@@ -57,6 +59,8 @@ class Benchmark:
             raise UserError(f"{devices} processes cannot share batches of {self.learning.batch}.")
         if self.masks == "none" and (self.learning.d1, self.learning.d2) != ("none", "none"):
             raise UserError("without masks there is nothing for D1 and D2; set both to none.")
+        if not self.shared_people:
+            check_groups(self.data)
         train, valid = self.data.load("train"), self.data.load("valid")
         model = self.model(train.windows)
         model.fit(train.windows)
@@ -66,7 +70,7 @@ class Benchmark:
         run_folder.write_model(out, model)
         protocol = Protocol(rates=SELECTION_RATES, mask_seeds=(SELECTION_SEED,))
         outputs = curve.predictions(predictor(model), self.data, "valid", valid, protocol)
-        curves = curve.curves(outputs, valid.windows.labels.numpy())
+        curves = curve.curves(self.data, outputs, valid.windows.labels.numpy())
         return {
             "dataset": self.data.name,
             "seed": seed,
