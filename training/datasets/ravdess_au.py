@@ -21,15 +21,15 @@ CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "su
 class RavdessAu(Given):
     """`path/ravdess_au_mfcc.npz`, with `ids`, `au`, `audio_track`, `emotion` (1 .. 8), `actor`.
 
-    The voice's frames are cut into T blocks of equal length, and a step's row is a block; it is
-    valid where all its frames are of the clip (the rest is zeros). The action units are one
+    The voice's frames are cut into T blocks of equal length (.43 s at T = 7), and a step's row is
+    a block; it is valid where all its frames are of the clip (the rest is zeros). The action units are one
     vector a clip, which stands at every step that has a voice.
 
     There is no official split: actors 1 to 12 are trained on, 13 to 16 validate, 17 to 20 test.
     """
 
     path: Path = Path("../shared/data/ravdess_au")
-    steps: int = 37
+    steps: int = 7
     modalities: tuple[str, ...] = ("face", "voice")
     valid_actors: tuple[int, ...] = (13, 14, 15, 16)
     test_actors: tuple[int, ...] = (17, 18, 19, 20)
