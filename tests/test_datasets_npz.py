@@ -83,6 +83,7 @@ def test_rml_has_two_modalities_of_eight_steps(tmp_path: Path) -> None:
         ({"labels": np.zeros(40, int)}, "48 clips and 40 labels, s6_4 the first without"),
         ({"labels": np.full(48, 6)}, "beyond the 6 classes"),
         ({"face": np.ones((47, 8, 2))}, "s7_5 the first without"),
+        ({"face": np.ones((48, 8))}, "has not the layout it should have"),
     ],
 )
 def test_an_rml_file_that_lacks_something_says_which_clip(

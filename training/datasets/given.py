@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -42,12 +43,22 @@ def arrays(path: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
         raise UserError(f"{path} cannot be read: {error}.") from None
 
 
+@contextmanager
+def layout(path: Path) -> Iterator[None]:
+    """Raises UserError where what is done with the file's content does not suit that content."""
+    try:
+        yield
+    except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
+        raise UserError(f"{path} has not the layout it should have: {error!r}.") from None
+
+
 def check(
     path: Path, ids: Sequence[str], labels: NDArray[Any], rows: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Raises UserError, with the clip's id, unless every clip has a label >= 0 or finite and rows.
+    """Raises UserError, with the clip's id, unless every clip has a label and rows.
 
-    `labels` [n]: integers name classes, where a negative one is none; floats are values.
+    `labels` [n]: integers name classes, where a negative one is none; floats are values, where
+    NaN and inf are none. `rows` [n, t, dim] by modality.
     """
     for what, found in (("label", labels), *((f"{m} row", x) for m, x in rows.items())):
         if len(found) != len(ids):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from normtr.errors import UserError
 from training import metrics
 from training.datasets import arrays_only
-from training.datasets.given import KEYS, Given, check, there, to_steps
+from training.datasets.given import KEYS, Given, check, layout, there, to_steps
 from training.samples import SPLITS, Samples, Split, windows
 
 CLASSES = ("neutral", "happy", "sad", "angry")
@@ -51,29 +52,26 @@ class _Iemocap(Given):
         each = metrics.one_versus_rest(labels, chosen, CLASSES)
         return {**metrics.emotions(labels, chosen), **each}
 
-    def _read(self, of: Callable[[Any], Any]) -> Any:
-        """What `of` takes from the file's content. Raises UserError where it is not there."""
-        path = self.path / self.file
-        content = arrays_only.load(path)
-        try:
-            return of(content)
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise UserError(f"{path} is not laid out as IEMOCAP's: {error!r}.") from None
-
-    def _samples(
-        self, ids: tuple[str, ...], groups: tuple[str, ...], part: dict[str, NDArray[Any]]
-    ) -> Samples:
-        present = part["labels"].reshape(-1, len(CLASSES), 2).argmax(2)
-        labels = np.where(present.sum(1) == 1, present.argmax(1), -1)
-        rows = {m: part[KEYS[m]].astype(np.float32) for m in self.modalities}
-        check(self.path / self.file, ids, labels, rows)
-        rows, valid = to_steps(rows, {m: there(x) for m, x in rows.items()}, self.steps)
-        return Samples(ids, groups, windows(rows, valid, labels))
+    @property
+    def _file(self) -> Path:
+        return self.path / self.file
 
     def _arrays(self, part: dict[str, Any]) -> dict[str, NDArray[Any]]:
-        return {
-            key: np.asarray(part[key]) for key in ("labels", *(KEYS[m] for m in self.modalities))
-        }
+        """`labels` int64 [n], -1 where there is not one, and rows by modality."""
+        pairs = np.asarray(part["labels"])
+        if pairs.shape[1:] != (len(CLASSES), 2):
+            raise ValueError(f"labels of shape {pairs.shape}")
+        present = pairs.argmax(2)
+        rows = {m: np.asarray(part[KEYS[m]], np.float32) for m in self.modalities}
+        return {"labels": np.where(present.sum(1) == 1, present.argmax(1), -1), **rows}
+
+    def _samples(
+        self, ids: Sequence[str], groups: Sequence[str], found: dict[str, NDArray[Any]]
+    ) -> Samples:
+        labels = found.pop("labels")
+        check(self._file, ids, labels, found)
+        rows, valid = to_steps(found, {m: there(x) for m, x in found.items()}, self.steps)
+        return Samples(tuple(ids), tuple(groups), windows(rows, valid, labels))
 
 
 @dataclass(frozen=True)
@@ -89,9 +87,11 @@ class IemocapGiven(_Iemocap):
         return {split: set() for split in SPLITS}
 
     def load(self, split: Split) -> Samples:
-        part = self._read(lambda content: self._arrays(content[split]))
-        ids = tuple(f"{split}_{i}" for i in range(len(part["labels"])))
-        return self._samples(ids, ids, part)
+        data = arrays_only.load(self._file)
+        with layout(self._file):
+            found = self._arrays(data[split])
+            ids = [f"{split}_{i}" for i in range(len(found["labels"]))]
+            return self._samples(ids, ids, found)
 
 
 @dataclass(frozen=True)
@@ -105,34 +105,36 @@ class IemocapSessions(_Iemocap):
     valid_session: int = 4
 
     def groups(self) -> dict[Split, set[str]]:
-        ids = self._read(lambda content: [str(x) for part in content.values() for x in part["id"]])
-        found = [self._who(name) for name in ids]
-        return {split: {who for who in found if self._is_of(who, split)} for split in SPLITS}
+        data = arrays_only.load(self._file)
+        with layout(self._file):
+            speakers = {_speaker(str(name)) for part in data.values() for name in part["id"]}
+        return {split: {who for who in speakers if self._is_of(who, split)} for split in SPLITS}
 
     def load(self, split: Split) -> Samples:
-        ids, part = self._read(self._joined)
-        found = [self._who(name) for name in ids]
-        chosen = [i for i, who in enumerate(found) if self._is_of(who, split)]
+        data = arrays_only.load(self._file)
+        with layout(self._file):
+            ids = [str(name) for part in data.values() for name in part["id"]]
+            speakers = [_speaker(name) for name in ids]
+            parts = [self._arrays(part) for part in data.values()]
+            joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+            every = self._samples(ids, speakers, joined)
+        chosen = [i for i, who in enumerate(speakers) if self._is_of(who, split)]
         if not chosen:
-            raise UserError(f"{self.path / self.file} has no clip of {split}'s sessions.")
-        return self._samples(
+            raise UserError(f"{self._file} has no clip of {split}'s sessions.")
+        return Samples(
             tuple(ids[i] for i in chosen),
-            tuple(found[i] for i in chosen),
-            {key: x[chosen] for key, x in part.items()},
+            tuple(speakers[i] for i in chosen),
+            every.windows.part(np.array(chosen)),
         )
-
-    def _joined(self, content: Any) -> tuple[list[str], dict[str, NDArray[Any]]]:
-        parts = [self._arrays(part) for part in content.values()]
-        ids = [str(x) for part in content.values() for x in part["id"]]
-        return ids, {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-
-    def _who(self, name: str) -> str:
-        if (found := UTTERANCE.fullmatch(name)) is None:
-            raise UserError(f"{name} is not named like an IEMOCAP clip (Ses01F_impro01_M003).")
-        return f"0{found[1]}{found[2]}"
 
     def _is_of(self, who: str, split: Split) -> bool:
         session = int(who[:2])
         if split == "train":
             return session not in (self.test_session, self.valid_session)
         return session == (self.test_session if split == "test" else self.valid_session)
+
+
+def _speaker(name: str) -> str:
+    if (found := UTTERANCE.fullmatch(name)) is None:
+        raise UserError(f"{name} is not named like an IEMOCAP clip (Ses01F_impro01_M003).")
+    return f"0{found[1]}{found[2]}"

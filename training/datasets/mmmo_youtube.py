@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import metrics
-from training.datasets.given import Given, arrays, check, there, to_steps
+from training.datasets.given import Given, arrays, check, layout, there, to_steps
 from training.samples import SPLITS, Samples, Split, windows
 
 FOLDER = Path("../shared/data/mmmo_youtube_steps")
@@ -51,12 +51,13 @@ class _Opinions(Given, ABC):
         data = arrays(
             path, [f"{split}_{key}" for key in ("y", *(KEYS[m] for m in self.modalities))]
         )
-        rows = {m: data[f"{split}_{KEYS[m]}"] for m in self.modalities}
-        labels = self.labels(data[f"{split}_y"])
-        ids = tuple(f"{split}_{i}" for i in range(len(rows[self.modalities[0]])))
-        check(path, ids, labels, rows)
-        rows, valid = to_steps(rows, {m: there(x) for m, x in rows.items()}, self.steps)
-        return Samples(ids, ids, windows(rows, valid, labels))
+        with layout(path):
+            rows = {m: data[f"{split}_{KEYS[m]}"] for m in self.modalities}
+            labels = self.labels(data[f"{split}_y"])
+            ids = tuple(f"{split}_{i}" for i in range(len(rows[self.modalities[0]])))
+            check(path, ids, labels, rows)
+            rows, valid = to_steps(rows, {m: there(x) for m, x in rows.items()}, self.steps)
+            return Samples(ids, ids, windows(rows, valid, labels))
 
 
 @dataclass(frozen=True)

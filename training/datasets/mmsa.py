@@ -9,10 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from normtr.errors import UserError
 from training import metrics
 from training.datasets import arrays_only
-from training.datasets.given import KEYS, Given, There, check, there, to_steps
+from training.datasets.given import KEYS, Given, There, check, layout, there, to_steps
 from training.samples import SPLITS, Samples, Split, windows
 
 
@@ -45,7 +44,8 @@ class Mmsa(Given):
 
     def groups(self) -> dict[Split, set[str]]:
         data = arrays_only.load(self._file)
-        return {split: {_video(name) for name in self._ids(data, split)} for split in SPLITS}
+        with layout(self._file):
+            return {split: {_video(str(name)) for name in data[split]["id"]} for split in SPLITS}
 
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
         of = metrics.sims if self.corpus == "sims" else metrics.sentiment
@@ -53,27 +53,19 @@ class Mmsa(Given):
 
     def load(self, split: Split) -> Samples:
         data = arrays_only.load(self._file)
-        ids = self._ids(data, split)
-        part = data[split]
-        try:
+        with layout(self._file):
+            part = data[split]
+            ids = tuple(map(str, part["id"]))
             labels = np.asarray(part["regression_labels"], np.float32).reshape(-1)
             rows = {m: np.asarray(part[KEYS[m]], np.float32) for m in self.modalities}
             check(self._file, ids, labels, rows)
             valid = {m: there(x) & _within(part, KEYS[m], x.shape[1]) for m, x in rows.items()}
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise UserError(f"{self._file} is not laid out as MMSA's: {error!r}.") from None
-        rows, valid = to_steps(rows, valid, self.steps)
+            rows, valid = to_steps(rows, valid, self.steps)
         return Samples(ids, tuple(map(_video, ids)), windows(rows, valid, labels))
 
     @property
     def _file(self) -> Path:
         return self.path / self.file
-
-    def _ids(self, data: Any, split: Split) -> tuple[str, ...]:
-        try:
-            return tuple(str(name) for name in data[split]["id"])
-        except (KeyError, TypeError, IndexError) as error:
-            raise UserError(f"{self._file} is not laid out as MMSA's: {error!r}.") from None
 
 
 def _video(name: str) -> str:

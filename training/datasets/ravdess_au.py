@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from normtr.errors import UserError
 from training import metrics
-from training.datasets.given import Given, arrays, check
+from training.datasets.given import Given, arrays, check, layout
 from training.samples import SPLITS, Samples, Split, windows
 
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -51,24 +51,25 @@ class RavdessAu(Given):
 
     def load(self, split: Split) -> Samples:
         data = arrays(self._file, ["ids", "au", "audio_track", "emotion", "actor"])
-        labels = data["emotion"].astype(np.int64) - 1
-        rows = {"face": data["au"], "voice": data["audio_track"]}
-        check(self._file, data["ids"].tolist(), labels, rows)
-        chosen = self._chosen(data["actor"], split)
-        if not len(chosen):
-            raise UserError(f"{self._file} has no clip of {split}'s actors.")
-        voice, spoken = self._blocks(data["audio_track"][chosen])
-        face = np.repeat(data["au"][chosen, None], self.steps, axis=1)
-        rows = {"face": face, "voice": voice}
-        return Samples(
-            tuple(data["ids"][chosen].tolist()),
-            tuple(map(str, data["actor"][chosen])),
-            windows(
-                {m: rows[m] for m in self.modalities},
-                dict.fromkeys(self.modalities, spoken),
-                labels[chosen],
-            ),
-        )
+        with layout(self._file):
+            labels = data["emotion"].astype(np.int64) - 1
+            found = {"face": data["au"], "voice": data["audio_track"]}
+            check(self._file, data["ids"].tolist(), labels, found)
+            chosen = self._chosen(data["actor"], split)
+            if not len(chosen):
+                raise UserError(f"{self._file} has no clip of {split}'s actors.")
+            voice, spoken = self._blocks(data["audio_track"][chosen])
+            face = np.repeat(data["au"][chosen, None], self.steps, axis=1)
+            rows = {"face": face, "voice": voice}
+            return Samples(
+                tuple(data["ids"][chosen].tolist()),
+                tuple(map(str, data["actor"][chosen])),
+                windows(
+                    {m: rows[m] for m in self.modalities},
+                    dict.fromkeys(self.modalities, spoken),
+                    labels[chosen],
+                ),
+            )
 
     @property
     def _file(self) -> Path:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from normtr.errors import UserError
 from training import metrics
-from training.datasets.given import Given, arrays, check, there, to_steps
+from training.datasets.given import Given, arrays, check, layout, there, to_steps
 from training.samples import Samples, Split, windows
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -60,16 +60,17 @@ class Rml(Given):
     def load(self, split: Split) -> Samples:
         path = self.path / "rml.npz"
         data = arrays(path, ["ids", "speakers", "labels", *self.modalities])
-        labels = data["labels"].astype(np.int64)
-        rows = {m: data[m].astype(np.float32) for m in self.modalities}
-        check(path, data["ids"].tolist(), labels, rows)
-        if labels.max() >= len(CLASSES):
-            raise UserError(f"{path} has labels beyond the {len(CLASSES)} classes.")
-        chosen = np.flatnonzero(np.isin(data["speakers"], list(self.groups()[split])))
-        rows = {m: x[chosen] for m, x in rows.items()}
-        rows, valid = to_steps(rows, {m: there(x) for m, x in rows.items()}, self.steps)
-        return Samples(
-            tuple(data["ids"][chosen].tolist()),
-            tuple(data["speakers"][chosen].tolist()),
-            windows(rows, valid, labels[chosen]),
-        )
+        with layout(path):
+            labels = data["labels"].astype(np.int64)
+            rows = {m: data[m].astype(np.float32) for m in self.modalities}
+            check(path, data["ids"].tolist(), labels, rows)
+            if labels.max() >= len(CLASSES):
+                raise UserError(f"{path} has labels beyond the {len(CLASSES)} classes.")
+            chosen = np.flatnonzero(np.isin(data["speakers"], list(self.groups()[split])))
+            rows = {m: x[chosen] for m, x in rows.items()}
+            rows, valid = to_steps(rows, {m: there(x) for m, x in rows.items()}, self.steps)
+            return Samples(
+                tuple(data["ids"][chosen].tolist()),
+                tuple(data["speakers"][chosen].tolist()),
+                windows(rows, valid, labels[chosen]),
+            )
