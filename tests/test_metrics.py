@@ -48,6 +48,19 @@ def test_a_constant_has_no_correlation_and_neutral_truth_no_polarity() -> None:
     assert math.isnan(metrics.sentiment(np.zeros(2), np.ones(2))["acc2_b"])
 
 
+def test_ch_sims_by_hand() -> None:
+    truth = np.array([-1.0, -0.6, 0.0, 0.2, 0.8], np.float32)
+    predicted = np.array([-1.5, -0.8, 0.1, 0.1, 0.9], np.float32)
+    got = metrics.sims(truth, predicted)
+    assert got["mae"] == pytest.approx((0 + 0.2 + 0.1 + 0.1 + 0.1) / 5)  # -1.5 is clipped to -1
+    # An upper bound belongs to its class: .1 is neutral; -.8 is below -.7 and -.6 is not.
+    assert got["acc5"] == pytest.approx(3 / 5)
+    assert got["acc3"] == pytest.approx(4 / 5)
+    assert got["acc2"] == pytest.approx(4 / 5)  # 0 is in the lower class, its prediction is not
+    # F1 of the lower: 2*2/(2*2+1) = .8, of the upper: 2*2/(2*2+1) = .8
+    assert got["f1"] == pytest.approx(0.8)
+
+
 def test_emotions_by_hand() -> None:
     got = metrics.emotions(np.array([0, 0, 0, 2]), np.array([0, 0, 1, 2]))
     assert got["accuracy"] == 0.75

@@ -18,7 +18,7 @@ from training.curve import Protocol, predictor
 from training.fit import fit, weights_of
 from training.noise import RATES
 from training.noise_aware import Learning, NoiseAware, standardise
-from training.samples import DataSet, Masks, SampleBatches, Samples, loaded
+from training.samples import DataSet, Masks, SampleBatches, Samples, check_groups, loaded
 from training.windows import Windows, loader
 
 SELECTION_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -54,6 +54,8 @@ class Benchmark:
     """Erased in training: windows (the paper), steps at the test's rates, or nothing."""
     rates: tuple[float, ...] = RATES
     """Of which a mask's rate is drawn; where it is one, validation has it, too."""
+    shared_people: bool = False
+    """Whether splits may share a video or speaker; otherwise that is refused."""
 
     def train(
         self, out: Path, seed: int, devices: int = 1, progress: bool = True
@@ -63,6 +65,8 @@ class Benchmark:
             raise UserError(f"{devices} processes cannot share batches of {self.learning.batch}.")
         if self.masks == "none" and (self.learning.d1, self.learning.d2) != ("none", "none"):
             raise UserError("without masks there is nothing for D1 and D2; set both to none.")
+        if not self.shared_people:
+            check_groups(self.data)
         train, valid = loaded(self.data, "train"), loaded(self.data, "valid")
         model = self.model(train.windows)
         model.fit(train.windows)
@@ -72,7 +76,7 @@ class Benchmark:
         run_folder.write_model(out, model)
         protocol = Protocol(rates=self._selection_rates(), mask_seeds=(SELECTION_SEED,))
         outputs = curve.predictions(predictor(model), self.data, "valid", valid, protocol)
-        curves = curve.curves(outputs, valid.windows.labels.numpy())
+        curves = curve.curves(self.data, outputs, valid.windows.labels.numpy())
         return {
             "dataset": self.data.name,
             "seed": seed,

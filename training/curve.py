@@ -98,16 +98,11 @@ def predictions(
     return np.array(out, np.float32)
 
 
-def scores(outputs: NDArray[np.float32], labels: NDArray[Any]) -> dict[str, float]:
-    """The metrics of one set of outputs [n, C or 1]."""
-    if outputs.shape[1] == 1:
-        return metrics.sentiment(labels, outputs[:, 0])
-    return metrics.emotions(labels, outputs.argmax(1))
-
-
-def curves(outputs: NDArray[np.float32], labels: NDArray[Any]) -> dict[str, list[float]]:
+def curves(
+    data: DataSet, outputs: NDArray[np.float32], labels: NDArray[Any]
+) -> dict[str, list[float]]:
     """[rates, mask seeds, n, C or 1] -> each metric over the rates, mean over the mask seeds."""
-    per_rate = [[scores(one, labels) for one in seeds] for seeds in outputs]
+    per_rate = [[data.scores(one, labels) for one in seeds] for seeds in outputs]
     names = per_rate[0][0]
     return {
         name: [float(np.mean([one[name] for one in seeds])) for seeds in per_rate] for name in names

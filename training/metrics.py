@@ -1,4 +1,4 @@
-"""Scores of predictions: sentiment in [-3, 3], emotion classes, and the area under a noise curve."""
+"""Scores of predictions: sentiment, emotion classes, and the area under a noise curve."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ Values = NDArray[np.floating]
 Classes = NDArray[np.integer]
 ROUNDING = 1e-5
 """Predictions from one and the same input differ by so much between places in a batch."""
+SIMS_BOUNDS = {"acc5": (-0.7, -0.1, 0.1, 0.7), "acc3": (-0.1, 0.1), "acc2": (0.0,)}
 
 
 def sentiment(truth: Values, predicted: Values) -> dict[str, float]:
@@ -21,10 +22,9 @@ def sentiment(truth: Values, predicted: Values) -> dict[str, float]:
     clipped to +-3, 2, 1 and rounded half to even; acc2_a, f1_a: y >= 0 against p >= 0, of all; acc2_b, f1_b: y > 0
     against p > 0, of y != 0 only (NaN where there is none). F1 is weighted by the truth's support.
     """
-    constant = min(np.ptp(truth), np.ptp(predicted)) < ROUNDING
     out = {
         "mae": float(mean_absolute_error(truth, predicted)),
-        "corr": 0.0 if constant else float(np.corrcoef(truth, predicted)[0, 1]),
+        "corr": _correlation(truth, predicted),
     }
     for name, limit in (("acc7", 3), ("acc5", 2), ("acc3", 1)):
         a, b = (np.round(np.clip(x, -limit, limit)) for x in (truth, predicted))
@@ -37,6 +37,27 @@ def sentiment(truth: Values, predicted: Values) -> dict[str, float]:
         out[f"acc2_{name}"] = float(accuracy_score(y, p)) if len(y) else float("nan")
         out[f"f1_{name}"] = float(f1_score(y, p, average="weighted")) if len(y) else float("nan")
     return out
+
+
+def sims(truth: Values, predicted: Values) -> dict[str, float]:
+    """Of CH-SIMS's values in [-1, 1], both [n], as MMSA scores them.
+
+    Both are clipped to [-1, 1] first. mae; corr as in `sentiment`; acc5, acc3, acc2: the classes
+    between the bounds, to which the upper bound belongs; f1: of acc2's, weighted by the truth's
+    support.
+    """
+    y, p = np.clip(truth, -1, 1), np.clip(predicted, -1, 1)
+    out = {"mae": float(mean_absolute_error(y, p)), "corr": _correlation(y, p)}
+    for name, bounds in SIMS_BOUNDS.items():
+        a, b = (np.digitize(x, np.array(bounds, x.dtype), right=True) for x in (y, p))
+        out[name] = float(accuracy_score(a, b))
+    out["f1"] = float(f1_score(y > 0, p > 0, average="weighted"))
+    return out
+
+
+def _correlation(truth: Values, predicted: Values) -> float:
+    constant = min(np.ptp(truth), np.ptp(predicted)) < ROUNDING
+    return 0.0 if constant else float(np.corrcoef(truth, predicted)[0, 1])
 
 
 def emotions(truth: Classes, predicted: Classes) -> dict[str, float]:

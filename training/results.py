@@ -36,7 +36,7 @@ class Result:
 
     def curves(self) -> dict[str, list[float]]:
         """Each metric over the rates, mean over the mask seeds."""
-        return curve.curves(self.outputs, self.labels)
+        return curve.curves(self.part.data, self.outputs, self.labels)
 
 
 def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None) -> Result:

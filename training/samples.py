@@ -5,17 +5,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from normtr.errors import UserError
 from training import noise
 from training.windows import Batch, Key, Windows
 
 Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 Masks = Literal["windows", "rates", "none"]
 
 
@@ -64,9 +67,28 @@ class DataSet(Protocol):
         """Raises UserError with one sentence when the data cannot be used."""
         ...
 
+    def groups(self) -> dict[Split, set[str]]:
+        """The videos or speakers of each split, found without computing rows."""
+        ...
+
+    def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
+        """The metrics of the data set's tables, of outputs [n, C or 1] and labels [n]."""
+        ...
+
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
         """As `load`, but words are erased before BERT sees them; UserError where there are none."""
         ...
+
+
+def check_groups(data: DataSet) -> None:
+    """Raises UserError where two splits share a video or speaker."""
+    found = data.groups()
+    for one, other in combinations(SPLITS, 2):
+        if shared := found[one] & found[other]:
+            raise UserError(
+                f"{min(shared)} is in both {one} and {other} of {data.name}; "
+                "set shared_people = true if that is meant."
+            )
 
 
 def windows(

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,8 +20,8 @@ from normtr.adapter import EMOTIONAL
 from normtr.errors import UserError
 from normtr.spec import TextSpec
 from normtr.text import TextEncoder
-from training import noise
-from training.samples import Samples, Split, windows
+from training import metrics, noise
+from training.samples import SPLITS, Samples, Split, windows
 
 FOLDER = Path("../shared/data/mosi_utterance")
 WORDS_VALID = 12
@@ -112,6 +112,15 @@ class _Mosi:
     def outputs(self) -> int:
         return 1
 
+    def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
+        return metrics.sentiment(labels, outputs[:, 0])
+
+    def utterances(self, split: Split) -> Utterances:
+        return of_split(self.path, split)
+
+    def groups(self) -> dict[Split, set[str]]:
+        return {split: set(self.utterances(split).videos) for split in SPLITS}
+
     def at(self, path: Path) -> Self:
         return replace(self, path=path)
 
@@ -173,7 +182,7 @@ class MosiSentences(_Transcripts):
         return "mosi_words"
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
-        said = of_split(self.path, split)
+        said = self.utterances(split)
         index, there = history(said.videos, self.steps)
         rows, valid = {}, {}
         if "voice" in self.modalities:
@@ -200,7 +209,7 @@ class MosiWords(_Transcripts):
         return "mosi_words50"
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
-        said = of_split(self.path, split)
+        said = self.utterances(split)
         n = len(said.ids)
         width = self.dim * len(self.layers)
         text = np.zeros((n, self.steps, width), np.float32)
@@ -233,10 +242,14 @@ class MosiGiven(_Mosi):
     def name(self) -> str:
         return "mosi_given"
 
+    def utterances(self, split: Split) -> Utterances:
+        if split == "train":
+            return load(self.path, "train")
+        said = load(self.path, "test")
+        return said.of(smallest(said.videos, GIVEN_VALID), there=split == "valid")
+
     def load(self, split: Split) -> Samples:
-        said = load(self.path, "train" if split == "train" else "test")
-        if split != "train":
-            said = said.of(smallest(said.videos, GIVEN_VALID), there=split == "valid")
+        said = self.utterances(split)
         index, there = history(said.videos, self.steps)
         rows = {m: said.vectors[m][index] for m in self.modalities}
         return Samples(
