@@ -135,8 +135,8 @@ class TextAdapterPart:
     def train(self, out: Path, seed: int) -> dict[str, Any]:
         lightning.seed_everything(seed, verbose=False)
         training = dialogues.load(self.data, "train")
-        # Half of it as a recogniser writes that knows no sentences.
-        plain = np.random.default_rng(seed).random(len(training)) < 0.5
+        # Most of it as a recogniser writes that knows no sentences.
+        plain = np.random.default_rng(seed).random(len(training)) < 0.7
         training = [
             replace(u, text=bare(u.text)) if p else u for u, p in zip(training, plain, strict=True)
         ]
