@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from training import curve, run_folder
 from training.benchmark import Benchmark
 from training.curve import Protocol
 from training.rows import sha256
-from training.samples import Split
+from training.samples import DataSet, Split
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,17 @@ class Result:
         return curve.curves(self.outputs, self.labels)
 
 
-def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None) -> Result:
+def result(
+    run: Path,
+    split: Split,
+    protocol: Protocol,
+    data: Path | None = None,
+    through: Callable[[DataSet], DataSet] = lambda data: data,
+) -> Result:
     """Evaluate a run on its own data set, or one of the same kind at `data`. Raises UserError.
 
     On its own data set the outputs are kept in the run folder, and not computed again for the
-    same weights.
+    same weights. `through`: what the data set is read through, such as a memory of it.
     """
     found = run_folder.read(run)
     part = found.part
@@ -58,11 +65,12 @@ def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None
         return kept
     if data is not None:
         part = replace(part, data=part.data.at(data))
-    samples = part.data.load(split)
+    source = through(part.data)
+    samples = source.load(split)
     protocol.check(list(samples.windows.rows))
     model = part.model(samples.windows)
     run_folder.fill(model, found)
-    outputs = curve.predictions(curve.predictor(model), part.data, split, samples, protocol)
+    outputs = curve.predictions(curve.predictor(model), source, split, samples, protocol)
     labels = samples.windows.labels.numpy()
     made = replace(
         blank, part=part, ids=samples.ids, groups=samples.groups, labels=labels, outputs=outputs
@@ -92,13 +100,14 @@ def _keep(path: Path, result: Result) -> None:
 
 
 def _kept(path: Path, blank: Result) -> Result | None:
-    """The result in the file, if it is of the same weights, rates and mask seeds."""
+    """The result in the file, if it is of the same weights and mask seeds and has the rates."""
+    protocol = blank.protocol
     try:
         with np.load(path, allow_pickle=False) as kept:
             if (
                 str(kept["checkpoint_sha256"]) != blank.checkpoint_sha256
-                or tuple(kept["rates"].tolist()) != blank.protocol.rates
-                or tuple(kept["mask_seeds"].tolist()) != blank.protocol.mask_seeds
+                or not set(protocol.rates) <= set(rates := kept["rates"].tolist())
+                or tuple(kept["mask_seeds"].tolist()) != protocol.mask_seeds
             ):
                 return None
             return replace(
@@ -106,7 +115,7 @@ def _kept(path: Path, blank: Result) -> Result | None:
                 ids=tuple(kept["ids"].tolist()),
                 groups=tuple(kept["groups"].tolist()),
                 labels=kept["labels"],
-                outputs=kept["outputs"],
+                outputs=kept["outputs"][[rates.index(rate) for rate in protocol.rates]],
             )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
