@@ -8,8 +8,10 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from training.measures import Measure, measures
 from training.systems import Section, System
@@ -59,29 +61,40 @@ def _top(name: str) -> str:
 
 
 def over_rates(path: Path, section: Section) -> None:
-    """The paper's figure 5: a line a system, a band of one deviation over the training seeds."""
-    shown = measures(section.reference.part.data.outputs)[:2]
-    rates = np.array(section.reference.results[0].protocol.rates)
+    """The paper's figure 5, and the first metric minus the reference's, which shows more.
+
+    A line a system, a band of one deviation over the training seeds.
+    """
+    first, second = measures(section.reference.part.data.outputs)[:2]
     panels = families(section)
-    figure = sized(13, 3.6 * len(panels))
-    for row, systems in zip(figure.subplots(len(panels), 2, squeeze=False), panels, strict=True):
-        for ax, measure in zip(row, shown, strict=True):
+    figure = sized(17, 3.6 * len(panels))
+    for row, systems in zip(figure.subplots(len(panels), 3, squeeze=False), panels, strict=True):
+        base = section.reference.curves(first.key).mean(0)
+        for ax, measure, zero, label in (
+            (row[0], first, 0 * base, f"{first.title}\n{_direction(first)}"),
+            (row[1], first, base, f"{first.title} minus the reference's\n{_direction(first)}"),
+            (row[2], second, 0 * base, f"{second.title}\n{_direction(second)}"),
+        ):
             for i, system in enumerate([section.reference, *systems]):
-                style = _style(i)
-                values = system.curves(measure.key) * measure.scale
-                mean = values.mean(0)
-                ax.plot(rates, mean, label=wrapped(system.name), markersize=4.5, **style)
-                if len(values) > 1:
-                    band = values.std(0, ddof=1)
-                    ax.fill_between(
-                        rates, mean - band, mean + band, color=style["color"], alpha=0.15, lw=0
-                    )
-            ax.set_xlabel("noise rate (share of erased steps)")
-            ax.set_ylabel(f"{measure.title}, {'less' if measure.lower else 'more'} is better")
-            ax.set_xticks(rates)
-            ax.grid(alpha=0.25)
+                _line(ax, system, measure, zero, _style(i))
+            ax.set_ylabel(label)
         row[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9, frameon=False)
     save(figure, path)
+
+
+def _line(
+    ax: Axes, system: System, measure: Measure, zero: NDArray[np.float64], style: dict[str, Any]
+) -> None:
+    rates = np.array(system.results[0].protocol.rates)
+    values = (system.curves(measure.key) - zero) * measure.scale
+    mean = values.mean(0)
+    ax.plot(rates, mean, label=wrapped(system.name), markersize=4.5, **style)
+    if len(values) > 1:
+        band = values.std(0, ddof=1)
+        ax.fill_between(rates, mean - band, mean + band, color=style["color"], alpha=0.15, lw=0)
+    ax.set_xlabel("noise rate (share of erased steps)")
+    ax.set_xticks(rates)
+    ax.grid(alpha=0.25)
 
 
 def sweeps(path: Path, section: Section) -> None:
@@ -122,7 +135,8 @@ def _style(place: int) -> dict[str, Any]:
 
 
 def wrapped(name: str) -> str:
-    return "\n".join(textwrap.wrap(name, 34))
+    """Lines of a legend, broken between settings."""
+    return "\n".join(line for part in name.split(", ") for line in textwrap.wrap(part, 34))
 
 
 def _direction(measure: Measure) -> str:
