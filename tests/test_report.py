@@ -63,7 +63,8 @@ def rows(made: Path, section: str, title: str) -> dict[str, list[str]]:
     text = (made / "report.md").read_text()
     within = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
     table = within.split(f"\n### {title}\n")[1].split("\n### ")[0]
-    lines = [line for line in table.splitlines() if line.startswith("|")]
+    first = next(block for block in table.split("\n\n") if block.startswith("|"))
+    lines = first.splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {first: rest for first, *rest in cells}
 

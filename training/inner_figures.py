@@ -29,7 +29,9 @@ def densities(path: Path, systems: dict[str, dict[str, NDArray[np.float32]]]) ->
     rows = math.ceil(len(systems) / columns)
     figure = sized(max(6.5, 4.3 * columns), 3.4 * rows + 0.6)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
-    at = np.linspace(-1, 1, 401)
+    least = min(float(values.min()) for kinds in systems.values() for values in kinds.values())
+    left = -1 if least < 0 else 0
+    at = np.linspace(left, 1, 401)
     seen = {}
     for ax, (name, kinds) in zip(axes, systems.items(), strict=False):
         for kind, values in kinds.items():
@@ -41,8 +43,9 @@ def densities(path: Path, systems: dict[str, dict[str, NDArray[np.float32]]]) ->
         ax.set_title(wrapped(name), fontsize=9)
         ax.set_xlabel("cosine similarity")
         ax.set_ylabel("density")
-        ax.set_xlim(-1, 1)
+        ax.set_xlim(left, 1)
         ax.set_ylim(bottom=0)
+        ax.set_xticks(np.linspace(left, 1, 5))
         ax.tick_params(labelbottom=True)
         ax.grid(alpha=0.25)
     for ax in list(axes)[len(systems) :]:
@@ -75,19 +78,20 @@ def attention(path: Path, sample: Attended) -> None:
         (clean, sample.clean, "without noise"),
         (noisy, sample.noisy, "with noise (marked: erased steps)"),
     ):
-        image = ax.imshow(weights, cmap="cividis_r", vmin=0, vmax=top, aspect="auto")
-        ax.set_title(title, fontsize=10)
+        image = ax.imshow(weights, cmap="Blues", vmin=0, vmax=top, aspect="auto")
+        ax.set_title(title, fontsize=10, pad=12)
         _steps(ax, sample, both=True)
         ax.set_xlabel(f"attended token: {sample.memory} of step")
         ax.set_ylabel(f"query token: {sample.query} of step")
     places = np.flatnonzero(sample.erased)
-    noisy.plot(places, np.full(len(places), -0.02 * size - 0.5), "v", color=ERASED, clip_on=False)
+    above = noisy.get_xaxis_transform()
+    noisy.plot(places, [1.015] * len(places), "v", color=ERASED, transform=above, clip_on=False)
     figure.colorbar(image, ax=[clean, noisy], label="attention weight, mean over heads", pad=0.01)
     for place in places:
         sums.axvspan(place - 0.5, place + 0.5, color=ERASED, alpha=0.25, lw=0)
     for weights, label, line in (
         (sample.clean, "without noise", "-"),
-        (sample.noisy, "with", "--"),
+        (sample.noisy, "with noise (erased steps shaded)", "--"),
     ):
         share = weights.mean(0) * size
         sums.step(range(size), share, where="mid", linestyle=line, color="black", label=label)

@@ -104,7 +104,14 @@ def differences(section: Section) -> str:
         area = bootstrap.difference(_area(own, rates), _area(base, rates), groups)
         rows.append([system.name, *_told(clean, measure), *_told(area, measure)])
     interval = f"{bootstrap.LEVEL:.0%} interval"
-    columns = [f"{measure.title} at rate 0", interval, "", f"AUILC-{measure.title}", interval, ""]
+    columns = [
+        f"{measure.title} at rate 0",
+        interval,
+        "verdict",
+        f"AUILC-{measure.title}",
+        interval,
+        "verdict",
+    ]
     return table(["system minus reference", *columns], rows)
 
 
