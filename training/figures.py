@@ -116,7 +116,9 @@ def sweeps(path: Path, section: Section) -> None:
             places = np.arange(len(points))
             ax.errorbar(places, means, bars, color=COLOURS[0], marker="o", capsize=4)
             base = [system.number for _, system in points].index(section.reference.number)
-            ax.plot(base, means[base], "o", color="black", markersize=9, label="reference")
+            ax.plot(
+                base, means[base], "o", color="black", markersize=8, zorder=3, label="reference"
+            )
             ax.set_xticks(places, [f"{value:g}" for value, _ in points])
             ax.set_xlim(-0.4, len(points) - 0.6)
             ax.set_xlabel(name)

@@ -89,16 +89,16 @@ def attention(path: Path, sample: Attended) -> None:
     figure.colorbar(image, ax=[clean, noisy], label="attention weight, mean over heads", pad=0.01)
     for place in places:
         sums.axvspan(place - 0.5, place + 0.5, color=ERASED, alpha=0.25, lw=0)
-    for weights, label, line in (
-        (sample.clean, "without noise", "-"),
-        (sample.noisy, "with noise (erased steps shaded)", "--"),
+    for weights, label, line, colour in (
+        (sample.clean, "without noise", "-", "black"),
+        (sample.noisy, "with noise (shaded: erased)", "--", COLOURS[0]),
     ):
         share = weights.mean(0) * size
-        sums.step(range(size), share, where="mid", linestyle=line, color="black", label=label)
+        sums.step(range(size), share, where="mid", linestyle=line, color=colour, label=label)
     sums.set_xlim(-0.5, size - 0.5)
     sums.set_ylabel("attention a step gets (1: its even share)")
     sums.set_xlabel(f"attended token: {sample.memory} of step")
-    sums.legend(fontsize=9, frameon=False)
+    sums.legend(fontsize=9, frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     _steps(sums, sample, both=False)
     save(figure, path)
 
