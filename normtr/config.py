@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
@@ -31,8 +31,9 @@ class _Exact(ArgumentParser):
 def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[str] = ()) -> T:
     """Fill the dataclass `kind` from `--config FILE.toml` (repeatable) and `--field value`.
 
-    `positional` names fields that are given without an option. A bare `--flag` means true.
-    Raises UsageError with one sentence; `--help` prints and exits 0.
+    `positional` names fields that are given without an option; a list takes one or more words. A
+    bare `--flag` means true. Raises UsageError with one sentence; `--help`
+    prints and exits 0.
     """
     parser = _Exact(
         prog=f"normtr {prog}",
@@ -44,7 +45,8 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     parser.add_argument("--config", action="config", help="a TOML file; later options override it")
     parser.add_class_arguments(kind, skip=set(positional) or None)
     for name in positional:
-        parser.add_argument(name, type=str)
+        several = get_origin(get_type_hints(kind)[name]) is list
+        parser.add_argument(name, type=str, nargs="+" if several else None)
     known = sorted(
         {o[2:] for action in parser._actions for o in action.option_strings if o.startswith("--")}
     )

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from normtr.errors import UserError
 from training import metrics
 from training.noise import RATES
-from training.samples import DataSet, Samples, Split
+from training.samples import DataSet, Samples, Split, loaded_without_words
 from training.windows import Windows
 
 Predict = Callable[[Windows], Tensor]
@@ -77,7 +77,7 @@ def noisy(
     """The samples as they are at one rate and mask seed."""
     if protocol.mask_stage == "feature" or rate == 0:
         return samples.under(protocol.noise, rate, seed)
-    erased = data.without_words(split, rate, seed)
+    erased = loaded_without_words(data, split, rate, seed)
     for modality in erased.windows.rows:
         if modality != "text":
             erased = replace(erased, windows=erased.under(f"modality:{modality}", rate, seed))

@@ -109,13 +109,14 @@ def _keep(path: Path, result: Result) -> None:
 
 
 def _kept(path: Path, blank: Result) -> Result | None:
-    """The result in the file, if it is of the same weights, rates and mask seeds."""
+    """The result in the file, if it is of the same weights and mask seeds and has the rates."""
+    protocol = blank.protocol
     try:
         with np.load(path, allow_pickle=False) as kept:
             if (
                 str(kept["checkpoint_sha256"]) != blank.checkpoint_sha256
-                or tuple(kept["rates"].tolist()) != blank.protocol.rates
-                or tuple(kept["mask_seeds"].tolist()) != blank.protocol.mask_seeds
+                or not set(protocol.rates) <= set(rates := kept["rates"].tolist())
+                or tuple(kept["mask_seeds"].tolist()) != protocol.mask_seeds
             ):
                 return None
             return replace(
@@ -123,7 +124,7 @@ def _kept(path: Path, blank: Result) -> Result | None:
                 ids=tuple(kept["ids"].tolist()),
                 groups=tuple(kept["groups"].tolist()),
                 labels=kept["labels"],
-                outputs=kept["outputs"],
+                outputs=kept["outputs"][[rates.index(rate) for rate in protocol.rates]],
             )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None

@@ -111,9 +111,21 @@ def loaded(data: DataSet, split: Split) -> Samples:
     return _load(hashable, split)
 
 
+def loaded_without_words(data: DataSet, split: Split, rate: float, seed: int) -> Samples:
+    """`data.without_words(split, rate, seed)`, remembered."""
+    hashable: Any = data
+    return _without_words(hashable, split, rate, seed)
+
+
 @functools.lru_cache(6)
 def _load(data: Any, split: Split) -> Samples:
     samples: Samples = data.load(split)
+    return samples
+
+
+@functools.lru_cache(6)
+def _without_words(data: Any, split: Split, rate: float, seed: int) -> Samples:
+    samples: Samples = data.without_words(split, rate, seed)
     return samples
 
 

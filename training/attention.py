@@ -1,0 +1,59 @@
+"""Attention weights of the last block (the paper's figure 8), recomputed from what it was given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from normtr.model import Block
+from training.components import Reduced
+from training.curve import predictor
+from training.windows import Windows
+
+Weights = NDArray[np.float32]
+
+
+def weights(model: Reduced, windows: Windows) -> Weights:
+    """Float32 [n, S, S] with S = M T, mean over the heads: [query token, attended token].
+
+    The network needs at least one block.
+    """
+    found: list[Tensor] = []
+
+    def look(block: Any, given: tuple[Tensor, Tensor, Tensor | None]) -> None:
+        found.append(of_block(block, *given).mean(1))
+
+    hook = model.network.blocks[-1].register_forward_pre_hook(look)
+    try:
+        predictor(model)(windows)
+    finally:
+        hook.remove()
+    return torch.cat(found).numpy()
+
+
+def of_block(block: Block, x: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+    """What a block is called with -> softmax(Q K' / sqrt(d)) [B, heads, S, S]."""
+    b, s, h = x.shape
+    split = (b, s, block.heads, h // block.heads)
+    q = block.q(block.norm_q(x)).view(split).transpose(1, 2)
+    k = block.kv(block.norm_kv(memory)).chunk(2, dim=-1)[0].view(split).transpose(1, 2)
+    scores = q @ k.transpose(-2, -1) / split[-1] ** 0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return torch.softmax(scores, -1)
+
+
+def on_erased(clean: Weights, noisy: Weights, erased: NDArray[np.bool_]) -> tuple[float, float]:
+    """Attention that a step gets which noise erases, without and with it; 1 is its even share.
+
+    clean, noisy [n, S, S]; erased [n, S]. Mean over the erased steps.
+    """
+    before, after = (
+        float(w.mean(1)[erased].mean() * w.shape[2]) if erased.any() else float("nan")
+        for w in (clean, noisy)
+    )
+    return before, after

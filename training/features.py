@@ -1,0 +1,47 @@
+"""What the two extractors of a trained run make of samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from normtr.model import Features
+from training import run_folder
+from training.components import Reduced
+from training.curve import SLICE_STEPS
+from training.samples import Samples
+from training.windows import Windows
+
+
+def trained(run: Path, samples: Samples) -> Reduced:
+    """The run's model for samples like these. Raises UserError."""
+    found = run_folder.read(run)
+    model: Reduced = found.part.model(samples.windows)
+    run_folder.fill(model, found)
+    return model
+
+
+def features(model: Reduced, windows: Windows) -> Features:
+    """NRGF and MF of every step of the windows, float [n, M, T, H] each."""
+    n, m, t = windows.valid.shape
+    batch = max(1, SLICE_STEPS // (m * t))
+    with torch.inference_mode():
+        parts = [
+            model.network.extract(model.reduce(part.rows), part.valid)
+            for part in (windows.part(slice(i, i + batch)) for i in range(0, n, batch))
+        ]
+    return Features(torch.cat([p.nrgf for p in parts]), torch.cat([p.mf for p in parts]))
+
+
+def some(samples: Samples, most: int, seed: int = 0) -> Samples:
+    """At most so many samples, chosen by the seed."""
+    if len(samples) <= most:
+        return samples
+    chosen = np.sort(np.random.default_rng(seed).choice(len(samples), most, replace=False))
+    return Samples(
+        tuple(samples.ids[i] for i in chosen),
+        tuple(samples.groups[i] for i in chosen),
+        samples.windows.part(chosen),
+    )

@@ -1,0 +1,145 @@
+"""Pictures of a report: metrics over noise rates, and over a setting."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from training.measures import Measure, measures
+from training.systems import Section, System
+
+LINES = 5
+"""Systems beside the reference in one panel."""
+_CYCLE = matplotlib.style.library["tableau-colorblind10"]["axes.prop_cycle"].by_key()["color"]
+COLOURS = tuple(_CYCLE[i] for i in (0, 1, 2, 5, 4))
+"""Neighbours differ in lightness too."""
+MARKERS = "osD^v"
+
+
+def sized(width: float, height: float) -> Figure:
+    """Inches; everything is placed so that nothing overlaps."""
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    figure.savefig(partial, format="png")
+    partial.replace(path)
+
+
+def families(section: Section) -> list[list[System]]:
+    """The other systems, at most `LINES` together: those that differ in the same settings first,
+    then those of the same part of the config."""
+    alike: dict[tuple[str, ...], list[System]] = {}
+    for system in section.others:
+        alike.setdefault(tuple(system.changed), []).append(system)
+    out: list[list[System]] = []
+    last: set[str] = set()
+    for names in sorted(alike, key=lambda names: (len({_top(n) for n in names}), names)):
+        top = {_top(name) for name in names}
+        together = alike[names]
+        if out and top == last and len(out[-1]) + len(together) <= LINES:
+            out[-1].extend(together)
+        else:
+            out += [together[i : i + LINES] for i in range(0, len(together), LINES)]
+        last = top
+    return out or [[]]
+
+
+def _top(name: str) -> str:
+    return name.split(".")[0]
+
+
+def over_rates(path: Path, section: Section) -> None:
+    """The paper's figure 5, and the first metric minus the reference's, which shows more.
+
+    A line a system, a band of one deviation over the training seeds.
+    """
+    first, second = measures(section.reference.metrics)[:2]
+    panels = families(section)
+    figure = sized(17, 3.6 * len(panels))
+    for row, systems in zip(figure.subplots(len(panels), 3, squeeze=False), panels, strict=True):
+        base = section.reference.curves(first.key).mean(0)
+        for ax, measure, zero, label in (
+            (row[0], first, 0 * base, f"{first.title}\n{_direction(first)}"),
+            (row[1], first, base, f"{first.title} minus the reference's\n{_direction(first)}"),
+            (row[2], second, 0 * base, f"{second.title}\n{_direction(second)}"),
+        ):
+            for i, system in enumerate([section.reference, *systems]):
+                _line(ax, system, measure, zero, _style(i))
+            ax.set_ylabel(label)
+        row[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9, frameon=False)
+    save(figure, path)
+
+
+def _line(
+    ax: Axes, system: System, measure: Measure, zero: NDArray[np.float64], style: dict[str, Any]
+) -> None:
+    rates = np.array(system.results[0].protocol.rates)
+    values = (system.curves(measure.key) - zero) * measure.scale
+    mean = values.mean(0)
+    ax.plot(rates, mean, label=wrapped(system.name), markersize=4.5, **style)
+    if len(values) > 1:
+        band = values.std(0, ddof=1)
+        ax.fill_between(rates, mean - band, mean + band, color=style["color"], alpha=0.15, lw=0)
+    ax.set_xlabel("noise rate (share of erased steps)")
+    ax.set_xticks(rates)
+    ax.grid(alpha=0.25)
+
+
+def sweeps(path: Path, section: Section) -> None:
+    """The paper's figure 6: the first metric, without noise and in area, over each setting."""
+    measure = measures(section.reference.metrics)[0]
+    swept = section.swept()
+    figure = sized(11, 3.3 * len(swept))
+    axes = figure.subplots(len(swept), 2, squeeze=False)
+    for row, (name, points) in zip(axes, swept.items(), strict=True):
+        for ax, what in zip(row, ("at rate 0", "AUILC"), strict=True):
+            own = [
+                system.curves(measure.key)[:, 0]
+                if what == "at rate 0"
+                else system.areas(measure.key)
+                for _, system in points
+            ]
+            means = [float(v.mean()) * measure.scale for v in own]
+            bars = [float(v.std(ddof=1)) * measure.scale if len(v) > 1 else 0.0 for v in own]
+            places = np.arange(len(points))
+            ax.errorbar(places, means, bars, color=COLOURS[0], marker="o", capsize=4)
+            base = [system.number for _, system in points].index(section.reference.number)
+            ax.plot(
+                base, means[base], "o", color="black", markersize=8, zorder=3, label="reference"
+            )
+            ax.set_xticks(places, [f"{value:g}" for value, _ in points])
+            ax.set_xlim(-0.4, len(points) - 0.6)
+            ax.set_xlabel(name)
+            title = f"AUILC-{measure.title}" if what == "AUILC" else f"{measure.title} {what}"
+            ax.set_ylabel(f"{title}\n{_direction(measure)}")
+            ax.grid(alpha=0.25)
+            ax.legend(fontsize=9, frameon=False)
+    save(figure, path)
+
+
+def _style(place: int) -> dict[str, Any]:
+    """Of the reference (0) and of the systems beside it."""
+    if place == 0:
+        return {"color": "black", "linestyle": "--", "marker": "", "linewidth": 2, "zorder": 3}
+    return {"color": COLOURS[place - 1], "marker": MARKERS[place - 1], "linewidth": 1.6}
+
+
+def wrapped(name: str) -> str:
+    """Lines of a legend, broken between settings."""
+    return "\n".join(line for part in name.split(", ") for line in textwrap.wrap(part, 34))
+
+
+def _direction(measure: Measure) -> str:
+    return f"({'less' if measure.lower else 'more'} is better)"

@@ -1,0 +1,102 @@
+"""What a report looks at inside the trained networks of a section, over its systems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training import attention, inner_figures
+from training.features import features, some, trained
+from training.inner_figures import Attended
+from training.probe import Known, known
+from training.results import Result
+from training.samples import Samples, Split, loaded
+from training.similarity import cosines
+from training.systems import Section, System
+
+SAMPLES = 1_000
+"""Of a split that are looked at, at most, chosen by seed 0."""
+RATE, MASK_SEED = 0.3, 1
+"""Noise of the attention figure, of the kind `steps`."""
+LEARNING = ("learning.d1", "learning.d2", "learning.reversal", "learning.ramped", "masks")
+"""Settings of noise-aware learning."""
+
+
+def samples(result: Result, split: Split) -> Samples:
+    return some(loaded(result.part.data, split), SAMPLES)
+
+
+def probes(section: Section) -> dict[int, list[dict[str, Known]]]:
+    """System number -> what can be read from the features of each of its runs."""
+    out: dict[int, list[dict[str, Known]]] = {}
+    for system in tqdm(section.systems, "probes"):
+        for result in system.results:
+            splits: tuple[Split, ...] = ("train", result.split)
+            train, test = (samples(result, split) for split in splits)
+            out.setdefault(system.number, []).append(known(trained(result.run, test), train, test))
+    return out
+
+
+def densities(path: Path, section: Section) -> None:
+    """Of the reference and the systems of other noise-aware learning, all seeds together."""
+    shown = {}
+    for system in tqdm(section.systems, "similarities"):
+        if system is section.reference or any(name in system.changed for name in LEARNING):
+            shown[system.name] = _cosines(system)
+    inner_figures.densities(path, shown)
+
+
+def _cosines(system: System) -> dict[str, NDArray[np.float32]]:
+    seeds = []
+    for result in system.results:
+        test = samples(result, result.split)
+        found = features(trained(result.run, test), test.windows)
+        seeds.append(cosines(found, test.windows.valid))
+    return {kind: np.concatenate([seed[kind] for seed in seeds]) for kind in seeds[0]}
+
+
+def attended(path: Path, section: Section) -> str | None:
+    """Draw one sample of the reference's first run; one sentence on all of them.
+
+    None where the network has no attention.
+    """
+    system = section.reference
+    if not system.part.network.depth:
+        return None
+    shares = []
+    for result in system.results:
+        test = samples(result, result.split)
+        noisy = test.under("steps", RATE, MASK_SEED)
+        erased = (test.windows.valid & ~noisy.valid).flatten(1).numpy()
+        model = trained(result.run, test)
+        before, after = (attention.weights(model, w) for w in (test.windows, noisy))
+        shares.append(attention.on_erased(before, after, erased))
+        if result is system.results[0]:
+            network = system.part.network
+            one = _chosen(test)
+            drawn = Attended(
+                list(test.windows.rows),
+                before[one],
+                after[one],
+                erased[one],
+                network.query.upper(),
+                network.memory.upper(),
+            )
+            inner_figures.attention(path, drawn)
+            name = test.ids[one]
+    clean, with_noise = np.mean(shares, axis=0)
+    return (
+        f"Sample {name}, seed {system.seeds[0]}, noise steps at rate {RATE:g}, mask seed "
+        f"{MASK_SEED}. Over {len(test)} samples and all training seeds, the steps that this noise "
+        f"erases get {clean:.2f} of their even share of attention without it and "
+        f"{with_noise:.2f} with it."
+    )
+
+
+def _chosen(test: Samples) -> int:
+    """A random one (seed 0) of the samples with the most valid steps."""
+    count = test.windows.valid.sum((1, 2)).numpy()
+    return int(np.random.default_rng(0).choice(np.flatnonzero(count == count.max())))

@@ -1,0 +1,92 @@
+"""A fresh linear probe on frozen features: do they hide modality and noise (3.5)?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from normtr.model import Features
+from training.components import Reduced
+from training.features import features
+from training.samples import Samples
+
+TOKENS = 5_000
+"""Tokens of training that a probe sees at most, chosen by seed 0."""
+RATE, MASK_SEED = 0.5, 0
+"""Noise of the noisy slices, of the kind `steps`."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Accuracy of a probe on the tested split, and of the most frequent answer."""
+
+    accuracy: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """What can be read from one kind of feature; None where there is nothing to tell apart."""
+
+    modality: Probed | None
+    noise: Probed | None
+
+
+def probe(
+    train: tuple[NDArray[np.float32], NDArray[np.int64]],
+    test: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> Probed | None:
+    """Logistic regression on standardised features [k, H] with answers [k]."""
+    (x, y), (x_test, y_test) = train, test
+    if len(np.unique(y)) < 2 or not len(y_test):
+        return None
+    chosen = np.random.default_rng(0).permutation(len(y))[:TOKENS]
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
+    model.fit(x[chosen], y[chosen])
+    chance = float(np.bincount(y_test).max() / len(y_test))
+    return Probed(float(model.score(x_test, y_test)), chance)
+
+
+def known(model: Reduced, train: Samples, test: Samples) -> dict[str, Known]:
+    """Of `nrgf` and `mf`: of which modality is a valid token, and is a modality's slice noisy?
+
+    A slice is the mean over its steps, as D2 sees it. Each slice of which the noise erases a
+    valid step counts once clean and once noisy.
+    """
+    clean, noisy, erased = zip(*(_both(model, samples) for samples in (train, test)), strict=True)
+    out = {}
+    for kind in ("nrgf", "mf"):
+        of = [getattr(found, kind) for found in clean]
+        under = [getattr(found, kind) for found in noisy]
+        there = [samples.windows.valid for samples in (train, test)]
+        tokens = [_tokens(x, valid) for x, valid in zip(of, there, strict=True)]
+        slices = [_slices(a, b, hit) for a, b, hit in zip(of, under, erased, strict=True)]
+        out[kind] = Known(probe(tokens[0], tokens[1]), probe(slices[0], slices[1]))
+    return out
+
+
+def _both(model: Reduced, samples: Samples) -> tuple[Features, Features, Tensor]:
+    """Features of the samples, of their noisy copies, and which slices [n, M] lost a step."""
+    noisy = samples.under("steps", RATE, MASK_SEED)
+    erased = (samples.windows.valid & ~noisy.valid).any(2)
+    return features(model, samples.windows), features(model, noisy), erased
+
+
+def _tokens(x: Tensor, valid: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Valid tokens [k, H] and their modalities [k]."""
+    return x[valid].numpy(), valid.nonzero()[:, 1].numpy()
+
+
+def _slices(
+    clean: Tensor, noisy: Tensor, erased: Tensor
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Slices [k, H], first the clean ones (0), then the noisy ones (1)."""
+    x = torch.cat([clean.mean(2)[erased], noisy.mean(2)[erased]]).numpy()
+    return x, np.repeat([0, 1], len(x) // 2)

@@ -1,0 +1,168 @@
+"""Tables of a report in Markdown: metrics with deviation over seeds, differences, what was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training import bootstrap
+from training.bootstrap import Difference
+from training.measures import Measure, measures
+from training.probe import Known, Probed
+from training.systems import Section, System, settings, written
+
+TO = 0.8
+"""At rate 1 the two-class metrics hang on the sign of a constant, so areas also end here."""
+HALF = 0.5
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first column is text, the others are numbers."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def caption(section: Section, stage: str | None = None) -> str:
+    """What every table stands on."""
+    first = section.reference.results[0]
+    protocol = first.protocol
+    return (
+        f"*{section.name}, split {first.split}, n = {len(first.ids)} of "
+        f"{len(set(first.groups))} videos or speakers; noise {protocol.noise}, mask stage "
+        f"{stage or protocol.mask_stage}, mask seeds {ranged(protocol.mask_seeds)}, one checkpoint "
+        f"for all rates; mean ± standard deviation over training seeds*\n"
+    )
+
+
+def ranged(seeds: Sequence[int]) -> str:
+    """1, 2, 3 -> 1-3."""
+    whole = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]}-{seeds[-1]}" if whole else ", ".join(map(str, seeds))
+
+
+def systems(section: Section) -> str:
+    rows = [
+        [
+            system.name,
+            str(system.number),
+            "; ".join(f"`{difference}`" for difference in system.differences),
+            ranged(system.seeds),
+        ]
+        for system in section.systems
+    ]
+    own = settings(section.reference.part)
+    lines = "\n".join(f"    {name} = {written(value)}" for name, value in own.items())
+    listed = table(["system", "no.", "settings that differ from the reference", "seeds"], rows)
+    return f"{listed}\nThe reference:\n\n{lines}\n"
+
+
+def at_rate_0(section: Section) -> str:
+    first = section.reference.results[0].protocol.rates.index(0.0)
+    return _of(section, lambda system, key: system.curves(key)[:, first])
+
+
+def areas(section: Section, upto: float) -> str:
+    return _of(section, lambda system, key: system.areas(key, upto))
+
+
+def _of(section: Section, values: Callable[[System, str], NDArray[np.float64]]) -> str:
+    shown = measures(section.reference.metrics)
+    rows = [
+        [system.name, *(spread(values(system, m.key), m) for m in shown)]
+        for system in section.systems
+    ]
+    return table(["system", *(m.title for m in shown)], rows)
+
+
+def spread(values: NDArray[np.float64], measure: Measure) -> str:
+    """Mean ± deviation (of a sample) over seeds; one seed has none."""
+    mean = measure.write(float(values.mean()))
+    return f"{mean} ± {measure.write(float(values.std(ddof=1)))}" if len(values) > 1 else mean
+
+
+def over_rates(section: Section, measure: Measure) -> str:
+    rates = section.reference.results[0].protocol.rates
+    rows = [
+        [system.name, *(measure.write(v) for v in system.curves(measure.key).mean(0))]
+        for system in section.systems
+    ]
+    return table([f"{measure.title} at rate", *(f"{rate:g}" for rate in rates)], rows)
+
+
+def differences(section: Section) -> str:
+    """Each other system minus the reference, without noise and in area."""
+    measure = measures(section.reference.metrics)[0]
+    reference = section.reference.results[0]
+    rates, groups = reference.protocol.rates, reference.groups
+    base = section.reference.per_sample()
+    rows = []
+    for system in section.others:
+        own = system.per_sample()
+        clean = bootstrap.difference(own[rates.index(0.0)], base[rates.index(0.0)], groups)
+        area = bootstrap.difference(_area(own, rates), _area(base, rates), groups)
+        rows.append([system.name, *_told(clean, measure), *_told(area, measure)])
+    interval = f"{bootstrap.LEVEL:.0%} interval"
+    columns = [
+        f"{measure.title} at rate 0",
+        interval,
+        "verdict",
+        f"AUILC-{measure.title}",
+        interval,
+        "verdict",
+    ]
+    return table(["system minus reference", *columns], rows)
+
+
+def _area(values: NDArray[np.float64], rates: Sequence[float]) -> NDArray[np.float64]:
+    """[rates, n] -> AUILC of each sample [n]."""
+    return np.asarray(np.trapezoid(values, np.array(rates), axis=0), np.float64)
+
+
+def _told(found: Difference, measure: Measure) -> list[str]:
+    mean = measure.write(found.mean, signed=True)
+    if np.isnan(found.low):
+        return [mean, "one group only", "no difference shown"]
+    low, high = (measure.write(v, signed=True) for v in (found.low, found.high))
+    better = (found.mean < 0) == measure.lower
+    verdict = ("ahead" if better else "behind") if found.shown else "no difference shown"
+    return [mean, f"{low} to {high}", verdict]
+
+
+def lost(by_stage: Mapping[str, Sequence[System]], measure: Measure) -> str:
+    """Share of a metric that is lost from rate 0 to 0.5, by mask stage; results of two rates."""
+    share = Measure(measure.key, measure.label)
+    rows = []
+    for same in zip(*by_stage.values(), strict=True):
+        cells = []
+        for system in same:
+            clean, noisy = system.curves(measure.key).T
+            cells.append(spread((clean - noisy) / clean, share) if clean.all() else "-")
+        rows.append([same[0].name, *cells])
+    return table([f"{measure.label} lost, %", *(f"{stage} stage" for stage in by_stage)], rows)
+
+
+def probes(section: Section, found: dict[int, list[dict[str, Known]]]) -> str:
+    """Accuracies of the linear probes; `found`: system number -> one for each seed."""
+    accuracy = Measure("accuracy", "accuracy")
+    rows = []
+    for system in section.systems:
+        cells = []
+        for question in ("modality", "noise"):
+            chance = None
+            for kind in ("nrgf", "mf"):
+                seeds = [getattr(known[kind], question) for known in found[system.number]]
+                answered = [p for p in seeds if isinstance(p, Probed)]
+                used = kind in (system.part.network.query, system.part.network.memory)
+                values = np.array([p.accuracy for p in answered])
+                cells.append(spread(values, accuracy) if answered and used else "-")
+                chance = answered[0].chance if answered else chance
+            cells.append("-" if chance is None else accuracy.write(chance))
+        rows.append([system.name, *cells])
+    header = [
+        f"{question}: {of}"
+        for question in ("which modality", "was it noisy")
+        for of in ("NRGF", "MF", "chance")
+    ]
+    return table(["accuracy of a linear probe, %", *header], rows)
