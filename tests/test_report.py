@@ -6,14 +6,16 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from numpy.typing import NDArray
 
 from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments, part
-from training import evaluate, figures, report, systems, tables, train
+from training import evaluate, figures, metrics, report, systems, tables, train
 from training.benchmark import Architecture, Benchmark
 from training.curve import Protocol
 from training.noise_aware import Learning
@@ -199,6 +201,12 @@ class Toy:
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
         raise AssertionError
+
+    def groups(self) -> dict[Split, set[str]]:
+        raise AssertionError
+
+    def scores(self, outputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+        return metrics.emotions(labels, outputs.argmax(1))
 
 
 def toy(part: Benchmark, seed: int = 1, ids: str = "abcd") -> Result:
