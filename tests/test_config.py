@@ -174,6 +174,21 @@ def test_a_field_without_default_is_needed_and_can_be_positional() -> None:
     assert parse(Needs, ["--place", "a b"], "demo") == Needs(Path("a b"))
 
 
+@dataclass(frozen=True)
+class Several:
+    """Takes some names."""
+
+    names: list[str]
+    times: int = 1
+
+
+def test_a_positional_list_takes_one_or_more_words() -> None:
+    assert parse(Several, ["a", "b", "--times", "2"], "demo", ["names"]) == Several(["a", "b"], 2)
+    assert parse(Several, ["a"], "demo", ["names"]) == Several(["a"])
+    with pytest.raises(UsageError, match=r"^names is needed\.$"):
+        parse(Several, [], "demo", ["names"])
+
+
 def test_help_ends_with_status_0_and_lists_every_field(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(Demo, ["--help"], "demo")

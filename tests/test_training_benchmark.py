@@ -238,6 +238,8 @@ def test_a_result_is_kept_for_its_weights_and_protocol(
     with monkeypatch.context() as patch:
         patch.setattr(Benchmark, "model", None)  # nothing can be computed
         assert np.array_equal(result(copy, "test", protocol).outputs, first.outputs)
+        half = Protocol(rates=(0.5,), mask_seeds=(1, 2))
+        assert np.array_equal(result(copy, "test", half).outputs, first.outputs[1:])
     weights = load_file(copy / "model.safetensors")
     save_file(
         {**weights, "network.head.bias": weights["network.head.bias"] + 1},
