@@ -14,7 +14,7 @@ from normtr.errors import UserError
 from normtr.speech import LEAD_S, LONGEST_S, RATE, TAIL_S, Whisper
 from normtr.text import TimedWord
 from stream.events import Heard, WordChange
-from stream.handoff import Samples, Sound, SoundRing
+from stream.handoff import Sound, SoundRing
 from stream.hypothesis import Guess, Hypothesis
 
 MEMORY_NS = 30_000_000_000

@@ -90,9 +90,9 @@ class GrowingCache:
         flat = files(self._features)
         steps = {}
         for name, (dtype, width) in flat.items():
-            file = self._files[name] = (self._path / name).open("r+b")
-            begin = _header_bytes(file, self._path / name)
-            steps[name] = (os.fstat(file.fileno()).st_size - begin) // _row_bytes(dtype, width)
+            self._files[name] = (self._path / name).open("r+b")
+            begin = _header_bytes(self._files[name], self._path / name)
+            steps[name] = ((self._path / name).stat().st_size - begin) // _row_bytes(dtype, width)
         index = self._files[CLIPS] = (self._path / CLIPS).open("r+b")
         end = kept = 0
         for line in index:

@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
@@ -37,7 +37,7 @@ class Worker(Generic[T]):
 
 def spread(
     pieces: Sequence[T], start: Callable[[], Callable[[T], R]], jobs: int
-) -> Iterator[tuple[T, R | None]]:
+) -> Generator[tuple[T, R | None], None, None]:
     """Each piece with its result, as they finish; None where the process died of it.
 
     Every process calls `start` once and what it gives for each of its pieces; everything must
