@@ -129,6 +129,12 @@ class Media:
             return None
         return self._video.height, self._video.width
 
+    @property
+    def stated_ns(self) -> int | None:
+        """How long the clip says it is; some do not say."""
+        duration = self._container.duration
+        return None if duration is None else duration * 1000
+
     def __iter__(self) -> Iterator[Picture | Piece]:
         """In the order of arrival as far as the file's interleaving allows.
 

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import psutil
 import torch
-from threadpoolctl import threadpool_limits
 
 from normtr import checkpoint
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
 from normtr.judge import Judge
+from normtr.pools import one_thread_each
 from normtr.spec import MODALITIES
 from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
@@ -99,13 +98,6 @@ class Health:
 Output = Estimate | Heard | Notice | Health
 Sent = tuple[int, Output]
 """The time at which something goes out, in ns on the session's clock, and what it is."""
-
-
-def one_thread_each() -> None:
-    """Every pool gets one thread: beside a busy process a second one costs 30 times the time."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    threadpool_limits(1)
 
 
 def choose_device(wanted: str) -> str:

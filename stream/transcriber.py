@@ -6,44 +6,19 @@ its text, so that it only has to find what comes after them, in their context.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from faster_whisper import WhisperModel
-from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import (
-    get_compression_ratio,
-    get_suppressed_tokens,
-    merge_punctuations,
-)
-from faster_whisper.vad import VadOptions, get_speech_timestamps
-
-from normtr import models
+from normtr import models, speech
 from normtr.errors import UserError
+from normtr.speech import LEAD_S, LONGEST_S, RATE, TAIL_S, Whisper
 from normtr.text import TimedWord
 from stream.events import Heard, WordChange
-from stream.handoff import Samples, Sound, SoundRing
+from stream.handoff import Sound, SoundRing
 from stream.hypothesis import Guess, Hypothesis
 
-RATE = 16_000
 MEMORY_NS = 30_000_000_000
-# Whisper's encoder takes any length; at half of the usual 30 s a pass takes less than half.
-FRAMES = 1500
-FRAMES_PER_S = 100
-# A passage that starts in silence keeps this much before the speech, and one that ends in
-# silence this much after it: first and last sounds of a word are faint.
-LEAD_S = 0.5
-TAIL_S = 0.2
 UNSETTLED_S = 0.3
-# Whisper's own thresholds for text that is no speech, or a loop.
-NO_SPEECH = 0.6
-LOG_PROBABILITY = -1.0
-COMPRESSION = 2.4
-WORDS_PER_S = 6.0
-TOKENS_PER_WORD = 2
-OPENING, CLOSING = "\"'“([{-", "\"'.,!?:”)]}"
 
 
 @dataclass(frozen=True)
@@ -58,9 +33,9 @@ class TranscriberConfig:
     model: str = models.SPEECH
     language: str = "en"
     interval_ms: int = 500
-    max_passage_s: float = 12.0
-    pause_ms: int = 600
-    vad_threshold: float = 0.5
+    max_passage_s: float = speech.PASSAGE_S
+    pause_ms: int = speech.PAUSE_MS
+    vad_threshold: float = speech.THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -83,18 +58,12 @@ class Transcriber:
         """
         if ring.rate != RATE:
             raise ValueError(f"the transcriber needs sound at {RATE} Hz, not {ring.rate}")
-        if not 1 <= config.max_passage_s <= FRAMES / FRAMES_PER_S:
+        if not 1 <= config.max_passage_s <= LONGEST_S:
             raise UserError(f"max_passage_s must be from 1 to 15, not {config.max_passage_s}.")
         self._ring = ring
         self._origin_ns = origin_ns
         self._config = config
-        self._whisper = _Whisper(config.model, config.language)
-        self._vad = VadOptions(
-            threshold=config.vad_threshold,
-            min_speech_duration_ms=100,
-            min_silence_duration_ms=100,
-            speech_pad_ms=0,
-        )
+        self._whisper = Whisper(config.model, config.language)
         self._hypothesis = Hypothesis()
         self._begin = 0  # the next passage's first sample
         self._taken = 0  # the end of the last passage
@@ -119,8 +88,8 @@ class Transcriber:
         sound, told = work.sound, self._hypothesis
         # Where the passage could not reach back far enough, what is known there is all there is.
         changes = [*told.commit_before(self._ns(sound.begin))]
-        found = get_speech_timestamps(sound.samples, self._vad)
-        speech_end = sound.begin + int(found[-1]["end"]) if found else sound.begin
+        found = speech.stretches(sound.samples, self._config.vad_threshold)
+        speech_end = sound.begin + found[-1][1] if found else sound.begin
         changes += self._listen(sound, speech_end) if found else told.revise((), 0)
         quiet = sound.end - speech_end >= self._config.pause_ms * RATE // 1000
         if quiet or work.final:
@@ -148,7 +117,7 @@ class Transcriber:
         heard = self._whisper.words(
             sound.samples[: end - begin],
             " ".join(word.text for word in known),
-            math.ceil(max(fresh_s, 0.0) * WORDS_PER_S) + 1,
+            speech.most_words(fresh_s),
         )
         if heard is None:  # not to be trusted: the words so far stand
             return ()
@@ -173,62 +142,3 @@ class Transcriber:
 
     def _ns(self, sample: int) -> int:
         return self._origin_ns + sample * 1_000_000_000 // RATE
-
-
-class _Whisper:
-    """Single passes of Whisper at 15 s: temperature 0, one beam, one thread."""
-
-    def __init__(self, model: str, language: str) -> None:
-        try:
-            self._model = WhisperModel(
-                models.folder(model), device="cpu", compute_type="int8", cpu_threads=1
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"the speech model {model!r} cannot be loaded: {reason}") from None
-        many = self._model.model.is_multilingual
-        self._tokenizer = Tokenizer(
-            self._model.hf_tokenizer, many, task="transcribe", language=language
-        )
-        self._suppressed = get_suppressed_tokens(self._tokenizer, [-1])
-
-    def words(
-        self, samples: Samples, known: str, most: int
-    ) -> Sequence[tuple[str, float, float, float]] | None:
-        """At most `most` words after the text `known`: (text, begin, end in s, probability).
-
-        `samples` float32 [n], n <= 15 s. None when the text is no speech or a loop.
-        """
-        tokenizer, whisper = self._tokenizer, self._model
-        mel = whisper.feature_extractor(samples)[:, :FRAMES]
-        frames = mel.shape[1]
-        encoded = whisper.encode(np.pad(mel, ((0, 0), (0, FRAMES - frames))))
-        prompt = whisper.get_prompt(tokenizer, [], without_timestamps=True, prefix=known or None)
-        result = whisper.model.generate(
-            encoded,
-            [prompt],
-            beam_size=1,
-            max_length=len(prompt) + most * TOKENS_PER_WORD,
-            return_scores=True,
-            return_no_speech_prob=True,
-            suppress_tokens=self._suppressed,
-        )[0]
-        tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
-        start = len(tokenizer.encode(" " + known)) if known else 0  # the forced tokens come first
-        if get_compression_ratio(tokenizer.decode(tokens[start:])) > COMPRESSION or (
-            result.scores[0] < LOG_PROBABILITY and result.no_speech_prob > NO_SPEECH
-        ):
-            return None
-        aligned = whisper.find_alignment(tokenizer, [tokens], encoded, frames)[0]
-        merge_punctuations(aligned, OPENING, CLOSING)
-        found = []
-        place = 0
-        for item in aligned:
-            text = item["word"].strip()
-            # Punctuation after the last known word belongs to that, and comes too late.
-            if place >= start and any(c.isalnum() for c in text):
-                found.append(
-                    (text, float(item["start"]), float(item["end"]), float(item["probability"]))
-                )
-            place += len(item["tokens"])
-        return found[:most]

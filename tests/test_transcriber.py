@@ -15,9 +15,10 @@ import pytest
 from faster_whisper.audio import decode_audio
 
 from normtr.errors import UserError
+from normtr.speech import RATE
 from stream.events import Heard, Word
 from stream.handoff import Samples, SoundRing
-from stream.transcriber import RATE, Transcriber, TranscriberConfig
+from stream.transcriber import Transcriber, TranscriberConfig
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "replay_clips"
 COST_NS = 550_000_000

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from normtr.model import NormTr
 from training.windows import Windows
 
+SLICE = 4_096
+"""Windows that are projected at once."""
+
 
 class Reduced(nn.Module):
     """Rows of some modalities are projected on their components, then the network sees them.
@@ -30,9 +33,9 @@ class Reduced(nn.Module):
 
     def fit(self, windows: Windows) -> None:
         """Take the components of the valid rows."""
-        for i, (m, values) in enumerate(windows.rows.items()):
+        for m in windows.rows:
             if self.given[m] != (dim := self.network.config.dims[m]):
-                rows = np.unique(values[windows.valid[:, i]].numpy(), axis=0)
+                rows = np.unique(windows.valid_rows(m).numpy(), axis=0)
                 pca = PCA(dim, svd_solver="full").fit(rows)
                 self.get_buffer(f"centre_{m}").copy_(torch.from_numpy(pca.mean_))
                 self.get_buffer(f"basis_{m}").copy_(torch.from_numpy(pca.components_.T.copy()))
@@ -40,11 +43,15 @@ class Reduced(nn.Module):
     def reduce(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rows [B, T, given] -> [B, T, dim]."""
         return {
-            m: (x - self.get_buffer(f"centre_{m}")) @ self.get_buffer(f"basis_{m}")
-            if self.given[m] != self.network.config.dims[m]
-            else x
+            m: self._projected(m, x) if self.given[m] != self.network.config.dims[m] else x
             for m, x in rows.items()
         }
+
+    def _projected(self, modality: str, rows: Tensor) -> Tensor:
+        """In slices: the centred rows of mapped windows need not fit into memory."""
+        centre = self.get_buffer(f"centre_{modality}")
+        basis = self.get_buffer(f"basis_{modality}")
+        return torch.cat([(part - centre) @ basis for part in torch.split(rows, SLICE)])
 
     def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
         """rows float [B, T, given] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""

@@ -1,110 +1,130 @@
-"""Media -> rows, with exactly the code that runs live; and windows under recorded gaps."""
+"""`normtr extract`: media files and a table of labels -> a cache of rows to train on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
-import numpy as np
+from tqdm import tqdm
 
-from normtr.face import FaceEncoder
-from normtr.media import Media, Picture
-from normtr.sound import Hole, Placed, Samples, SoundTrack, hole_cause
-from normtr.spec import FeatureSpec
-from normtr.text import TextEncoder, TimedWord
-from normtr.voice import VoiceEncoder
-from normtr.window import NONE, Row, Slots, Window, assemble, mean_row
+from normtr import checkpoint
+from normtr.config import parse
+from normtr.errors import UsageError, UserError
+from normtr.spec import MODALITIES
+from training import clip_table
+from training.cache import Features, Manifest
+from training.cache_writer import GrowingCache, Version
+from training.clip_features import GAP_NAMES, ClipEncoder, Unusable
+from training.clip_table import Table
+from training.processes import spread
 
-Outcome = tuple[str, Row | None]
+NAMED = 5
+"""So many are named where many could be."""
 
 
 @dataclass(frozen=True)
-class ClipRows:
-    """The outcome of every step of a clip, as if nothing had been lost or late."""
+class Extract:
+    """Compute the rows of clips as they are computed live, into a cache to train on."""
 
-    face: tuple[Outcome, ...]
-    voice: tuple[Outcome, ...]
-
-
-def clip_rows(
-    source: str, spec: FeatureSpec, face_encoder: FaceEncoder, voice_encoder: VoiceEncoder
-) -> ClipRows:
-    """Decode a clip and compute the row of each step. Raises UserError naming the clip."""
-    slots = Slots(spec)
-    track = SoundTrack(spec.voice.sample_rate)
-    pictures: dict[int, list[Outcome]] = {}
-    placed: list[Placed] = []
-    end_ns = 0
-    with Media(source) as media:
-        for item in media:
-            end_ns = max(end_ns, item.end_ns)
-            if not isinstance(item, Picture):
-                placed += track.push(item.at_ns, item.samples, item.rate)
-            elif (step := slots.step_for(item.at_ns)) is not None:
-                row = face_encoder(item.image())
-                pictures.setdefault(step, []).append((row.cause, row.vector))
-    placed += track.flush()
-    steps = max(1, end_ns // spec.step_ns)
-    face = [mean_row(pictures[n]) if n in pictures else ("stalled", None) for n in range(steps)]
-    return ClipRows(tuple(face), tuple(_voice(placed, steps, spec, voice_encoder)))
+    media: Path
+    """Folder of the clips."""
+    labels: Path
+    """CSV with the columns clip (path inside the folder), split (train, valid or test), label
+    (numbers, if all can be read as such and one is not whole; else classes), person."""
+    out: Path
+    """Folder of the cache; a stopped extraction goes on, a finished one is brought up to date."""
+    checkpoint: Path = checkpoint.SHIPPED
+    """Folder of the recognizer whose networks make the rows."""
+    text: Literal["on", "off"] = "on"
+    """Whether speech is transcribed (English)."""
+    jobs: int | None = None
+    """Processes, each of about 1 GB; without it one a core."""
+    regression: bool = False
+    """Labels are numbers even if all are whole."""
+    shared_people: bool = False
+    """Let a person be in two splits."""
 
 
-def _voice(
-    placed: Sequence[Placed], steps: int, spec: FeatureSpec, encoder: VoiceEncoder
-) -> list[Outcome]:
-    samples, holes = _laid_out(placed)
-    per_step = spec.voice.sample_rate * spec.step_ms // 1000
-    context = spec.voice.context_samples
-    padded = np.concatenate([np.zeros(context, np.float32), samples])
-    out: list[Outcome] = []
-    for step in range(steps):
-        end = (step + 1) * per_step
-        if end > len(samples):
-            out.append(("stalled", None))
-            continue
-        cause = hole_cause(holes, end - per_step, end, spec.voice.sample_rate)
-        if cause != NONE:
-            out.append((cause, None))
-            continue
-        row = encoder(padded[end : end + context])
-        out.append((row.cause, row.vector))
-    return out
+def run(argv: list[str]) -> int:
+    config = parse(Extract, argv, "extract")
+    if config.jobs is not None and config.jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, not {config.jobs}.")
+    if not config.media.is_dir():
+        raise UserError(f"there is no folder {str(config.media)!r}.")
+    table = clip_table.read(config.labels, config.regression)
+    shared = table.people_in_two_splits()
+    if shared and not config.shared_people:
+        raise UserError(
+            f"in two splits: {_some(shared)}; a network would be tested on people it knows. "
+            "--shared-people allows it."
+        )
+    _say_unnamed(config.media, table)
+    manifest = extract(config, table)
+    kinds = "numbers" if table.classes is None else f"{len(table.classes)} classes"
+    _say(f"{config.out}: {len(manifest.clips)} clips, labels are {kinds}")
+    if manifest.skipped:
+        _say(f"{len(manifest.skipped)} of {len(table.clips)} clips were skipped")
+    return 0
 
 
-def _laid_out(placed: Sequence[Placed]) -> tuple[Samples, list[Hole]]:
-    """All samples from the origin on, zeros where there were none."""
-    parts: list[Samples] = []
-    holes: list[Hole] = []
-    end = 0
-    for piece in placed:
-        skip = max(-piece.begin, 0)
-        begin = piece.begin + skip
-        if begin > end:
-            holes.append(Hole(end, begin, "stalled"))
-            parts.append(np.zeros(begin - end, np.float32))
-        parts.append(piece.samples[skip:])
-        end = max(begin, end) + len(piece.samples[skip:])
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32), holes
+def extract(config: Extract, table: Table) -> Manifest:
+    """Bring the cache at `config.out` up to date with the table. Raises UserError."""
+    paths = {clip.id: config.media / clip.id for clip in table.clips}
+    versions = {clip: Version.of(path) for clip, path in paths.items() if path.is_file()}
+    skipped = {clip: "there is no such file." for clip in paths if clip not in versions}
+    for clip, reason in skipped.items():
+        _say(f"skipped {clip}: {reason}")
+    with GrowingCache(config.out, _features(config)) as cache:
+        waiting = [clip for clip, version in versions.items() if not cache.has(clip, version)]
+        start = partial(ClipEncoder, config.checkpoint, config.text == "on")
+        jobs = config.jobs or os.cpu_count() or 1
+        bar = tqdm(desc="clips", total=len(versions), initial=len(versions) - len(waiting))
+        results = spread([paths[clip] for clip in waiting], start, jobs)
+        with closing(results), bar:
+            ids = {paths[clip]: clip for clip in waiting}
+            for path, found in results:
+                clip = ids[path]
+                if found is None:
+                    found = Unusable("the process that read it died.")
+                if isinstance(found, Unusable):
+                    skipped[clip] = found.reason
+                    bar.write(f"skipped {clip}: {found.reason}", file=sys.stderr)
+                else:
+                    cache.add(clip, versions[clip], found)
+                bar.update()
+        if len(skipped) == len(paths):
+            raise UserError(f"none of the {len(paths)} clips could be extracted.")
+        return cache.finish(table.clips, table.classes, skipped)
 
 
-def window_under(
-    rows: ClipRows,
-    spec: FeatureSpec,
-    step: int,
-    gaps: Mapping[str, Sequence[str]],
-    words: Sequence[TimedWord],
-    text_encoder: TextEncoder,
-) -> Window:
-    """The window that ends with `step`, given its gap causes and the words known at its tick.
+def _features(config: Extract) -> Features:
+    loaded = checkpoint.load(config.checkpoint)
+    modalities = MODALITIES if config.text == "on" else ("face", "voice")
+    return Features(loaded.spec, loaded.spec.sha256(), loaded.sha256, modalities, GAP_NAMES)
 
-    This is what the network saw live, made again from the clip.
-    """
-    begin_ns = (step + 1 - spec.steps) * spec.step_ns
-    numbers = range(step + 1 - spec.steps, step + 1)
-    known: dict[str, list[Row | None]] = {
-        "face": [rows.face[n][1] if n >= 0 else None for n in numbers],
-        "voice": [rows.voice[n][1] if n >= 0 else None for n in numbers],
-        "text": text_encoder.rows(words, begin_ns, spec.step_ns, spec.steps),
-    }
-    columns = {m: list(zip(gaps[m], known[m], strict=True)) for m in known}
-    return assemble(spec, begin_ns, columns)
+
+def _say_unnamed(media: Path, table: Table) -> None:
+    """Files of the clips' kinds that the table does not name."""
+    named = {media / clip.id for clip in table.clips}
+    kinds = {path.suffix for path in named}
+    rest = [
+        str(path.relative_to(media))
+        for path in sorted(media.rglob("*"))
+        if path.suffix in kinds and path not in named and path.is_file()
+    ]
+    if rest:
+        _say(f"not in the table, so left out: {_some(rest)}")
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

@@ -50,8 +50,8 @@ def standardise(network: NormTr, windows: Windows, together: Collection[str] = (
     The numbers of a row are scaled each by its deviation, or `together` by their common one,
     which keeps principal components as important as they were.
     """
-    for i, (m, values) in enumerate(windows.rows.items()):
-        rows = values[windows.valid[:, i]]
+    for m in windows.rows:
+        rows = windows.valid_rows(m)
         network.get_buffer(f"mean_{m}").copy_(rows.mean(0))
         scale = rows.std(0).clamp_min(1e-3)
         scale = scale.square().mean().sqrt() if m in together else scale

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
+MOST_ROWS = 50_000
+"""So many rows are enough for means, deviations and principal components."""
 Key = tuple[int, int]
 """(epoch, sample)."""
 Batch = tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]
@@ -38,6 +40,15 @@ class Windows:
     def under(self, masks: NDArray[np.bool_]) -> Windows:
         """The same windows with only what `masks` [n, M, T] keeps."""
         return Windows(self.rows, self.valid & torch.from_numpy(masks), self.labels)
+
+    def valid_rows(self, modality: str) -> Tensor:
+        """float32 [rows, dim]: valid rows, evenly chosen where there are more than MOST_ROWS.
+
+        Windows may be mapped and larger than the memory; their statistics must not be.
+        """
+        where = self.valid[:, list(self.rows).index(modality)].nonzero()
+        where = where[:: max(1, -(-len(where) // MOST_ROWS))]
+        return self.rows[modality][where[:, 0], where[:, 1]]
 
     def part(self, chosen: slice | NDArray[np.int64]) -> Windows:
         rows = {m: x[chosen] for m, x in self.rows.items()}

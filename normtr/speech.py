@@ -1,0 +1,129 @@
+"""Sound -> timed words: where speech is (Silero), and single passes of Whisper over it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import (
+    get_compression_ratio,
+    get_suppressed_tokens,
+    merge_punctuations,
+)
+from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+from normtr import models
+from normtr.errors import UserError
+from normtr.sound import Samples
+
+RATE = 16_000
+# Whisper's encoder takes any length; at half of the usual 30 s a pass takes less than half.
+FRAMES = 1500
+FRAMES_PER_S = 100
+LONGEST_S = FRAMES / FRAMES_PER_S
+PASSAGE_S = 12.0
+"""What one pass is usually given at most."""
+PAUSE_MS = 600
+"""So long without speech ends an utterance."""
+THRESHOLD = 0.5
+"""What Silero gives at least this (0..1) is speech."""
+# A passage that starts in silence keeps this much before the speech, and one that ends in
+# silence this much after it: first and last sounds of a word are faint.
+LEAD_S = 0.5
+TAIL_S = 0.2
+# Whisper's own thresholds for text that is no speech, or a loop.
+NO_SPEECH = 0.6
+LOG_PROBABILITY = -1.0
+COMPRESSION = 2.4
+WORDS_PER_S = 6.0
+TOKENS_PER_WORD = 2
+OPENING, CLOSING = "\"'“([{-", "\"'.,!?:”)]}"
+
+
+def stretches(
+    samples: Samples, threshold: float = THRESHOLD, longest_s: float = math.inf
+) -> list[tuple[int, int]]:
+    """Where there is speech: samples [begin, end), in order; pauses of 100 ms divide them.
+
+    `samples` float32 [n] at 16 kHz. A stretch beyond `longest_s` is cut, in a pause if it has one.
+    """
+    options = VadOptions(
+        threshold=threshold,
+        min_speech_duration_ms=100,
+        max_speech_duration_s=longest_s,
+        min_silence_duration_ms=100,
+        speech_pad_ms=0,
+    )
+    found = get_speech_timestamps(samples, options)
+    return [(int(one["start"]), int(one["end"])) for one in found]
+
+
+def most_words(seconds: float) -> int:
+    """More words are not said in so much sound: it bounds what a pass may write."""
+    return math.ceil(max(seconds, 0.0) * WORDS_PER_S) + 1
+
+
+class Whisper:
+    """Single passes of Whisper at 15 s: temperature 0, one beam, one thread."""
+
+    def __init__(self, model: str = models.SPEECH, language: str = "en") -> None:
+        """`model`: an embedded package, a CTranslate2 folder, or (with a network) a hub name.
+
+        Raises UserError when it cannot be loaded.
+        """
+        try:
+            self._model = WhisperModel(
+                models.folder(model), device="cpu", compute_type="int8", cpu_threads=1
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"the speech model {model!r} cannot be loaded: {reason}") from None
+        many = self._model.model.is_multilingual
+        self._tokenizer = Tokenizer(
+            self._model.hf_tokenizer, many, task="transcribe", language=language
+        )
+        self._suppressed = get_suppressed_tokens(self._tokenizer, [-1])
+
+    def words(
+        self, samples: Samples, known: str, most: int
+    ) -> Sequence[tuple[str, float, float, float]] | None:
+        """At most `most` words after the text `known`: (text, begin, end in s, probability).
+
+        `samples` float32 [n], n <= 15 s. None when the text is no speech or a loop.
+        """
+        tokenizer, whisper = self._tokenizer, self._model
+        mel = whisper.feature_extractor(samples)[:, :FRAMES]
+        frames = mel.shape[1]
+        encoded = whisper.encode(np.pad(mel, ((0, 0), (0, FRAMES - frames))))
+        prompt = whisper.get_prompt(tokenizer, [], without_timestamps=True, prefix=known or None)
+        result = whisper.model.generate(
+            encoded,
+            [prompt],
+            beam_size=1,
+            max_length=len(prompt) + most * TOKENS_PER_WORD,
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_tokens=self._suppressed,
+        )[0]
+        tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
+        start = len(tokenizer.encode(" " + known)) if known else 0  # the forced tokens come first
+        if get_compression_ratio(tokenizer.decode(tokens[start:])) > COMPRESSION or (
+            result.scores[0] < LOG_PROBABILITY and result.no_speech_prob > NO_SPEECH
+        ):
+            return None
+        aligned = whisper.find_alignment(tokenizer, [tokens], encoded, frames)[0]
+        merge_punctuations(aligned, OPENING, CLOSING)
+        found = []
+        place = 0
+        for item in aligned:
+            text = item["word"].strip()
+            # Punctuation after the last known word belongs to that, and comes too late.
+            if place >= start and any(c.isalnum() for c in text):
+                found.append(
+                    (text, float(item["start"]), float(item["end"]), float(item["probability"]))
+                )
+            place += len(item["tokens"])
+        return found[:most]

@@ -1,0 +1,82 @@
+"""Work over real processes, which may die, fail, or be told to stop."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from normtr.errors import UserError
+from training import processes
+
+
+class Odd:
+    """Answers even numbers, dies of 3, cannot handle 5."""
+
+    def __call__(self, number: int) -> int:
+        if number == 3:
+            os._exit(1)
+        if number == 5:
+            raise UserError("five.")
+        return number * 10
+
+
+def dies_at_once() -> Odd:
+    os._exit(1)
+
+
+def test_a_process_that_dies_costs_its_own_piece_only() -> None:
+    found = dict(processes.spread([0, 2, 3, 4, 6], Odd, 2))
+    assert found == {0: 0, 2: 20, 3: None, 4: 40, 6: 60}
+
+
+def test_what_a_process_raises_is_raised_and_ends_the_others() -> None:
+    with pytest.raises(UserError, match=r"five\."):
+        dict(processes.spread([0, 5, *range(6, 30, 2)], Odd, 2))
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_cannot_start_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="ended while it was starting"):
+        dict(processes.spread([0], dies_at_once, 1))
+
+
+def test_ctrl_c_ends_all_processes_with_status_130(tmp_path: Path) -> None:
+    code = """
+import os, signal, sys, time, multiprocessing
+from normtr import cli
+from training import processes
+def verb(argv):
+    for done in processes.spread(range(1000), Slow, 2):
+        if done[0] == 1:
+            print(*[p.pid for p in multiprocessing.active_children()], flush=True)
+            os.killpg(0, signal.SIGINT)
+class Slow:
+    def __call__(self, number):
+        time.sleep(0.01)
+class Point:
+    def load(self): return verb
+if __name__ == "__main__":
+    cli.verbs = lambda: {"verb": Point()}
+    sys.exit(cli.run(["verb"]))
+"""
+    program = tmp_path / "program.py"
+    program.write_text(code)
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert done.returncode == 130
+    assert done.stderr == ""
+    ids = done.stdout.split()
+    assert len(ids) == 2
+    assert not any(Path("/proc", pid).exists() for pid in ids)

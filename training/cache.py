@@ -1,0 +1,214 @@
+"""A cache of extracted clips: one folder, its rows in flat files that are mapped, not read.
+
+- `face.npy`, `voice.npy`, `text.npy`: float32 [steps, dim], the rows of all clips' steps one
+  after another, zero where there is a gap; `gaps.npy`: uint8 [steps, modalities], numbers of
+  the manifest's `gaps`.
+- `clips.jsonl`: a line a clip as it was finished: where its rows lie, the file's size and time,
+  its words as [text, begin_ns, end_ns]. Of several lines of one clip the last one counts.
+- `manifest.json`: `Manifest`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dacite
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr.errors import UserError
+from normtr.spec import MODALITIES, FeatureSpec, SpecError
+from normtr.text import TimedWord
+from normtr.window import NONE
+
+FORMAT = 1
+MANIFEST, CLIPS, GAPS = "manifest.json", "clips.jsonl", "gaps.npy"
+
+
+@dataclass(frozen=True)
+class Features:
+    """What rows are made by and which there are; rows of other features cannot be mixed."""
+
+    spec: FeatureSpec
+    spec_sha256: str
+    checkpoint_sha256: str
+    modalities: tuple[str, ...]
+    """Those that have rows; the others were off."""
+    gaps: tuple[str, ...]
+    """What the numbers in gaps.npy mean; 0: `none`."""
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Of the rows, by modality."""
+        return {m: self.spec.dims[m] for m in self.modalities}
+
+
+@dataclass(frozen=True)
+class Place:
+    """The rows of a clip: steps [offset, offset + steps) of the flat files."""
+
+    offset: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A clip as the table of labels has it; `label` is one of the classes, or a number."""
+
+    id: str
+    split: str
+    label: str | float
+    person: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a cache holds. `classes`: None where labels are numbers. `sizes`: bytes by file."""
+
+    features: Features
+    classes: tuple[str, ...] | None
+    clips: tuple[tuple[Labelled, Place], ...]
+    skipped: Mapping[str, str]
+    """Clips without rows, and why."""
+    sizes: Mapping[str, int]
+
+
+class CacheError(UserError):
+    """A cache that is missing, damaged or does not fit."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A finished cache, opened."""
+
+    path: Path
+    manifest: Manifest
+
+    def rows(self, modality: str) -> NDArray[np.float32]:
+        """float32 [steps, dim] of all clips, mapped."""
+        return self._mapped(f"{modality}.npy")
+
+    def gaps(self) -> NDArray[np.uint8]:
+        """uint8 [steps, modalities], mapped."""
+        return self._mapped(GAPS)
+
+    def words(self) -> dict[str, tuple[TimedWord, ...]]:
+        """By clip, in ns from its start."""
+        try:
+            with (self.path / CLIPS).open(encoding="utf-8") as file:
+                return {
+                    line["id"]: tuple(
+                        TimedWord(str(t), int(b), int(e)) for t, b, e in line["words"]
+                    )
+                    for line in map(json.loads, file)
+                }
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CacheError(f"{self.path / CLIPS} cannot be read: {error}.") from None
+
+    def _mapped(self, name: str) -> NDArray[Any]:
+        try:
+            array: NDArray[Any] = np.load(self.path / name, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise CacheError(f"{self.path / name} cannot be read: {error}.") from None
+        return array
+
+
+def files(features: Features) -> dict[str, tuple[str, int]]:
+    """Name -> dtype and width of each flat file."""
+    rows = {f"{m}.npy": ("<f4", dim) for m, dim in features.widths.items()}
+    return {**rows, GAPS: ("|u1", len(MODALITIES))}
+
+
+def open_cache(path: Path) -> Cache:
+    """Raises CacheError with one sentence where it is none, is damaged, or cut off."""
+    manifest = read_manifest(path)
+    for name, size in manifest.sizes.items():
+        found = (path / name).stat().st_size if (path / name).is_file() else None
+        if found != size:
+            has = "is missing" if found is None else f"has {found} bytes"
+            raise CacheError(f"{path / name} {has}, not the manifest's {size}; extract it again.")
+    cache = Cache(path, manifest)
+    steps = len(cache.gaps())
+    for name, (dtype, width) in files(manifest.features).items():
+        array = cache._mapped(name)
+        if array.dtype != np.dtype(dtype) or array.shape != (steps, width):
+            raise CacheError(f"{path / name} does not hold what the manifest says.")
+    if any(not 0 <= p.offset <= p.offset + p.steps <= steps for _, p in manifest.clips):
+        raise CacheError(f"the manifest of {path} names steps that its files do not have.")
+    return cache
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Of a cache, finished or not. Raises CacheError."""
+    try:
+        content = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("no JSON object")
+    except FileNotFoundError:
+        raise CacheError(f"{path} is no cache: it has no {MANIFEST}.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CacheError(f"the manifest of {path} is damaged ({error}).") from None
+    if content.get("format") != FORMAT:
+        has = content.get("format")
+        raise CacheError(f"{path} has format {has!r}; this version reads {FORMAT}.")
+    try:
+        features = dacite.from_dict(
+            Features,
+            {**content["features"], "spec": FeatureSpec.from_dict(content["features"]["spec"])},
+            dacite.Config(cast=[tuple], strict=True),
+        )
+        manifest = Manifest(
+            features,
+            None if content["classes"] is None else tuple(map(str, content["classes"])),
+            tuple(_clips(content["clips"])),
+            {str(clip): str(reason) for clip, reason in content["skipped"].items()},
+            {str(name): int(size) for name, size in content["sizes"].items()},
+        )
+        _check(manifest)
+    except SpecError as error:
+        raise CacheError(f"{path} has other features than this version: {error}.") from None
+    except (KeyError, TypeError, ValueError, AttributeError, dacite.DaciteError) as error:
+        raise CacheError(f"the manifest of {path} does not fit: {error}.") from None
+    return manifest
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    features = {**vars(manifest.features), "spec": manifest.features.spec.to_dict()}
+    content = {
+        "format": FORMAT,
+        "features": features,
+        "classes": manifest.classes,
+        "clips": [{**vars(clip), **vars(place)} for clip, place in manifest.clips],
+        "skipped": manifest.skipped,
+        "sizes": manifest.sizes,
+    }
+    partial = path / f"{MANIFEST}.partial"
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path / MANIFEST)
+
+
+def _clips(found: list[dict[str, Any]]) -> Iterator[tuple[Labelled, Place]]:
+    for clip in found:
+        label = clip["label"] if isinstance(clip["label"], str) else float(clip["label"])
+        yield (
+            Labelled(str(clip["id"]), str(clip["split"]), label, str(clip["person"])),
+            Place(int(clip["offset"]), int(clip["steps"])),
+        )
+
+
+def _check(manifest: Manifest) -> None:
+    features = manifest.features
+    if features.spec.sha256() != features.spec_sha256:
+        raise ValueError("its feature specification was changed")
+    if features.gaps[:1] != (NONE,) or not set(features.modalities) <= set(MODALITIES):
+        raise ValueError("it names unknown gaps or modalities")
+    known = None if manifest.classes is None else set(manifest.classes)
+    for clip, _ in manifest.clips:
+        if isinstance(clip.label, str) != (known is not None) or (
+            known and clip.label not in known
+        ):
+            raise ValueError(f"{clip.id} has the label {clip.label!r}")

@@ -1,0 +1,129 @@
+"""A clip -> rows, with exactly the code that runs live; and windows under recorded gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from normtr.errors import UserError
+from normtr.face import FaceEncoder
+from normtr.media import Media, Picture
+from normtr.sound import Hole, Placed, Samples, SoundTrack, hole_cause
+from normtr.spec import FeatureSpec
+from normtr.text import TextEncoder, TimedWord
+from normtr.voice import VoiceEncoder
+from normtr.window import NONE, Row, Slots, Window, assemble, mean_row
+
+Outcome = tuple[str, Row | None]
+
+MISSING_NS = 1_000_000_000
+"""A clip that ends so much before the end it states is damaged."""
+
+
+@dataclass(frozen=True)
+class ClipRows:
+    """The outcome of every step of a clip, as if nothing had been lost or late."""
+
+    face: tuple[Outcome, ...]
+    voice: tuple[Outcome, ...]
+    sound: Samples
+    """float32 [n] at the FeatureSpec's rate from the clip's start on, zeros where there was none."""
+
+
+def clip_rows(
+    source: str, spec: FeatureSpec, face_encoder: FaceEncoder, voice_encoder: VoiceEncoder
+) -> ClipRows:
+    """Decode a clip and compute the row of each step.
+
+    Raises UserError naming the clip where it cannot be read, or breaks off.
+    """
+    slots = Slots(spec)
+    track = SoundTrack(spec.voice.sample_rate)
+    pictures: dict[int, list[Outcome]] = {}
+    placed: list[Placed] = []
+    end_ns = 0
+    with Media(source) as media:
+        stated_ns = media.stated_ns
+        for item in media:
+            end_ns = max(end_ns, item.end_ns)
+            if not isinstance(item, Picture):
+                placed += track.push(item.at_ns, item.samples, item.rate)
+            elif (step := slots.step_for(item.at_ns)) is not None:
+                row = face_encoder(item.image())
+                pictures.setdefault(step, []).append((row.cause, row.vector))
+    if stated_ns is not None and end_ns < stated_ns - MISSING_NS:
+        raise UserError(
+            f"{media.name} breaks off after {end_ns / 1e9:.1f} of {stated_ns / 1e9:.1f} s."
+        )
+    placed += track.flush()
+    steps = max(1, end_ns // spec.step_ns)
+    nothing: Outcome = ("stalled" if media.has_picture else "no_device", None)
+    face = [mean_row(pictures[n]) if n in pictures else nothing for n in range(steps)]
+    samples, holes = _laid_out(placed)
+    if media.has_sound:
+        voice = _voice(samples, holes, steps, spec, voice_encoder)
+    else:
+        voice = [("no_device", None)] * steps
+    return ClipRows(tuple(face), tuple(voice), samples)
+
+
+def _voice(
+    samples: Samples, holes: Sequence[Hole], steps: int, spec: FeatureSpec, encoder: VoiceEncoder
+) -> list[Outcome]:
+    per_step = spec.voice.sample_rate * spec.step_ms // 1000
+    context = spec.voice.context_samples
+    padded = np.concatenate([np.zeros(context, np.float32), samples])
+    out: list[Outcome] = []
+    for step in range(steps):
+        end = (step + 1) * per_step
+        if end > len(samples):
+            out.append(("stalled", None))
+            continue
+        cause = hole_cause(holes, end - per_step, end, spec.voice.sample_rate)
+        if cause != NONE:
+            out.append((cause, None))
+            continue
+        row = encoder(padded[end : end + context])
+        out.append((row.cause, row.vector))
+    return out
+
+
+def _laid_out(placed: Sequence[Placed]) -> tuple[Samples, list[Hole]]:
+    """All samples from the origin on, zeros where there were none."""
+    parts: list[Samples] = []
+    holes: list[Hole] = []
+    end = 0
+    for piece in placed:
+        skip = max(-piece.begin, 0)
+        begin = piece.begin + skip
+        if begin > end:
+            holes.append(Hole(end, begin, "stalled"))
+            parts.append(np.zeros(begin - end, np.float32))
+        parts.append(piece.samples[skip:])
+        end = max(begin, end) + len(piece.samples[skip:])
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32), holes
+
+
+def window_under(
+    rows: ClipRows,
+    spec: FeatureSpec,
+    step: int,
+    gaps: Mapping[str, Sequence[str]],
+    words: Sequence[TimedWord],
+    text_encoder: TextEncoder,
+) -> Window:
+    """The window that ends with `step`, given its gap causes and the words known at its tick.
+
+    This is what the network saw live, made again from the clip.
+    """
+    begin_ns = (step + 1 - spec.steps) * spec.step_ns
+    numbers = range(step + 1 - spec.steps, step + 1)
+    known: dict[str, list[Row | None]] = {
+        "face": [rows.face[n][1] if n >= 0 else None for n in numbers],
+        "voice": [rows.voice[n][1] if n >= 0 else None for n in numbers],
+        "text": text_encoder.rows(words, begin_ns, spec.step_ns, spec.steps),
+    }
+    columns = {m: list(zip(gaps[m], known[m], strict=True)) for m in known}
+    return assemble(spec, begin_ns, columns)

@@ -1,0 +1,111 @@
+"""Pieces of work over processes; a process that dies takes only its own piece with it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
+
+from normtr.errors import UserError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Raised:
+    """What a process could not handle; raised in the first one."""
+
+    error: Exception
+
+
+@dataclass
+class Worker(Generic[T]):
+    """A process and the piece it works on; None while it starts."""
+
+    process: BaseProcess
+    connection: Connection[Any, Any]
+    piece: T | None = None
+
+
+def spread(
+    pieces: Sequence[T], start: Callable[[], Callable[[T], R]], jobs: int
+) -> Generator[tuple[T, R | None], None, None]:
+    """Each piece with its result, as they finish; None where the process died of it.
+
+    Every process calls `start` once and what it gives for each of its pieces; everything must
+    be picklable. What is raised there is raised here. Closing the iterator ends the processes;
+    they also end when this process dies.
+    """
+    context = multiprocessing.get_context("spawn")
+    waiting = deque(pieces)
+    workers: list[Worker[T]] = []
+    try:
+        while waiting or any(worker.piece is not None for worker in workers):
+            while waiting and len(workers) < min(jobs, len(pieces)):
+                workers.append(_started(context, start))
+            for connection in wait([worker.connection for worker in workers]):
+                worker = next(w for w in workers if w.connection is connection)
+                piece, worker.piece = worker.piece, None
+                try:
+                    result = worker.connection.recv()
+                except (EOFError, ConnectionError):
+                    workers.remove(worker)
+                    _end(worker)
+                    if piece is None:
+                        raise UserError(
+                            "a process ended while it was starting; where memory is short, "
+                            "fewer --jobs help."
+                        ) from None
+                    yield piece, None
+                    continue
+                if isinstance(result, Raised):
+                    raise result.error
+                if waiting:
+                    worker.piece = waiting.popleft()
+                    with contextlib.suppress(ConnectionError):  # it died: told by the next recv
+                        worker.connection.send(worker.piece)
+                if piece is not None:
+                    yield piece, result
+    finally:
+        for worker in workers:
+            _end(worker)
+
+
+def _started(context: SpawnContext, start: Callable[[], Callable[[T], Any]]) -> Worker[T]:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, start), daemon=True)
+    # Ctrl-C goes to all processes of a terminal; it is this one that ends the others.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.start()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    theirs.close()  # so that the pipe ends with the process
+    return Worker(process, ours)
+
+
+def _end(worker: Worker[T]) -> None:
+    worker.process.terminate()
+    worker.process.join()
+    worker.connection.close()
+
+
+def _serve(connection: Connection[Any, Any], start: Callable[[], Callable[[T], Any]]) -> None:
+    """In the process: say that it is ready, then answer each piece."""
+    try:
+        do = start()
+        connection.send(None)
+        while True:
+            connection.send(do(connection.recv()))
+    except (EOFError, ConnectionError):
+        return  # nobody asks any more
+    except Exception as error:
+        connection.send(Raised(error))
