@@ -6,19 +6,20 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from normtr.errors import UserError
 from normtr.spec import MODALITIES, FeatureSpec, TextSpec
 from normtr.text import TextEncoder
-from training import noise
+from training import metrics, noise
 from training.cache import Cache, Labelled, Place, open_cache
 from training.mapped import Window, mapped
-from training.samples import Samples, Split
+from training.samples import SPLITS, Samples, Split
 from training.windows import Windows
 
 Clips = list[tuple[Labelled, Place]]
@@ -45,6 +46,15 @@ class Extracted:
     def outputs(self) -> int:
         classes = self._cache().manifest.classes
         return 1 if classes is None else len(classes)
+
+    def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
+        if self.outputs == 1:
+            return metrics.sentiment(labels, outputs[:, 0])
+        return metrics.emotions(labels, outputs.argmax(1))
+
+    def groups(self) -> dict[Split, set[str]]:
+        clips = [clip for clip, _ in self._cache().manifest.clips]
+        return {split: {c.person for c in clips if c.split == split} for split in SPLITS}
 
     def at(self, path: Path) -> Self:
         """Raises UserError where rows or labels are others than those of the cache here."""
