@@ -20,8 +20,8 @@ B, M, T = 7, 2, 4
 
 @pytest.fixture(autouse=True)
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two windows each, the last one alone."""
-    monkeypatch.setattr(cores, "SLICE_STEPS", 2 * M * T)
+    """Two samples in two versions each, the last one alone."""
+    monkeypatch.setattr(cores, "SLICE_STEPS", 4 * M * T)
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -74,14 +74,17 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     assert outputs.shape == (B, 3)
 
 
-def test_an_input_without_gradient_and_an_error_pass_through() -> None:
-    linear = nn.Linear(3, 2)
+def test_a_parameter_that_has_no_part_gets_no_gradient_and_an_error_passes_through() -> None:
+    linear, other = nn.Linear(3, 2), nn.Linear(1, 1)
     x = torch.randn(9, 3)
-    out = cores.sliced(linear, list(linear.parameters()), 8, x)
+    learning = [*linear.parameters(), *other.parameters()]
+    out, unused = cores.sliced(lambda x: (linear(x), 2 * linear(x)), learning, 8, x)
     assert torch.allclose(out, linear(x))
+    assert torch.allclose(unused, 2 * out)
     out.sum().backward()  # type: ignore[no-untyped-call]
     assert linear.weight.grad is not None
     assert torch.allclose(linear.weight.grad, x.sum(0).expand(2, 3), atol=1e-5)
+    assert other.weight.grad is None
     torch.set_num_threads(2)
     with pytest.raises(ValueError, match="no such slice"):
         cores.over_cores(_refuse, [1, 2])

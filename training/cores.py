@@ -55,44 +55,54 @@ class _Sliced(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        function: Callable[..., Tensor],
+        function: Callable[..., tuple[Tensor, ...]],
         parts: list[slice],
-        inputs: int,
-        *tensors: Tensor,
-    ) -> Tensor:
-        def run(part: slice) -> tuple[list[Tensor], Tensor]:
+        inputs: Sequence[Tensor],
+        *parameters: Tensor,
+    ) -> tuple[Tensor, ...]:
+        def run(part: slice) -> tuple[Tensor, ...]:
             with torch.enable_grad():
-                own = [x[part].detach().requires_grad_(x.requires_grad) for x in tensors[:inputs]]
-                return own, function(*own)
+                return function(*(x[part] for x in inputs))
 
-        ctx.parameters, ctx.parts = tensors[inputs:], parts
-        ctx.graphs = over_cores(run, parts)
-        return torch.cat([out.detach() for _, out in ctx.graphs])
+        ctx.set_materialize_grads(False)
+        ctx.parameters, ctx.parts = parameters, parts
+        ctx.outputs = over_cores(run, parts)
+        return tuple(
+            torch.cat([x.detach() for x in each]) for each in zip(*ctx.outputs, strict=True)
+        )
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        def run(number: int) -> tuple[Tensor, ...]:
-            own, out = ctx.graphs[number]
-            wanted = [x for x in own if x.requires_grad]
-            given = gradient[ctx.parts[number]]
-            return torch.autograd.grad(out, [*wanted, *ctx.parameters], given)
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        def run(number: int) -> tuple[Tensor | None, ...]:
+            part = ctx.parts[number]
+            given = [
+                (out, gradient[part])
+                for out, gradient in zip(ctx.outputs[number], gradients, strict=True)
+                if gradient is not None
+            ]
+            outs, own = zip(*given, strict=True)
+            found: tuple[Tensor | None, ...] = torch.autograd.grad(
+                outs, ctx.parameters, own, allow_unused=True
+            )
+            return found
 
-        found = list(zip(*over_cores(run, range(len(ctx.parts))), strict=True))
-        own = iter(found)
-        first = [torch.cat(next(own)) if x.requires_grad else None for x in ctx.graphs[0][0]]
-        return None, None, None, *first, *(sum(each[1:], each[0]) for each in own)
+        found = zip(*over_cores(run, range(len(ctx.parts))), strict=True)
+        return None, None, None, *(None if each[0] is None else sum(each) for each in found)
 
 
 def sliced(
-    function: Callable[..., Tensor], parameters: Sequence[Tensor], steps: int, *inputs: Tensor
-) -> Tensor:
-    """`function` of inputs [B, ...] whose output is [B, ...], slice by slice on a CPU.
+    function: Callable[..., tuple[Tensor, ...]],
+    parameters: Sequence[Tensor],
+    steps: int,
+    *inputs: Tensor,
+) -> tuple[Tensor, ...]:
+    """`function` of inputs [B, ...] whose outputs are [B, ...], slice by slice on a CPU.
 
-    `steps`: of all modalities of a window. `parameters`: everything else that is to learn, and
-    all of it has a part in the output.
+    `steps`: of all modalities and versions of a sample. Gradients reach the `parameters`, not
+    the inputs.
     """
     parts = slices(len(inputs[0]), steps)
     if inputs[0].is_cuda or len(parts) == 1:
         return function(*inputs)
-    out: Tensor = _Sliced.apply(function, parts, len(inputs), *inputs, *parameters)  # type: ignore[no-untyped-call]
+    out: tuple[Tensor, ...] = _Sliced.apply(function, parts, inputs, *parameters)  # type: ignore[no-untyped-call]
     return out
