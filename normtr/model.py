@@ -6,7 +6,7 @@ comments: B batch, M modalities, T steps, H = N / 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,7 +59,7 @@ def mlp(width: int) -> nn.Sequential:
 class Block(nn.Module):
     """Pre-norm cross-attention and feed-forward (3.4.1)."""
 
-    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, feed_forward: int) -> None:
         super().__init__()
         self.heads = heads
         self.norm_q, self.norm_kv, self.norm_ff = (nn.LayerNorm(width) for _ in range(3))
@@ -72,10 +72,14 @@ class Block(nn.Module):
             nn.GELU(),
             nn.Linear(feed_forward * width, width),
         )
-        self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
-        """x, memory [B, S, H], mask bool [B, 1, 1, S] (True: may be attended) -> [B, S, H]."""
+    def forward(
+        self, x: Tensor, memory: Tensor, mask: Tensor | None, drop: Sequence[Tensor] | None
+    ) -> Tensor:
+        """x, memory [B, S, H], mask bool [B, 1, 1, S] (True: may be attended) -> [B, S, H].
+
+        drop [B, S, H] twice: factors of the attention's and the feed-forward's output.
+        """
         b, s, h = x.shape
         split = (b, s, self.heads, h // self.heads)
         q = self.q(self.norm_q(x)).view(split).transpose(1, 2)  # [B, heads, S, H / heads]
@@ -83,9 +87,10 @@ class Block(nn.Module):
         k, v = k.view(split).transpose(1, 2), v.view(split).transpose(1, 2)
         # No dropout of weights: with it, attention on the CPU takes several times as long.
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = x + self.drop(self.out(y.transpose(1, 2).reshape(b, s, h)))
-        x = x + self.drop(self.feed_forward(self.norm_ff(x)))
-        return x
+        y = self.out(y.transpose(1, 2).reshape(b, s, h))
+        x = x + y if drop is None else torch.addcmul(x, y, drop[0])
+        y = self.feed_forward(self.norm_ff(x))
+        return x + y if drop is None else torch.addcmul(x, y, drop[1])
 
 
 class NormTr(nn.Module):
@@ -105,8 +110,7 @@ class NormTr(nn.Module):
         self.position_q = nn.Parameter(torch.randn(1, tokens, half) * 0.02)
         self.position_kv = nn.Parameter(torch.randn(1, tokens, half) * 0.02)
         self.blocks = nn.ModuleList(
-            Block(half, config.heads, config.feed_forward, config.dropout)
-            for _ in range(config.depth)
+            Block(half, config.heads, config.feed_forward) for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(half)
         self.head = nn.Linear(half, config.outputs)
@@ -124,8 +128,11 @@ class NormTr(nn.Module):
         mf = [mlp(x) for mlp, x in zip(self.mf.values(), projected, strict=True)]
         return Features(self.nrgf(torch.stack(projected, 1)), torch.stack(mf, 1))
 
-    def fuse(self, features: Features, valid: Tensor) -> Tensor:
-        """NRGF as query, MF as key and value (3.4) -> logits [B, outputs]."""
+    def fuse(self, features: Features, valid: Tensor, drop: Tensor | None = None) -> Tensor:
+        """NRGF as query, MF as key and value (3.4) -> logits [B, outputs].
+
+        drop float [B, depth, 2, M T, H]: dropout's factors of the blocks; None: no dropout.
+        """
         of = {"nrgf": features.nrgf.flatten(1, 2), "mf": features.mf.flatten(1, 2)}
         x = of[self.config.query] + self.position_q  # [B, M T, H]
         memory = of[self.config.memory] + self.position_kv
@@ -135,8 +142,8 @@ class NormTr(nn.Module):
             seen = seen | ~seen.any(dim=1, keepdim=True)  # nothing valid: look at the zeros
             mask = seen[:, None, None, :]
             weight = seen[..., None] / seen.sum(dim=1)[:, None, None]
-        for block in self.blocks:
-            x = block(x, memory, mask)
+        for i, block in enumerate(self.blocks):
+            x = block(x, memory, mask, None if drop is None else drop[:, i].unbind(1))
         if not self.blocks:
             x = (x + memory) / 2
         x = self.norm(x)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from normtr.model import NormTr, NormTrConfig
-from training.noise_aware import Learning, NoiseAware
+from training.noise_aware import Learning, NoiseAware, dropout
 from training.windows import Batch
 
 DIMS = {"voice": 5, "text": 7}
@@ -83,3 +83,12 @@ def test_regression_loss_is_the_configs() -> None:
 def test_reversal_is_constant_or_grows_from_zero() -> None:
     assert module(Learning(reversal=0.3)).strength() == 0.3
     assert module(Learning(reversal=0.3, ramped=True)).strength() == 0.0  # at step 0
+
+
+def test_dropout_leaves_out_its_share_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    factors = dropout((100, 999), 0.2, torch.device("cpu"))
+    assert set(factors.unique().tolist()) == {0.0, 1.25}
+    assert (factors == 0).float().mean().item() == pytest.approx(0.2, abs=0.005)
+    assert (factors.mean(0) - 1).abs().max() < 0.3  # no column is always kept
+    assert torch.equal(dropout((5, 3), 0.0, torch.device("cpu")), torch.ones(5, 3))

@@ -63,7 +63,7 @@ def training_step(config: NormTrConfig, device: str) -> Callable[[], Tensor]:
     """Forward, all losses, backward and optimizer step on 16 windows and their noisy versions."""
     module = NoiseAware(NormTr(config), Learning(), 1000, seed=1).to(device).train()
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
-    optimizer = torch.optim.AdamW(module.parameters(), 1e-4, weight_decay=1e-4)
+    optimizer = module.configure_optimizers()["optimizer"]
     clean = random_windows(config, TRAIN, device)
     shape = (2, TRAIN, len(config.dims), config.steps)
     masks = torch.rand(shape, device=device) < 0.75

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from normtr.errors import UserError
 from training import metrics
+from training.cores import over_cores, slices
 from training.noise import RATES
 from training.samples import DataSet, Samples, Split, loaded_without_words
 from training.windows import Windows
@@ -48,25 +49,21 @@ class Protocol:
             raise UserError("words are erased with --noise steps only.")
 
 
-SLICE_STEPS = 1_200
-"""Steps of all modalities that a CPU takes at once: what they become still fits its cache."""
-
-
 def predictor(model: torch.nn.Module) -> Predict:
     """Outputs of a model in slices, without gradients."""
 
     def predict(windows: Windows) -> Tensor:
         n, m, t = windows.valid.shape
-        batch = n if windows.valid.is_cuda else max(1, SLICE_STEPS // (m * t))
-        with torch.inference_mode():
-            parts = [
-                model(
-                    {m: x[i : i + batch] for m, x in windows.rows.items()},
-                    windows.valid[i : i + batch],
-                )
-                for i in range(0, n, batch)
-            ]
-        return torch.cat(parts)
+
+        def outputs(part: slice) -> Tensor:
+            with torch.inference_mode():
+                rows = {m: x[part] for m, x in windows.rows.items()}
+                out: Tensor = model(rows, windows.valid[part])
+                return out
+
+        if windows.valid.is_cuda:
+            return outputs(slice(n))
+        return torch.cat(over_cores(outputs, slices(n, m * t)))
 
     return predict
 

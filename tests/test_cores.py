@@ -1,0 +1,95 @@
+"""Slices over the cores: the same values and gradients as one piece, however many cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from normtr.model import NormTr, NormTrConfig
+from training import cores
+from training.curve import predictor
+from training.noise_aware import Learning, NoiseAware
+from training.windows import Batch, Windows
+
+DIMS = {"voice": 5, "text": 7}
+B, M, T = 7, 2, 4
+
+
+@pytest.fixture(autouse=True)
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two samples in two versions each, the last one alone."""
+    monkeypatch.setattr(cores, "SLICE_STEPS", 4 * M * T)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def batch() -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    rows = {m: torch.randn(B, T, dim, generator=generator) for m, dim in DIMS.items()}
+    there = torch.rand(B, M, T, generator=generator) < 0.8
+    masks = torch.rand(2, B, M, T, generator=generator) < 0.6
+    return rows, there, torch.arange(B) % 3, masks, (there & ~masks[1]).any(2)
+
+
+def network(dropout: float = 0.0) -> NormTr:
+    torch.manual_seed(0)
+    return NormTr(NormTrConfig(DIMS, 3, T, width=32, depth=2, heads=4, dropout=dropout))
+
+
+def gradients(threads: int) -> dict[str, Tensor]:
+    torch.set_num_threads(threads)
+    module = NoiseAware(network(dropout=0.5), Learning(), steps=10, seed=1)
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    torch.manual_seed(3)
+    module.training_step(batch(), 0).backward()  # type: ignore[no-untyped-call]
+    assert torch.get_num_threads() == threads
+    return {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+
+
+def test_a_training_step_in_slices_has_the_gradients_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    apart = gradients(1)
+    monkeypatch.setattr(cores, "SLICE_STEPS", 10_000)
+    whole = gradients(1)
+    assert apart.keys() == whole.keys()
+    for name, gradient in whole.items():
+        assert torch.allclose(apart[name], gradient, atol=1e-6), name
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    one, three = gradients(1), gradients(3)
+    assert all(torch.equal(one[name], three[name]) for name in one)
+    predict = predictor(network().eval())
+    rows, valid, labels, *_ = batch()
+    windows = Windows(rows, valid, labels)
+    torch.set_num_threads(1)
+    outputs = predict(windows)
+    torch.set_num_threads(3)
+    assert torch.equal(predict(windows), outputs)
+    assert outputs.shape == (B, 3)
+
+
+def test_a_parameter_that_has_no_part_gets_no_gradient_and_an_error_passes_through() -> None:
+    linear, other = nn.Linear(3, 2), nn.Linear(1, 1)
+    x = torch.randn(9, 3)
+    learning = [*linear.parameters(), *other.parameters()]
+    out, unused = cores.sliced(lambda x: (linear(x), 2 * linear(x)), learning, 8, x)
+    assert torch.allclose(out, linear(x))
+    assert torch.allclose(unused, 2 * out)
+    out.sum().backward()  # type: ignore[no-untyped-call]
+    assert linear.weight.grad is not None
+    assert torch.allclose(linear.weight.grad, x.sum(0).expand(2, 3), atol=1e-5)
+    assert other.weight.grad is None
+    torch.set_num_threads(2)
+    with pytest.raises(ValueError, match="no such slice"):
+        cores.over_cores(_refuse, [1, 2])
+    assert torch.get_num_threads() == 2
+
+
+def _refuse(_: int) -> None:
+    raise ValueError("no such slice")
