@@ -10,7 +10,7 @@ import torch
 from normtr.model import Features
 from training import run_folder
 from training.components import Reduced
-from training.curve import SLICE_STEPS
+from training.cores import slices
 from training.samples import Samples
 from training.windows import Windows
 
@@ -26,11 +26,10 @@ def trained(run: Path, samples: Samples) -> Reduced:
 def features(model: Reduced, windows: Windows) -> Features:
     """NRGF and MF of every step of the windows, float [n, M, T, H] each."""
     n, m, t = windows.valid.shape
-    batch = max(1, SLICE_STEPS // (m * t))
     with torch.inference_mode():
         parts = [
             model.network.extract(model.reduce(part.rows), part.valid)
-            for part in (windows.part(slice(i, i + batch)) for i in range(0, n, batch))
+            for part in map(windows.part, slices(n, m * t))
         ]
     return Features(torch.cat([p.nrgf for p in parts]), torch.cat([p.mf for p in parts]))
 
