@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from faster_whisper.audio import decode_audio
 
+from normtr import checkpoint
 from normtr.errors import UsageError, UserError
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder, TimedWord
@@ -508,3 +510,28 @@ def test_passages_end_at_pauses_and_at_their_bound() -> None:
     stretches = [(round(a * second), round(b * second)) for a, b in speech]
     found = [(a / second, b / second) for a, b in passages(stretches)]
     assert found == [(0, 9), (10, 22), (22.2, 24)]
+
+
+def test_the_shipped_recognizer_is_evaluated_on_a_cache_of_its_own(
+    media: Path, fake: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert extract.run(arguments(media)) == 0
+    capsys.readouterr()
+    cache, weights = media.parent / "cache", Path(__file__).parents[1] / "normtr/weights"
+    argv = [str(weights), "--data", str(cache), "--rates", "0,1", "--json"]
+    assert evaluate.run([*argv, "--split", "train"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["n"], report["split"]) == (2, "train")
+    recognizer = checkpoint.load(weights)
+    assert report["checkpoint_sha256"] == recognizer.sha256
+    windows = Extracted(cache).load("train").windows
+    for i, there in enumerate((windows.valid, torch.zeros_like(windows.valid))):
+        with torch.inference_mode():
+            given = recognizer.norm_tr(windows.rows, there).argmax(1).tolist()
+        right = [recognizer.labels[k] for k in given]
+        assert report["metrics"]["accuracy"][i] == np.mean([right[0] == "happy", right[1] == "sad"])
+    with pytest.raises(UserError, match="name a cache"):
+        evaluate.run([str(weights), "--json"])
+    clip = Labelled("a.mp4", "test", 0.5, "anna")
+    with pytest.raises(UserError, match="extracted with another recognizer"):
+        evaluate.run([str(weights), "--data", str(filled(tmp_path / "other", [clip])), "--json"])

@@ -27,7 +27,7 @@ class Evaluate:
     """Evaluate a run on one split of a data set, over noise rates."""
 
     run: str
-    """A run folder, or the model.safetensors in it."""
+    """A run folder, or the model.safetensors in it, or a recognizer's folder (normtr/weights)."""
     data: Path | None = None
     """Folder of the data set; without it the one the run was trained on."""
     split: Split = "test"

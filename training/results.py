@@ -11,10 +11,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr import checkpoint
 from normtr.errors import UserError
 from training import curve, run_folder
 from training.benchmark import Benchmark
 from training.curve import Protocol
+from training.datasets.extracted import Extracted
 from training.rows import sha256
 from training.samples import Split, loaded
 
@@ -42,9 +44,13 @@ class Result:
 def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None) -> Result:
     """Evaluate a run on its own data set, or one of the same kind at `data`. Raises UserError.
 
+    `run` may be a recognizer's folder, too; `data` is then a cache of `normtr extract`.
+
     On its own data set the outputs are kept in the run folder, and not computed again for the
     same weights.
     """
+    if (run / "manifest.json").is_file():
+        return _recognizer_result(run, split, protocol, data)
     found = run_folder.read(run)
     part = found.part
     if not isinstance(part, Benchmark):
@@ -71,6 +77,35 @@ def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None
     if data is None:
         _keep(path, made)
     return made
+
+
+def _recognizer_result(folder: Path, split: Split, protocol: Protocol, data: Path | None) -> Result:
+    """Of all the recognizer's classes one is given, whether the cache has it or not."""
+    recognizer = checkpoint.load(folder)
+    if data is None:
+        raise UserError(f"{folder} is a recognizer; name a cache of `normtr extract` by --data.")
+    source = Extracted(data, recognizer.spec.steps, spec=recognizer.spec)
+    manifest = source.manifest
+    if manifest.features.checkpoint_sha256 != recognizer.sha256:
+        raise UserError(f"{data} was extracted with another recognizer than {folder}.")
+    if unknown := set(manifest.classes or ("numbers",)) - set(recognizer.labels):
+        raise UserError(f"{folder} does not tell {', '.join(sorted(unknown))}.")
+    samples = loaded(source, split)
+    protocol.check(list(samples.windows.rows))
+    predict = curve.predictor(recognizer.norm_tr)
+    numbers = np.array([recognizer.labels.index(name) for name in manifest.classes or ()])
+    return Result(
+        folder,
+        Benchmark(source),
+        0,
+        split,
+        protocol,
+        recognizer.sha256,
+        samples.ids,
+        samples.groups,
+        numbers[samples.windows.labels.numpy()],
+        curve.predictions(predict, source, split, samples, protocol),
+    )
 
 
 def per_rate_result(run: Path, split: Split, protocol: Protocol, data: Path | None) -> Result:

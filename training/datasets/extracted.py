@@ -17,7 +17,7 @@ from normtr.errors import UserError
 from normtr.spec import MODALITIES, FeatureSpec, TextSpec
 from normtr.text import TextEncoder
 from training import metrics, noise
-from training.cache import Cache, Labelled, Place, open_cache
+from training.cache import Cache, Labelled, Manifest, Place, open_cache
 from training.mapped import Window, mapped
 from training.samples import SPLITS, Samples, Split
 from training.windows import Windows
@@ -43,8 +43,12 @@ class Extracted:
         return self.path.name
 
     @property
+    def manifest(self) -> Manifest:
+        return self._cache().manifest
+
+    @property
     def outputs(self) -> int:
-        classes = self._cache().manifest.classes
+        classes = self.manifest.classes
         return 1 if classes is None else len(classes)
 
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
@@ -53,14 +57,14 @@ class Extracted:
         return metrics.emotions(labels, outputs.argmax(1))
 
     def groups(self) -> dict[Split, set[str]]:
-        clips = [clip for clip, _ in self._cache().manifest.clips]
+        clips = [clip for clip, _ in self.manifest.clips]
         return {split: {c.person for c in clips if c.split == split} for split in SPLITS}
 
     def at(self, path: Path) -> Self:
         """Raises UserError where rows or labels are others than those of the cache here."""
         moved = replace(self, path=path)
         if self.path.exists():
-            here, there = self._cache().manifest, moved._cache().manifest
+            here, there = self.manifest, moved.manifest
             if here.features.checkpoint_sha256 != there.features.checkpoint_sha256:
                 raise UserError(f"{path} was extracted with another checkpoint than {self.path}.")
             if here.classes != there.classes:
