@@ -40,36 +40,36 @@ def network(dropout: float = 0.0) -> NormTr:
     return NormTr(NormTrConfig(DIMS, 3, T, width=32, depth=2, heads=4, dropout=dropout))
 
 
-def gradients(threads: int) -> dict[str, Tensor]:
-    torch.set_num_threads(threads)
+def gradients() -> dict[str, Tensor]:
     module = NoiseAware(network(dropout=0.5), Learning(), steps=10, seed=1)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     torch.manual_seed(3)
     module.training_step(batch(), 0).backward()  # type: ignore[no-untyped-call]
-    assert torch.get_num_threads() == threads
     return {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
 
 
 def test_a_training_step_in_slices_has_the_gradients_of_the_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    apart = gradients(1)
+    apart = gradients()
     monkeypatch.setattr(cores, "SLICE_STEPS", 10_000)
-    whole = gradients(1)
+    whole = gradients()
     assert apart.keys() == whole.keys()
     for name, gradient in whole.items():
         assert torch.allclose(apart[name], gradient, atol=1e-6), name
 
 
-def test_the_number_of_threads_changes_no_bit() -> None:
-    one, three = gradients(1), gradients(3)
+def test_the_number_of_cores_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "CORES", 1)
+    one = gradients()
+    monkeypatch.setattr(cores, "CORES", 3)
+    three = gradients()
     assert all(torch.equal(one[name], three[name]) for name in one)
     predict = predictor(network().eval())
     rows, valid, labels, *_ = batch()
     windows = Windows(rows, valid, labels)
-    torch.set_num_threads(1)
     outputs = predict(windows)
-    torch.set_num_threads(3)
+    monkeypatch.setattr(cores, "CORES", 1)
     assert torch.equal(predict(windows), outputs)
     assert outputs.shape == (B, 3)
 

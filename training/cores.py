@@ -21,9 +21,13 @@ SLICE_STEPS = 1_200
 """Steps of all modalities in a slice: what they become still fits the cache."""
 
 
+CORES = torch.get_num_threads()
+"""As torch finds them when it starts, so OMP_NUM_THREADS counts."""
+
+
 def slices(count: int, steps: int) -> list[slice]:
-    """Parts of a batch of `count` windows of `steps` steps (of all modalities) each."""
-    size = max(1, SLICE_STEPS // steps)
+    """Even parts of a batch of `count` samples of `steps` steps (of all modalities) each."""
+    size = -(-count // max(1, -(-count * steps // SLICE_STEPS)))
     return [slice(i, i + size) for i in range(0, count, size)]
 
 
@@ -33,18 +37,18 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def over_cores(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-    """What `work` makes of every part, as many at a time as torch has threads."""
-    threads = torch.get_num_threads()
+    """What `work` makes of every part; each part by one thread, as many at a time as CORES."""
 
     def alone(part: Part) -> Result:
         torch.set_num_threads(1)
         return work(part)
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # MKL's number is every thread's
     try:
-        if threads == 1 or len(parts) == 1:
-            return [alone(part) for part in parts]
-        torch.set_num_threads(1)  # MKL's number is every thread's
-        return list(_pool(threads).map(alone, parts))
+        if CORES == 1 or len(parts) == 1:
+            return [work(part) for part in parts]
+        return list(_pool(CORES).map(alone, parts))
     finally:
         torch.set_num_threads(threads)
 
