@@ -16,7 +16,6 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -147,7 +146,8 @@ def train_all(cells: list[Cell], jobs: int) -> None:
     waiting = [cell for cell in cells if not (cell.run / "metrics.json").is_file()]
     if not waiting:
         return
-    os.environ["TQDM_DISABLE"] = "1"  # for the workers: it is read where tqdm is imported
+    # For the workers: it is read where torch and tqdm are imported.
+    os.environ.update(OMP_NUM_THREADS="1", TQDM_DISABLE="1")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, _quiet_worker) as pool:
         futures = [pool.submit(_train, cell) for cell in waiting]
@@ -162,8 +162,7 @@ def train_all(cells: list[Cell], jobs: int) -> None:
 
 
 def _quiet_worker() -> None:
-    """One thread; the bar over all runs is enough to look at."""
-    torch.set_num_threads(1)
+    """The bar over all runs is enough to look at."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
 
