@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from normtr.errors import UserError
@@ -50,7 +51,7 @@ def test_every_system_and_seed_is_a_run_that_is_trained_once(
     path = write(folder)
     told = compared(path, tmp_path, capsys)
     assert "reference" in told
-    assert "AUILC mae" in told
+    assert "AUILC MAE" in told
     first = files(tmp_path)
     assert set(first) == {
         f"{system}/seed-{seed}/model.safetensors"
@@ -76,7 +77,8 @@ def test_the_best_trial_by_validation_is_taken_for_all_seeds(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(
-        folder, 'trials = 3\nspace = { "learning.lr" = [1e-3, 1e-2], "network.depth" = [1, 2] }'
+        folder,
+        'trials = 3\nfolds = { "data.fold" = [0, 1] }\nspace = { "learning.lr" = [1e-3, 1e-2], "network.depth" = [1, 2] }',
     )
     text = path.read_text()
     path.write_text(text[: text.index("[systems.shallow]")])
@@ -87,8 +89,11 @@ def test_the_best_trial_by_validation_is_taken_for_all_seeds(
     best = log["trials"][log["best"]]
     assert best["score"] == min(scores)
     for number, trial in enumerate(log["trials"]):
-        kept = json.loads((tmp_path / f"reference/trials/{number:02}/metrics.json").read_text())
-        assert kept["valid_auilc"]["mae"] == trial["score"]
+        runs = [tmp_path / f"reference/trials/{number:02}-{fold}" for fold in (0, 1)]
+        kept = [json.loads((run / "metrics.json").read_text()) for run in runs]
+        areas = [metrics["valid_auilc"]["mae"] for metrics in kept]
+        assert areas[0] != areas[1]
+        assert np.mean(areas) == trial["score"]
     for seed in (1, 2):
         run = json.loads((tmp_path / f"reference/seed-{seed}/run.json").read_text())
         got = run["part"]["init_args"]

@@ -11,11 +11,13 @@ import warnings
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -25,6 +27,7 @@ from normtr.errors import UserError
 from training import curve, run_folder
 from training.benchmark import Benchmark
 from training.curve import Protocol
+from training.measures import measures
 from training.results import result
 from training.samples import Split
 from training.train import Train
@@ -47,6 +50,9 @@ class Compare:
     seeds: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
     space: dict[str, list[Any]] = field(default_factory=dict)
     """Fields to tune and the values that may be drawn; the same for every system."""
+    folds: dict[str, list[Any]] = field(default_factory=dict)
+    """A field that every trial is repeated with, such as the fold that validates; its score is
+    the mean."""
     trials: int = 20
     """Random draws from the space for each system; the one with the best validation AUILC (of MAE,
     for classes of accuracy) is kept."""
@@ -114,22 +120,32 @@ def tuned(config: Compare, name: str) -> dict[str, Any]:
     """The best of a system's trials; all are logged in its `trials.json`."""
     drawn = draws(config.space, config.trials)
     folder = config.out / name
+    repeats = [
+        dict(zip(config.folds, values, strict=True)) for values in product(*config.folds.values())
+    ]
     cells = [
-        Cell(
-            folder / "trials" / f"{number:02}",
-            system(config, {**config.systems[name], **draw}),
-            TRIAL_SEED,
-            None,
-        )
+        [
+            Cell(
+                folder / "trials" / f"{number:02}-{fold}",
+                system(config, {**config.systems[name], **draw, **repeat}),
+                TRIAL_SEED,
+                None,
+            )
+            for fold, repeat in enumerate(repeats)
+        ]
         for number, draw in enumerate(drawn)
     ]
-    train_all(cells, config.jobs)
-    found = [json.loads((cell.run / "metrics.json").read_text())["valid_auilc"] for cell in cells]
-    scores = [areas["mae"] if "mae" in areas else -areas["accuracy"] for areas in found]
+    train_all([cell for of_trial in cells for cell in of_trial], config.jobs)
+    scores = [float(np.mean([_score(cell) for cell in of_trial])) for of_trial in cells]
     best = int(np.argmin(scores))
     log = [{**draw, "score": score} for draw, score in zip(drawn, scores, strict=True)]
     run_folder.write_json(folder / "trials.json", {"best": best, "trials": log})
     return drawn[best]
+
+
+def _score(trial: Cell) -> float:
+    areas = json.loads((trial.run / "metrics.json").read_text())["valid_auilc"]
+    return float(areas["mae"] if "mae" in areas else -areas["accuracy"])
 
 
 def draws(space: Mapping[str, list[Any]], trials: int) -> list[dict[str, Any]]:
@@ -176,22 +192,22 @@ def _train(cell: Cell) -> None:
 
 
 def table(cells: Mapping[str, list[Cell]], split: Split) -> Table:
-    """Mean and deviation over the seeds, without noise and as areas under the noise curve."""
+    """Mean and deviation over the seeds; `normtr report` shows more."""
     out = Table(title=f"{split}, noise steps, mask stage feature, mean (deviation) over seeds")
     for name, mine in cells.items():
-        rows = []
-        for cell in mine:
-            curves = result(cell.run, split, Protocol()).curves()
-            areas = curve.areas(Protocol().rates, curves)
-            rows.append(
-                {k: v[0] for k, v in curves.items()} | {f"AUILC {k}": areas[k] for k in areas}
-            )
+        found = [result(cell.run, split, Protocol()).curves() for cell in mine]
+        shown = measures(list(found[0]))[:3]
         if not out.columns:
-            for column in ("system", *rows[0]):
+            titles = [measure.label for measure in shown]
+            for column in ("system", *titles, f"AUILC {titles[0]}"):
                 out.add_column(column)
-        found = [np.array([row[key] for row in rows]) for key in rows[0]]
-        spread = [x.std(ddof=1) if len(x) > 1 else 0.0 for x in found]
-        out.add_row(
-            name, *(f"{x.mean():.3f} ({s:.3f})" for x, s in zip(found, spread, strict=True))
-        )
+        columns = [[curves[measure.key][0] for curves in found] for measure in shown]
+        areas = [curve.areas(Protocol().rates, curves) for curves in found]
+        columns.append([area[shown[0].key] for area in areas])
+        out.add_row(name, *(_spread(np.array(values)) for values in columns))
     return out
+
+
+def _spread(values: NDArray[np.float64]) -> str:
+    deviation = values.std(ddof=1) if len(values) > 1 else 0.0
+    return f"{values.mean():.3f} ({deviation:.3f})"

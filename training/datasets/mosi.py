@@ -78,18 +78,10 @@ def load(folder: Path, part: str) -> Utterances:
     )
 
 
-def smallest(videos: Sequence[str], count: int) -> set[str]:
-    """The `count` videos with the smallest sha256 of their id."""
+def smallest(videos: Sequence[str], count: int, fold: int = 0) -> set[str]:
+    """The `count` videos with the smallest sha256 of their id; `fold`: the next ones after them."""
     by_hash = sorted(set(videos), key=lambda video: hashlib.sha256(video.encode()).hexdigest())
-    return set(by_hash[:count])
-
-
-def of_split(folder: Path, split: Split) -> Utterances:
-    """The split of the words configs: 12 videos of train_ validate, all of test_ is reported."""
-    if split == "test":
-        return load(folder, "test")
-    train = load(folder, "train")
-    return train.of(smallest(train.videos, WORDS_VALID), there=split == "valid")
+    return set(by_hash[fold * count : (fold + 1) * count])
 
 
 def history(videos: Sequence[str], steps: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -101,7 +93,7 @@ def history(videos: Sequence[str], steps: int) -> tuple[NDArray[np.int64], NDArr
 
 
 @dataclass(frozen=True)
-class _Mosi:
+class _Mosi(ABC):
     """What every view of the folder has."""
 
     path: Path = FOLDER
@@ -115,8 +107,9 @@ class _Mosi:
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
         return metrics.sentiment(labels, outputs[:, 0])
 
+    @abstractmethod
     def utterances(self, split: Split) -> Utterances:
-        return of_split(self.path, split)
+        """Those of the split."""
 
     def groups(self) -> dict[Split, set[str]]:
         return {split: set(self.utterances(split).videos) for split in SPLITS}
@@ -131,11 +124,24 @@ def _encoder(model: str, dim: int, layers: tuple[int, ...], adapted: bool) -> Te
     return TextEncoder(TextSpec(model=model, dim=dim), layers=layers, adapter=adapter)
 
 
+@functools.lru_cache(2)
 def word_rows(
-    said: Utterances, encoder: TextEncoder, rate: float, seed: int
-) -> list[tuple[Rows, NDArray[np.bool_]]]:
-    """Of each utterance: rows [words, dim] and which words were kept; an erased one is 0."""
-    out = []
+    folder: Path,
+    part: str,
+    rate: float,
+    seed: int,
+    model: str,
+    dim: int,
+    layers: tuple[int, ...],
+    adapted: bool,
+) -> dict[str, tuple[Rows, NDArray[np.bool_]]]:
+    """Of each utterance of a part: rows [words, dim] and which words were kept; an erased one is 0.
+
+    Remembered, because every fold and view of the part needs the same.
+    """
+    encoder = _encoder(model, dim, layers, adapted)
+    said = load(folder, part)
+    out = {}
     for name, text in tqdm(
         list(zip(said.ids, said.texts, strict=True)), "words to BERT", leave=False
     ):
@@ -143,12 +149,12 @@ def word_rows(
         kept = noise.uniforms(seed, "text", name, len(words)) >= rate
         rows = np.zeros((len(words), encoder.dim), np.float32)
         rows[kept] = encoder.word_vectors([w for w, k in zip(words, kept, strict=True) if k])
-        out.append((rows, kept))
+        out[name] = (rows, kept)
     return out
 
 
 @dataclass(frozen=True)
-class _Transcripts(_Mosi, ABC):
+class _Transcripts(_Mosi):
     """A view with rows of words, which can be erased before BERT."""
 
     model: str = models.TEXT
@@ -157,6 +163,8 @@ class _Transcripts(_Mosi, ABC):
     """BERT's hidden states of which a row is the concatenation."""
     adapted: bool = True
     """Whether our adapter for emotion in speech is added to the embedded BERT."""
+    fold: int = 0
+    """Which dozen of train_'s videos validates, 0 to 4 (in the order of their hashes)."""
 
     def load(self, split: Split) -> Samples:
         return self.without_words(split, 0.0, 0)
@@ -165,8 +173,20 @@ class _Transcripts(_Mosi, ABC):
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
         """As the data set's interface says."""
 
-    def encoder(self) -> TextEncoder:
-        return _encoder(self.model, self.dim, self.layers, self.adapted)
+    def utterances(self, split: Split) -> Utterances:
+        if split == "test":
+            return load(self.path, "test")
+        train = load(self.path, "train")
+        return train.of(smallest(train.videos, WORDS_VALID, self.fold), there=split == "valid")
+
+    def spoken(
+        self, split: Split, rate: float, seed: int
+    ) -> tuple[Utterances, list[tuple[Rows, NDArray[np.bool_]]]]:
+        """The split's utterances and the rows of their words; see `word_rows`."""
+        said, part = self.utterances(split), "test" if split == "test" else "train"
+        how = (self.model, self.dim, self.layers, self.adapted)
+        of = word_rows(self.path, part, rate, seed, *how)
+        return said, [of[name] for name in said.ids]
 
 
 @dataclass(frozen=True)
@@ -182,13 +202,12 @@ class MosiSentences(_Transcripts):
         return "mosi_words"
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
-        said = self.utterances(split)
+        said, found = self.spoken(split, rate, seed)
         index, there = history(said.videos, self.steps)
         rows, valid = {}, {}
         if "voice" in self.modalities:
             rows["voice"], valid["voice"] = said.vectors["voice"][index], there
         if "text" in self.modalities:
-            found = word_rows(said, self.encoder(), rate, seed)
             means = np.stack([x.sum(0) / max(1, int(kept.sum())) for x, kept in found])
             rows["text"] = means[index]
             valid["text"] = there & np.array([kept.any() for _, kept in found])[index]
@@ -209,12 +228,12 @@ class MosiWords(_Transcripts):
         return "mosi_words50"
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
-        said = self.utterances(split)
+        said, rows_of = self.spoken(split, rate, seed)
         n = len(said.ids)
         width = self.dim * len(self.layers)
         text = np.zeros((n, self.steps, width), np.float32)
         kept, spoken = np.zeros((2, n, self.steps), np.bool_)
-        for i, (found, stays) in enumerate(word_rows(said, self.encoder(), rate, seed)):
+        for i, (found, stays) in enumerate(rows_of):
             count = min(len(found), self.steps)
             text[i, :count], kept[i, :count], spoken[i, :count] = found[:count], stays[:count], True
         voice = np.repeat(said.vectors["voice"][:, None], self.steps, axis=1)
