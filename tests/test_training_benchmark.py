@@ -209,22 +209,47 @@ def test_the_same_seed_gives_the_same_run_also_after_an_interruption(
     assert (broken / "metrics.json").read_text() == (run / "metrics.json").read_text()
 
 
+PROGRAM = [str(Path(sys.executable).with_name("normtr"))]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "normtr"]
+
+
+def started(program: list[str], argv: list[str]) -> None:
+    done = subprocess.run(
+        [*program, "train", *argv], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["dataset"] == "mosi_words"  # told once
+
+
 def test_two_processes_equal_one_with_the_same_global_batch(folder: Path, tmp_path: Path) -> None:
-    """After 4 epochs of 5 steps; two real processes, which talk over gloo."""
-    found = []
-    for devices in ("1", "2"):
-        argv = arguments(folder, tmp_path / devices, "--devices", devices, dropout=0.0)
-        argv += ["--part.init_args.learning.epochs", "4"]
-        program = Path(sys.executable).with_name("normtr")
-        done = subprocess.run(
-            [str(program), "train", *argv], capture_output=True, text=True, timeout=200, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["dataset"] == "mosi_words"  # told once
-        found.append(load_file(tmp_path / devices / "model.safetensors"))
-    one, two = found
-    assert one.keys() == two.keys()
-    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
+    """After 4 epochs of 5 steps; real processes, which talk over gloo, started by us or torchrun."""
+    ways = {"one": (PROGRAM, "1"), "two": (PROGRAM, "2"), "torchrun": (TORCHRUN, "2")}
+    found = {}
+    for way, (program, devices) in ways.items():
+        argv = arguments(folder, tmp_path / way, "--devices", devices, dropout=0.0)
+        started(program, [*argv, "--part.init_args.learning.epochs", "4"])
+        found[way] = load_file(tmp_path / way / "model.safetensors")
+    one = found.pop("one")
+    for other in found.values():
+        assert one.keys() == other.keys()
+        assert max(float((one[name] - other[name]).abs().max()) for name in one) < 1e-5
+
+
+def test_two_processes_with_dropout_are_one_more_seed(
+    run: Path, folder: Path, tmp_path: Path
+) -> None:
+    """What they draw differs, so they end within what other seeds give."""
+    started(PROGRAM, arguments(folder, tmp_path / "two", "--devices", "2"))
+    runs = [run, tmp_path / "two"]
+    for seed in ("2", "3"):
+        runs.append(tmp_path / seed)
+        assert train.run(arguments(folder, runs[-1], "--seed", seed)) == 0
+    one, two, *others = (
+        json.loads((path / "metrics.json").read_text())["valid_auilc"]["mae"] for path in runs
+    )
+    seeds = [one, *others]
+    assert one != two
+    assert abs(two - np.mean(seeds)) < 3 * np.std(seeds, ddof=1)
 
 
 def test_a_result_is_kept_for_its_weights_and_protocol(
