@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import tomllib
 import warnings
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -28,6 +26,7 @@ from training import curve, run_folder
 from training.benchmark import Benchmark
 from training.curve import Protocol
 from training.measures import measures
+from training.processes import spread
 from training.results import result
 from training.samples import Split
 from training.train import Train
@@ -164,31 +163,27 @@ def train_all(cells: list[Cell], jobs: int) -> None:
         return
     # For the workers: it is read where torch and tqdm are imported.
     os.environ.update(OMP_NUM_THREADS="1", TQDM_DISABLE="1")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _quiet_worker) as pool:
-        futures = [pool.submit(_train, cell) for cell in waiting]
-        try:
-            for future in tqdm(as_completed(futures), "runs", len(futures)):
-                future.result()
-        except BaseException:
-            for process in multiprocessing.active_children():
-                process.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
+    for cell, metrics in tqdm(spread(waiting, _worker, jobs), "runs", len(waiting)):
+        if metrics is None:
+            raise UserError(
+                f"the process of {cell.run} ended; where memory is short, fewer --jobs help."
+            )
+        run_folder.write_json(cell.run / "metrics.json", metrics)
 
 
-def _quiet_worker() -> None:
-    """The bar over all runs is enough to look at."""
+def _worker() -> Callable[[Cell], dict[str, Any]]:
+    """In a worker, where the bar over all runs is enough to look at."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
+    return _train
 
 
-def _train(cell: Cell) -> None:
+def _train(cell: Cell) -> dict[str, Any]:
     run_folder.begin(cell.run, cell.part, cell.seed, resume=False)
     metrics = cell.part.train(cell.run, cell.seed, progress=False)
     if cell.split:
         result(cell.run, cell.split, Protocol())
-    run_folder.write_json(cell.run / "metrics.json", metrics)
+    return metrics
 
 
 def table(cells: Mapping[str, list[Cell]], split: Split) -> Table:
