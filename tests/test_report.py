@@ -229,6 +229,9 @@ def test_classes_have_accuracy_f1_and_uar() -> None:
     line = tables.at_rate_0(section).splitlines()
     assert line[0] == "| system | accuracy (%) | F1 (%) | UAR (%) |"
     assert line[2] == "| reference | 100.0 ± 0.0 | 100.0 ± 0.0 | 100.0 ± 0.0 |"
+    # Drawn: twice the first video (0.75), twice the second (0.5), or both.
+    line = tables.intervals(section).splitlines()
+    assert line[2] == "| reference | 100.0 | 100.0 | 100.0 | 62.5 | 50.0 | 75.0 |"
 
 
 def test_systems_are_named_by_what_they_change() -> None:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from normtr.config import parse
 from normtr.errors import UserError
 from training import figures, inside, run_folder, systems, tables
-from training.bootstrap import DRAWS
+from training.bootstrap import DRAWS, LEVEL
 from training.curve import MASK_SEEDS, Protocol
 from training.measures import measures
 from training.noise import RATES
@@ -98,6 +98,11 @@ def written(section: Section, out: Path) -> list[str]:
         (f"AUILC, rates 0 to {tables.TO:g}", tables.areas(section, tables.TO)),
     ):
         parts += [f"### {title}\n", said, made]
+    parts += [
+        f"### {LEVEL:.0%} intervals over videos or speakers\n",
+        said,
+        tables.intervals(section),
+    ]
     parts.append("### Differences to the reference\n")
     parts += [said, tables.differences(section)] if section.others else ["No other system.\n"]
     parts += ["### Over noise rates\n", said]

@@ -91,6 +91,23 @@ def over_rates(section: Section, measure: Measure) -> str:
     return table([f"{measure.title} at rate", *(f"{rate:g}" for rate in rates)], rows)
 
 
+def intervals(section: Section) -> str:
+    """What each system's figures would be on other videos or speakers."""
+    measure = measures(section.reference.metrics)[0]
+    reference = section.reference.results[0]
+    rates, groups = reference.protocol.rates, reference.groups
+    rows = []
+    for system in section.systems:
+        own = system.per_sample()
+        cells = [system.name]
+        for values in (own[rates.index(0.0)], _area(own, rates)):
+            found = bootstrap.difference(values, np.zeros_like(values), groups)
+            cells += [measure.write(v) for v in (found.mean, found.low, found.high)]
+        rows.append(cells)
+    columns = [f"{measure.title} at rate 0", "from", "to", f"AUILC-{measure.title}", "from", "to"]
+    return table(["system", *columns], rows)
+
+
 def differences(section: Section) -> str:
     """Each other system minus the reference, without noise and in area."""
     measure = measures(section.reference.metrics)[0]
