@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -37,7 +39,7 @@ def network(masked: bool = False, steps: int = 4) -> Reduced:
 def test_the_weights_are_those_that_the_block_attends_with(masked: bool) -> None:
     model, windows = network(masked), samples(6, 1).windows
     block = model.network.blocks[-1]
-    given: list[tuple[Tensor, Tensor, Tensor | None]] = []
+    given: list[tuple[Any, ...]] = []
     mixed: list[Tensor] = []
     hooks = [
         block.register_forward_pre_hook(lambda _, args: given.append(args)),
@@ -45,7 +47,7 @@ def test_the_weights_are_those_that_the_block_attends_with(masked: bool) -> None
     ]
     with torch.inference_mode():
         model(windows.rows, windows.valid)
-        x, memory, mask = given[0]
+        x, memory, mask, _ = given[0]
         found = of_block(block, x, memory, mask)
         values = block.kv(block.norm_kv(memory)).chunk(2, dim=-1)[1]
         values = values.view(6, 8, 4, 4).transpose(1, 2)

@@ -61,6 +61,7 @@ class Slow:
 class Point:
     def load(self): return verb
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, as in a background job
     cli.verbs = lambda: {"verb": Point()}
     sys.exit(cli.run(["verb"]))
 """

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from normtr.model import Block
 from training.components import Reduced
-from training.curve import predictor
+from training.cores import slices
 from training.windows import Windows
 
 Weights = NDArray[np.float32]
@@ -23,13 +23,17 @@ def weights(model: Reduced, windows: Windows) -> Weights:
     The network needs at least one block.
     """
     found: list[Tensor] = []
+    n, m, t = windows.valid.shape
 
-    def look(block: Any, given: tuple[Tensor, Tensor, Tensor | None]) -> None:
-        found.append(of_block(block, *given).mean(1))
+    def look(block: Any, given: tuple[Any, ...]) -> None:
+        x, memory, mask, _drop = given
+        found.append(of_block(block, x, memory, mask).mean(1))
 
     hook = model.network.blocks[-1].register_forward_pre_hook(look)
     try:
-        predictor(model)(windows)
+        with torch.inference_mode():
+            for part in map(windows.part, slices(n, m * t)):
+                model(part.rows, part.valid)
     finally:
         hook.remove()
     return torch.cat(found).numpy()
