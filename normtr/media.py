@@ -92,6 +92,9 @@ class Media:
         if self._container.format.name == "tty":  # FFmpeg draws any text as a picture
             self.close()
             raise UserError(f"{self.name} is a text, not a clip.")
+        if self._container.format.name == "ea_cdata":  # FFmpeg guesses it from four bytes
+            self.close()
+            raise UserError(f"{self.name} cannot be read as a clip: it is no media file.")
         videos = [
             s
             for s in self._container.streams.video
