@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from normtr.errors import UserError
 from training.described import describe, restore
-from training.rows import sha256
 
 SETTINGS, MODEL = "run.json", "model.safetensors"
 
@@ -51,9 +51,13 @@ def begin(out: Path, part: Any, seed: int, *, resume: bool) -> None:
 
 def write_model(out: Path, model: nn.Module) -> None:
     """Write the weights."""
-    partial = out / f"{MODEL}.partial"
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, partial)
-    partial.replace(out / MODEL)
+    write_tensors(out / MODEL, model.state_dict())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
+    partial.replace(path)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -73,15 +77,14 @@ def read(run: Path) -> Run:
     return Run(restore(settings.get("part")), int(settings.get("seed", 0)), folder / MODEL)
 
 
-def fill(model: nn.Module, run: Run) -> str:
-    """Load the run's weights into the model; return the file's sha256. Raises UserError."""
+def fill(model: nn.Module, run: Run) -> None:
+    """Load the run's weights into the model. Raises UserError."""
     try:
         model.load_state_dict(load_file(run.model))
     except (SafetensorError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{run.model} does not fit these data and settings: {reason}") from None
     model.eval()
-    return sha256(run.model)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import lightning
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.data import DataLoader, Sampler
@@ -20,6 +19,7 @@ from torchmetrics.classification import MulticlassF1Score
 
 from normtr.models import text_model
 from normtr.spec import LABELS, TextSpec
+from training import run_folder
 from training.datasets import dialogues
 from training.datasets.dialogues import SENTIMENTS, UNKNOWN, Utterance
 from training.fit import fit, weights_of
@@ -156,13 +156,11 @@ class TextAdapterPart:
             clip=1.0,
         )
         learned = {
-            name.replace(".parametrizations.weight.0", ""): value.half().contiguous()
+            name.replace(".parametrizations.weight.0", ""): value.half()
             for name, value in weights_of(best, "bert.").items()
             if ".parametrizations.weight.0." in name
         }
-        partial = out / "text_adapter.safetensors.partial"
-        save_file(learned, partial)
-        partial.replace(out / "text_adapter.safetensors")
+        run_folder.write_tensors(out / "text_adapter.safetensors", learned)
         score = torch.load(best, map_location="cpu", weights_only=True)["callbacks"]
         (kept,) = (state for key, state in score.items() if key.startswith("ModelCheckpoint"))
         return {"n": len(valid), "weighted_f1": float(kept["best_model_score"])}
