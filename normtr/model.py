@@ -6,9 +6,9 @@ comments: B batch, M modalities, T steps, H = N / 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +48,35 @@ class Features:
     mf: Tensor
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """The extractors' output of a batch, every different token once.
+
+    An erased step of a modality looks like any other, so what is computed of single tokens is
+    computed of the valid steps and of an erased one at each of the M T places only.
+    """
+
+    nrgf: Tensor
+    """Float [n, H]: of the valid steps, then of the erased one at each place."""
+    mf: Tensor
+    """As `nrgf`."""
+    place: Tensor
+    """Int64 [n]: where a token stands in its window, modality by modality."""
+    index: Tensor
+    """Int64 [B, M, T]: which token stands at each place of each window."""
+
+    def under(self, masks: Tensor) -> Tokens:
+        """Versions of the windows with only what `masks` bool [B, V, M, T] keep: [B V, M, T]."""
+        _, m, t = self.index.shape
+        erased = torch.arange(m * t, device=self.place.device).view(m, t)
+        erased = erased + len(self.place) - m * t
+        return replace(self, index=torch.where(masks, self.index[:, None], erased).flatten(0, 1))
+
+    def features(self) -> Features:
+        """Of every place of every window."""
+        return Features(F.embedding(self.index, self.nrgf), F.embedding(self.index, self.mf))
+
+
 def mlp(width: int) -> nn.Sequential:
     """Two layers with LeakyReLU after each: N -> N / 2 (3.3)."""
     half = width // 2
@@ -73,21 +102,36 @@ class Block(nn.Module):
             nn.Linear(feed_forward * width, width),
         )
 
+    def queries(self, x: Tensor) -> Tensor:
+        """[..., H] -> [..., H]."""
+        out: Tensor = self.q(self.norm_q(x))
+        return out
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """[..., H] -> twice [..., H]."""
+        keys, values = self.kv(self.norm_kv(memory)).chunk(2, dim=-1)
+        return keys, values
+
+    def split(self, x: Tensor) -> Tensor:
+        """[B, S, H] -> [B, heads, S, H / heads]."""
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+
     def forward(
-        self, x: Tensor, memory: Tensor, mask: Tensor | None, drop: Sequence[Tensor] | None
+        self,
+        x: Tensor,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None,
+        drop: Sequence[Tensor] | None,
     ) -> Tensor:
-        """x, memory [B, S, H], mask bool [B, 1, 1, S] (True: may be attended) -> [B, S, H].
+        """x, its queries, keys and values [B, S, H]; mask bool [B, 1, 1, S] (True: may be attended).
 
         drop [B, S, H] twice: factors of the attention's and the feed-forward's output.
         """
-        b, s, h = x.shape
-        split = (b, s, self.heads, h // self.heads)
-        q = self.q(self.norm_q(x)).view(split).transpose(1, 2)  # [B, heads, S, H / heads]
-        k, v = self.kv(self.norm_kv(memory)).chunk(2, dim=-1)
-        k, v = k.view(split).transpose(1, 2), v.view(split).transpose(1, 2)
         # No dropout of weights: with it, attention on the CPU takes several times as long.
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        y = self.out(y.transpose(1, 2).reshape(b, s, h))
+        y = F.scaled_dot_product_attention(self.split(q), self.split(k), self.split(v), mask)
+        y = self.out(y.transpose(1, 2).flatten(2))
         x = x + y if drop is None else torch.addcmul(x, y, drop[0])
         y = self.feed_forward(self.norm_ff(x))
         return x + y if drop is None else torch.addcmul(x, y, drop[1])
@@ -115,37 +159,55 @@ class NormTr(nn.Module):
         self.norm = nn.LayerNorm(half)
         self.head = nn.Linear(half, config.outputs)
 
-    def extract(self, rows: Mapping[str, Tensor], valid: Tensor) -> Features:
+    def extract(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tokens:
         """rows float [B, T, N_m] per modality, valid bool [B, M, T] -> NRGF and MF.
 
-        Invalid steps are zero before the projection g (3.2).
+        Invalid steps are zero before the projection (3.2).
         """
+        b, m, t = valid.shape
         projected = []
         for i, (name, project) in enumerate(self.project.items()):
             mean, scale = self.get_buffer(f"mean_{name}"), self.get_buffer(f"scale_{name}")
-            x = (rows[name] - mean) / scale * valid[:, i, :, None]
-            projected.append(project(x))  # [B, T, N]
+            seen = (rows[name][valid[:, i]] - mean) / scale
+            erased = torch.zeros_like(mean)[None]
+            projected.append(project(torch.cat([seen, erased])))
+        nrgf = self.nrgf(torch.cat(projected)).split([len(x) for x in projected])
         mf = [mlp(x) for mlp, x in zip(self.mf.values(), projected, strict=True)]
-        return Features(self.nrgf(torch.stack(projected, 1)), torch.stack(mf, 1))
+        there = valid.transpose(0, 1)  # the order of the tokens: [M, B, T]
+        place = torch.arange(m * t, device=valid.device).view(m, 1, t)
+        count = sum(len(x) - 1 for x in projected)
+        number = there.flatten().cumsum(0).view(m, b, t) - 1
 
-    def fuse(self, features: Features, valid: Tensor, drop: Tensor | None = None) -> Tensor:
+        def tokens(of: Sequence[Tensor]) -> Tensor:
+            return torch.cat([*(x[:-1] for x in of), *(x[-1:].expand(t, -1) for x in of)])
+
+        return Tokens(
+            tokens(nrgf),
+            tokens(mf),
+            torch.cat([place.expand(m, b, t)[there], place.flatten()]),
+            torch.where(there, number, count + place).transpose(0, 1),
+        )
+
+    def fuse(self, tokens: Tokens, valid: Tensor, drop: Tensor | None = None) -> Tensor:
         """NRGF as query, MF as key and value (3.4) -> logits [B, outputs].
 
         drop float [B, depth, 2, M T, H]: dropout's factors of the blocks; None: no dropout.
         """
-        of = {"nrgf": features.nrgf.flatten(1, 2), "mf": features.mf.flatten(1, 2)}
-        x = of[self.config.query] + self.position_q  # [B, M T, H]
-        memory = of[self.config.memory] + self.position_kv
+        of = {"nrgf": tokens.nrgf, "mf": tokens.mf}
+        start = of[self.config.query] + F.embedding(tokens.place, self.position_q[0])  # [n, H]
+        memory = of[self.config.memory] + F.embedding(tokens.place, self.position_kv[0])
+        index = tokens.index.flatten(1)
         mask = weight = None
         if self.config.masked:
             seen = valid.flatten(1)
             seen = seen | ~seen.any(dim=1, keepdim=True)  # nothing valid: look at the zeros
             mask = seen[:, None, None, :]
             weight = seen[..., None] / seen.sum(dim=1)[:, None, None]
-        for i, block in enumerate(self.blocks):
-            x = block(x, memory, mask, None if drop is None else drop[:, i].unbind(1))
-        if not self.blocks:
-            x = (x + memory) / 2
+        x = F.embedding(index, start if self.blocks else (start + memory) / 2)  # [B, M T, H]
+        for i, block in enumerate(cast("Iterable[Block]", self.blocks)):
+            q = block.queries(x) if i else F.embedding(index, block.queries(start))
+            k, v = (F.embedding(index, of) for of in block.keys_values(memory))
+            x = block(x, q, k, v, mask, None if drop is None else drop[:, i].unbind(1))
         x = self.norm(x)
         pooled = x.mean(dim=1) if weight is None else (x * weight).sum(dim=1)
         logits: Tensor = self.head(pooled)

@@ -21,7 +21,7 @@ B, M, T = 7, 2, 4
 @pytest.fixture(autouse=True)
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two samples in two versions each, the last one alone."""
-    monkeypatch.setattr(cores, "SLICE_STEPS", 4 * M * T)
+    monkeypatch.setattr(cores, "SLICE_STEPS", 2 * M * T)
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)

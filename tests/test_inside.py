@@ -47,10 +47,9 @@ def test_the_weights_are_those_that_the_block_attends_with(masked: bool) -> None
     ]
     with torch.inference_mode():
         model(windows.rows, windows.valid)
-        x, memory, mask, _ = given[0]
-        found = of_block(block, x, memory, mask)
-        values = block.kv(block.norm_kv(memory)).chunk(2, dim=-1)[1]
-        values = values.view(6, 8, 4, 4).transpose(1, 2)
+        _, q, k, v, mask, _ = given[0]
+        found = of_block(block, q, k, mask)
+        values = v.view(6, 8, 4, 4).transpose(1, 2)
         expected = (found @ values).transpose(1, 2).reshape(6, 8, 16)
     for hook in hooks:
         hook.remove()
@@ -89,7 +88,7 @@ def test_features_in_slices_are_those_of_the_network() -> None:
     model, all_ = network(), samples(700, 2).windows
     found = features(model, all_)
     with torch.inference_mode():
-        whole = model.network.extract(all_.rows, all_.valid)
+        whole = model.network.extract(all_.rows, all_.valid).features()
     assert torch.allclose(found.nrgf, whole.nrgf, atol=1e-5)
     assert torch.allclose(found.mf, whole.mf, atol=1e-5)
 

@@ -35,7 +35,7 @@ def test_d1_is_log_m_where_it_knows_nothing(d1: str) -> None:
     discriminator = ModalityDiscriminator(M, H, d1)  # type: ignore[arg-type]
     torch.nn.init.zeros_(discriminator.linear.weight)
     torch.nn.init.zeros_(discriminator.linear.bias)
-    assert discriminator(features()).loss.item() == pytest.approx(math.log(M), rel=1e-6)
+    assert discriminator(features()).loss.mean().item() == pytest.approx(math.log(M), rel=1e-6)
 
 
 def test_d1_by_hand() -> None:
@@ -53,8 +53,10 @@ def test_d1_by_hand() -> None:
     result = discriminator(Features(nrgf, mf))
     right = math.log(math.exp(2) + 2) - 2
     wrong = math.log(math.exp(2) + 2)
-    assert result.loss.item() == pytest.approx(0.5 * (right + (right + 2 * wrong) / 3), rel=1e-6)
-    assert result.accuracy.item() == pytest.approx(1 / 3)
+    assert result.loss.mean().item() == pytest.approx(
+        0.5 * (right + (right + 2 * wrong) / 3), rel=1e-6
+    )
+    assert result.accuracy.mean().item() == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(("d1", "extra_sign"), [("after", -1.0), ("before", 1.0)])
@@ -64,7 +66,7 @@ def test_d1_reverses_before_or_after_the_extra_mlps(d1: str, extra_sign: float) 
     discriminator = ModalityDiscriminator(M, H, d1)  # type: ignore[arg-type]
     nrgf = torch.randn(B, M, T, H, requires_grad=True)
     mf = torch.randn(B, M, T, H, requires_grad=True)
-    discriminator(Features(nrgf, mf)).loss.backward()
+    discriminator(Features(nrgf, mf)).loss.mean().backward()
     found = (nrgf.grad, discriminator.extra[0][0].weight.grad)
     nrgf.grad = None
     discriminator.zero_grad()
@@ -82,7 +84,7 @@ def test_d1_reverses_before_or_after_the_extra_mlps(d1: str, extra_sign: float) 
 
 
 def test_d1_none_costs_nothing() -> None:
-    assert ModalityDiscriminator(M, H, "none")(features()).loss.item() == 0.0
+    assert ModalityDiscriminator(M, H, "none")(features()).loss.mean().item() == 0.0
 
 
 def test_d2_by_hand_and_reversed() -> None:
@@ -95,9 +97,9 @@ def test_d2_by_hand_and_reversed() -> None:
     nrgf.requires_grad_()
     result = discriminator(nrgf, torch.tensor([[False, True]]))
     expected = 0.5 * (math.log(2.0) + math.log(1 + math.exp(-3.0)))
-    assert result.loss.item() == pytest.approx(expected, rel=1e-6)
-    assert result.accuracy.item() == 1.0
-    result.loss.backward()
+    assert result.loss.mean().item() == pytest.approx(expected, rel=1e-6)
+    assert result.accuracy.mean().item() == 1.0
+    result.loss.mean().backward()
     assert nrgf.grad is not None
     # Plain descent would push the noisy slice up (negative gradient); reversed it is positive.
     assert (nrgf.grad[0, 1] > 0).all()
@@ -115,8 +117,8 @@ def test_d2_of_samples_says_which_modality_or_none() -> None:
     noisy = torch.tensor([[True, False], [False, True], [False, False]])
     result = discriminator(nrgf, noisy, strength=0.5)
     sure = math.log(math.exp(4) + 2) - 4
-    assert result.loss.item() == pytest.approx((2 * sure + math.log(3)) / 3, rel=1e-5)
-    result.loss.backward()
+    assert result.loss.mean().item() == pytest.approx((2 * sure + math.log(3)) / 3, rel=1e-5)
+    result.loss.mean().backward()
     assert nrgf.grad is not None
     assert nrgf.grad[0, 0, 0, 0] > 0  # reversed: away from what gives the modality away
     assert nrgf.grad[0, 0, 0, 0].item() == pytest.approx(
@@ -127,4 +129,4 @@ def test_d2_of_samples_says_which_modality_or_none() -> None:
 def test_d2_none_costs_nothing() -> None:
     nrgf = torch.ones(1, 2, T, H)
     noisy = torch.ones(1, 2, dtype=torch.bool)
-    assert NoiseDiscriminator(2, H, "none")(nrgf, noisy).loss.item() == 0.0
+    assert NoiseDiscriminator(2, H, "none")(nrgf, noisy).loss.mean().item() == 0.0

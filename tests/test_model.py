@@ -47,7 +47,7 @@ def test_the_default_network_has_the_parameters_its_layers_add_up_to() -> None:
 @pytest.mark.parametrize("masked", [False, True])
 def test_any_number_of_steps_gives_one_logit_a_class(steps: int, masked: bool) -> None:
     net = network(steps=steps, masked=masked)
-    features = net.extract(rows_for(net), all_valid(net))
+    features = net.extract(rows_for(net), all_valid(net)).features()
     assert features.nrgf.shape == features.mf.shape == (2, 3, steps, 16)
     logits = net(rows_for(net), all_valid(net))
     assert logits.shape == (2, 7)

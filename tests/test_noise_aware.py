@@ -35,9 +35,10 @@ def batch(versions: int, labels: torch.Tensor) -> Batch:
 def test_noisy_versions_are_what_the_extractors_make_of_erased_rows() -> None:
     made = module(Learning())
     rows, there, _, masks, _ = batch(3, torch.zeros(B).long())
-    got = made.versions(rows, there, masks)
-    whole = {m: torch.cat([x] * 3) for m, x in rows.items()}
-    expected = made.network.extract(whole, (there[None] & masks).flatten(0, 1))
+    got = made.network.extract(rows, there).under(masks.transpose(0, 1)).features()
+    whole = {m: x.repeat_interleave(3, 0) for m, x in rows.items()}
+    seen = (there[None] & masks).transpose(0, 1).flatten(0, 1)
+    expected = made.network.extract(whole, seen).features()
     assert torch.allclose(got.nrgf, expected.nrgf, atol=1e-6)
     assert torch.allclose(got.mf, expected.mf, atol=1e-6)
 
@@ -60,9 +61,10 @@ def test_a_step_learns(learning: Learning, versions: int, outputs: int) -> None:
     optimizer = torch.optim.AdamW(made.parameters(), 1e-2)
 
     def emotion() -> float:
-        features = made.versions(one[0], one[1], one[3])
-        outputs = made.network.fuse(features, (one[1][None] & one[3]).flatten(0, 1))
-        return float(made.emotion_loss(outputs, labels.repeat(versions)))
+        seen = (one[1][None] & one[3]).transpose(0, 1)
+        tokens = made.network.extract(one[0], one[1]).under(seen)
+        outputs = made.network.fuse(tokens, seen.flatten(0, 1))
+        return float(made.emotion_loss(outputs, labels.repeat_interleave(versions)))
 
     before = emotion()
     for _ in range(60):
@@ -86,9 +88,11 @@ def test_reversal_is_constant_or_grows_from_zero() -> None:
 
 
 def test_dropout_leaves_out_its_share_and_keeps_the_mean() -> None:
-    torch.manual_seed(0)
-    factors = dropout((100, 999), 0.2, torch.device("cpu"))
+    cpu, seeds = torch.device("cpu"), torch.tensor([5, 6, 2**61])
+    factors = dropout(seeds, (100, 333), 0.2, cpu)
     assert set(factors.unique().tolist()) == {0.0, 1.25}
     assert (factors == 0).float().mean().item() == pytest.approx(0.2, abs=0.005)
-    assert (factors.mean(0) - 1).abs().max() < 0.3  # no column is always kept
-    assert torch.equal(dropout((5, 3), 0.0, torch.device("cpu")), torch.ones(5, 3))
+    assert (factors.mean(1) - 1).abs().max() < 0.3  # no column is always kept
+    assert torch.equal(dropout(seeds[1:2], (100, 333), 0.2, cpu)[0], factors[1])
+    assert not torch.equal(factors[0], factors[1])
+    assert torch.equal(dropout(seeds[:1], (5, 3), 0.0, cpu), torch.ones(1, 5, 3))

@@ -26,8 +26,8 @@ def weights(model: Reduced, windows: Windows) -> Weights:
     n, m, t = windows.valid.shape
 
     def look(block: Any, given: tuple[Any, ...]) -> None:
-        x, memory, mask, _drop = given
-        found.append(of_block(block, x, memory, mask).mean(1))
+        _x, q, k, _v, mask, _drop = given
+        found.append(of_block(block, q, k, mask).mean(1))
 
     hook = model.network.blocks[-1].register_forward_pre_hook(look)
     try:
@@ -39,13 +39,10 @@ def weights(model: Reduced, windows: Windows) -> Weights:
     return torch.cat(found).numpy()
 
 
-def of_block(block: Block, x: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+def of_block(block: Block, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
     """What a block is called with -> softmax(Q K' / sqrt(d)) [B, heads, S, S]."""
-    b, s, h = x.shape
-    split = (b, s, block.heads, h // block.heads)
-    q = block.q(block.norm_q(x)).view(split).transpose(1, 2)
-    k = block.kv(block.norm_kv(memory)).chunk(2, dim=-1)[0].view(split).transpose(1, 2)
-    scores = q @ k.transpose(-2, -1) / split[-1] ** 0.5
+    queries, keys = block.split(q), block.split(k)
+    scores = queries @ keys.transpose(-2, -1) / queries.shape[-1] ** 0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
     return torch.softmax(scores, -1)

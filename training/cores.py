@@ -17,17 +17,17 @@ from torch import Tensor
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
-SLICE_STEPS = 1_200
-"""Steps of all modalities in a slice: what they become still fits the cache."""
+SLICE_STEPS = 1_500
+"""Steps of all modalities in a slice, in one version: what they become still fits the cache."""
 
 
 CORES = torch.get_num_threads()
 """As torch finds them when it starts, so OMP_NUM_THREADS counts."""
 
 
-def slices(count: int, steps: int) -> list[slice]:
-    """Even parts of a batch of `count` samples of `steps` steps (of all modalities) each."""
-    size = -(-count // max(1, -(-count * steps // SLICE_STEPS)))
+def slices(count: int, steps: int, least: int = 1) -> list[slice]:
+    """Even parts, `least` or more, of `count` samples of `steps` steps (of all modalities) each."""
+    size = -(-count // max(least, -(-count * steps // SLICE_STEPS)))
     return [slice(i, i + size) for i in range(0, count, size)]
 
 
@@ -82,7 +82,7 @@ class _Sliced(torch.autograd.Function):
             given = [
                 (out, gradient[part])
                 for out, gradient in zip(ctx.outputs[number], gradients, strict=True)
-                if gradient is not None
+                if gradient is not None and out.requires_grad
             ]
             outs, own = zip(*given, strict=True)
             found: tuple[Tensor | None, ...] = torch.autograd.grad(
@@ -102,10 +102,9 @@ def sliced(
 ) -> tuple[Tensor, ...]:
     """`function` of inputs [B, ...] whose outputs are [B, ...], slice by slice on a CPU.
 
-    `steps`: of all modalities and versions of a sample. Gradients reach the `parameters`, not
-    the inputs.
+    `steps`: of all modalities of a sample. Gradients reach the `parameters`, not the inputs.
     """
-    parts = slices(len(inputs[0]), steps)
+    parts = slices(len(inputs[0]), steps, least=2)
     if inputs[0].is_cuda or len(parts) == 1:
         return function(*inputs)
     out: tuple[Tensor, ...] = _Sliced.apply(function, parts, inputs, *parameters)  # type: ignore[no-untyped-call]

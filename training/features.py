@@ -28,7 +28,7 @@ def features(model: Reduced, windows: Windows) -> Features:
     n, m, t = windows.valid.shape
     with torch.inference_mode():
         parts = [
-            model.network.extract(model.reduce(part.rows), part.valid)
+            model.network.extract(model.reduce(part.rows), part.valid).features()
             for part in map(windows.part, slices(n, m * t))
         ]
     return Features(torch.cat([p.nrgf for p in parts]), torch.cat([p.mf for p in parts]))

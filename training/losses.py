@@ -37,7 +37,7 @@ def reverse(x: Tensor, strength: float = 1.0) -> Tensor:
 
 @dataclass(frozen=True)
 class Adversarial:
-    """A discriminator's loss and how often it was right (0..1)."""
+    """A discriminator's loss and how often it was right (0..1), float [B]: of each sample."""
 
     loss: Tensor
     accuracy: Tensor
@@ -63,15 +63,17 @@ class ModalityDiscriminator(nn.Module):
         """nrgf, mf [B, M, T, H] -> the mean of the losses on MFs and on NRGFs."""
         nrgf, mf = features.nrgf, features.mf.detach()
         if self.d1 == "none":
-            return Adversarial(nrgf.new_zeros(()), nrgf.new_zeros(()))
+            return Adversarial(nrgf.new_zeros(len(nrgf)), nrgf.new_zeros(len(nrgf)))
         nrgf = reverse(nrgf, strength) if self.d1 == "before" else nrgf
         nrgf = torch.stack([mlp(nrgf[:, i]) for i, mlp in enumerate(self.extra)], 1)
         nrgf = reverse(nrgf, strength) if self.d1 == "after" else nrgf
         b, m, t, _ = mf.shape
-        label = torch.arange(m, device=mf.device)[None, :, None].expand(b, m, t).flatten()
-        on_mf, on_nrgf = self.linear(mf).flatten(0, 2), self.linear(nrgf).flatten(0, 2)
-        loss = 0.5 * (F.cross_entropy(on_mf, label) + F.cross_entropy(on_nrgf, label))
-        return Adversarial(loss, (on_nrgf.argmax(1) == label).float().mean())
+        label = torch.arange(m, device=mf.device)[None, :, None].expand(b, m, t)
+        on_mf, on_nrgf = (self.linear(x).movedim(3, 1) for x in (mf, nrgf))  # [B, class, M, T]
+        loss = F.cross_entropy(on_mf, label, reduction="none")
+        loss = loss + F.cross_entropy(on_nrgf, label, reduction="none")
+        right = (on_nrgf.argmax(1) == label).float()
+        return Adversarial(0.5 * loss.mean((1, 2)), right.mean((1, 2)))
 
 
 class NoiseDiscriminator(nn.Module):
@@ -91,13 +93,13 @@ class NoiseDiscriminator(nn.Module):
     def forward(self, nrgf: Tensor, noisy: Tensor, strength: float = 1.0) -> Adversarial:
         """nrgf [B, M, T, H]; noisy bool [B, M]: the slices of which steps were erased."""
         if self.d2 == "none":
-            return Adversarial(nrgf.new_zeros(()), nrgf.new_zeros(()))
+            return Adversarial(nrgf.new_zeros(len(noisy)), nrgf.new_zeros(len(noisy)))
         means = reverse(nrgf.mean(dim=2), strength)  # [B, M, H]
         if self.d2 == "samples":
             logits = self.linear(means.flatten(1))  # [B, M + 1]
             which = torch.where(noisy.any(1), noisy.int().argmax(1), noisy.shape[1])
-            loss = F.cross_entropy(logits, which)
-            return Adversarial(loss, (logits.argmax(1) == which).float().mean())
+            loss = F.cross_entropy(logits, which, reduction="none")
+            return Adversarial(loss, (logits.argmax(1) == which).float())
         logits = self.linear(means)[..., 0]  # [B, M]
-        loss = F.binary_cross_entropy_with_logits(logits, noisy.float())
-        return Adversarial(loss, ((logits > 0) == noisy).float().mean())
+        loss = F.binary_cross_entropy_with_logits(logits, noisy.float(), reduction="none")
+        return Adversarial(loss.mean(1), ((logits > 0) == noisy).float().mean(1))

@@ -59,18 +59,19 @@ def standardise(network: NormTr, windows: Windows, together: Collection[str] = (
         network.get_buffer(f"scale_{m}").copy_(scale)
 
 
-def dropout(shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
-    """Factors 0, with probability `rate`, or 1 / (1 - rate): float32 of a shape.
+def dropout(seeds: Tensor, shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
+    """Factors 0, with probability `rate`, or 1 / (1 - rate), of a shape for each seed: float32.
 
-    From 16 random bits each: `bernoulli_` draws 64 on a CPU, and took 15 ms of a training step
-    of `bench model --steps 50`, in one thread; this takes 3.
+    From 16 random bits each: `bernoulli_` draws 64 on a CPU, which takes six times as long.
     """
     count = math.prod(shape)
-    numbers = torch.empty(-(-count // 4), dtype=torch.int64, device=device)
-    bits = numbers.random_(-(2**63), None).view(torch.int16)[:count].view(shape)
-    factors = torch.empty(shape, device=device)
-    torch.ge(bits, round(rate * 2**16) - 2**15, out=factors)
-    return factors.mul_(1 / (1 - rate))
+    numbers = torch.empty(len(seeds), -(-count // 4), dtype=torch.int64, device=device)
+    generator = torch.Generator(device)
+    for mine, seed in zip(numbers, seeds.tolist(), strict=True):
+        mine.random_(-(2**63), None, generator=generator.manual_seed(seed))
+    bits = numbers.view(torch.int16)[:, :count].reshape(len(seeds), *shape)
+    # Floats: comparing integers takes ten times as long, which was a tenth of a training step.
+    return bits.float().ge_(round(rate * 2**16) - 2**15).mul_(1 / (1 - rate))
 
 
 class NoiseAware(lightning.LightningModule):
@@ -112,57 +113,51 @@ class NoiseAware(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         clean, there, labels, masks, noisy = batch
-        versions = len(masks)
-        outputs, nrgf, mf = self.versions_fused(clean, there, masks)
-        emotion = self.emotion_loss(outputs, labels.repeat_interleave(versions))
-        strength = self.strength()
-        adv1 = self.d1(Features(nrgf[:, 0], mf[:, 0]), strength)
-        erased = torch.cat([noisy, torch.zeros_like(noisy).repeat(max(0, versions - 2), 1)])
-        adv2 = self.d2(nrgf[:, 1:].transpose(0, 1).flatten(0, 1), erased, strength)
+        outputs, adv1, right1, adv2, right2 = self.over_versions(clean, there, masks, noisy)
+        emotion = self.emotion_loss(outputs.flatten(0, 1), labels.repeat_interleave(len(masks)))
         self.log("emotion", emotion, prog_bar=True)
-        self.log("d1_accuracy", adv1.accuracy, prog_bar=True)
-        self.log("d2_accuracy", adv2.accuracy, prog_bar=True)
-        loss: Tensor = emotion + adv1.loss + adv2.loss
+        self.log("d1_accuracy", right1.mean(), prog_bar=True)
+        self.log("d2_accuracy", right2.mean(), prog_bar=True)
+        loss: Tensor = emotion + adv1.mean() + adv2.mean()
         return loss
 
-    def versions_fused(
-        self, rows: dict[str, Tensor], there: Tensor, masks: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Outputs [B V, C or 1] with dropout, NRGFs and MFs [B, V, M, T, H] of all versions.
+    def over_versions(
+        self, rows: dict[str, Tensor], there: Tensor, masks: Tensor, noisy: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Outputs [B, V, C or 1] of all noisy versions, with dropout; loss and accuracy of D1,
+        then of D2, [B] each.
 
         On a CPU some samples at a time, over its cores.
         """
         config, v = self.network.config, len(masks)
-        _, m, t = there.shape
-        shape = (len(there), v, config.depth, 2, m * t, config.width // 2)
-        drop = dropout(shape, config.dropout, there.device)
+        b, m, t = there.shape
+        shape = (v, config.depth, 2, m * t, config.width // 2)
+        strength = self.strength()
 
-        def fused(there: Tensor, masks: Tensor, drop: Tensor, *rows: Tensor) -> tuple[Tensor, ...]:
-            kept = masks.transpose(0, 1)  # [V, b, M, T]
-            of = self.versions(dict(zip(config.dims, rows, strict=True)), there, kept)
-            own = drop.transpose(0, 1).flatten(0, 1)
-            out = self.network.fuse(of, (there & kept).flatten(0, 1), own)
-            return tuple(x.view(v, -1, *x.shape[1:]).transpose(0, 1) for x in (out, of.nrgf, of.mf))
+        def losses(
+            there: Tensor, masks: Tensor, noisy: Tensor, seeds: Tensor, *rows: Tensor
+        ) -> tuple[Tensor, ...]:
+            kept = there[:, None] & masks  # [b, V, M, T]
+            tokens = self.network.extract(dict(zip(config.dims, rows, strict=True)), there)
+            tokens = tokens.under(kept)
+            drop = dropout(seeds, shape, config.dropout, there.device).flatten(0, 1)
+            out = self.network.fuse(tokens, kept.flatten(0, 1), drop)
+            of = tokens.features()
+            nrgf, mf = (x.view(-1, v, *x.shape[1:]) for x in (of.nrgf, of.mf))
+            first = self.d1(Features(nrgf[:, 0], mf[:, 0]), strength)
+            # Type-2, and then versions that nothing was erased of.
+            erased = torch.stack([noisy, *[torch.zeros_like(noisy)] * (v - 2)], 1)
+            second = self.d2(nrgf[:, 1:].flatten(0, 1), erased.flatten(0, 1), strength)
+            return (
+                out.view(-1, v, out.shape[1]),
+                first.loss,
+                first.accuracy,
+                second.loss.view(len(noisy), -1).mean(1),
+                second.accuracy.view(len(noisy), -1).mean(1),
+            )
 
-        inputs = (there, masks.transpose(0, 1), drop, *rows.values())
-        out, nrgf, mf = sliced(fused, list(self.network.parameters()), v * m * t, *inputs)
-        return out.flatten(0, 1), nrgf, mf
-
-    def versions(self, rows: dict[str, Tensor], there: Tensor, masks: Tensor) -> Features:
-        """Features of all noisy versions, float [V B, M, T, H].
-
-        The extractors look at one step at a time, so a step is computed once, and an erased one
-        is what they make of zeros.
-        """
-        seen = self.network.extract(rows, there)
-        blank = self.network.extract(
-            {m: x[:1, :1] for m, x in rows.items()}, torch.zeros_like(there[:1, :, :1])
-        )
-        kept = masks[..., None]  # [V, B, M, T, 1]
-        return Features(
-            torch.where(kept, seen.nrgf, blank.nrgf).flatten(0, 1),
-            torch.where(kept, seen.mf, blank.mf).flatten(0, 1),
-        )
+        inputs = (there, masks.transpose(0, 1), noisy, torch.randint(2**62, (b,)), *rows.values())
+        return sliced(losses, list(self.parameters()), m * t, *inputs)
 
     def strength(self) -> float:
         """Of the reversal at this step."""
