@@ -39,6 +39,17 @@ class NormTrConfig:
     memory: Extractor = "mf"
     """Whose tokens are query, and whose are key and value (the paper's tables 6 and 8 vary it)."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where no network can be built so."""
+        if min([*self.dims.values(), self.outputs, self.steps, self.width, self.heads]) < 1:
+            raise ValueError("widths, outputs, steps and heads are 1 or more")
+        if self.width % 2 or self.width // 2 % self.heads:
+            raise ValueError(f"half the width {self.width} is no multiple of {self.heads} heads")
+        if self.depth < 0 or self.feed_forward < 1:
+            raise ValueError("depth is 0 or more, feed_forward 1 or more")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout lies from 0 to under 1, not at {self.dropout:g}")
+
 
 @dataclass(frozen=True)
 class Features:

@@ -47,3 +47,22 @@ def test_a_key_the_part_does_not_know_names_the_nearest(tmp_path: Path) -> None:
     argv = ["--config", str(FOLDER / "face.toml"), "--out", str(tmp_path), "--part.epoch", "3"]
     with pytest.raises(UsageError, match="unknown key 'epoch'; did you mean 'epochs'"):
         parse(Train, argv, "train")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("network.heads", "7", "half the width 256 is no multiple of 7 heads."),
+        ("network.dropout", "1.0", "dropout lies from 0 to under 1, not at 1."),
+        ("network.depth", "-1", "depth is 0 or more, feed_forward 1 or more."),
+        ("network.components.text", "0", "widths, outputs, steps and heads are 1 or more."),
+        ("learning.batch", "0", "epochs and batch are 1 or more, lr over 0"),
+        ("learning.ema", "1.0", "ema lies from 0 to under 1, not at 1."),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_before_anything_is_computed(
+    option: str, value: str, said: str, tmp_path: Path
+) -> None:
+    config = ["--config", str(FOLDER / "mosi_words.toml"), "--out", str(tmp_path)]
+    with pytest.raises(UsageError, match=said):
+        parse(Train, [*config, f"--part.init_args.{option}={value}"], "train")

@@ -42,6 +42,26 @@ class Architecture:
     components: dict[str, int] = field(default_factory=dict)
     """Principal components that a modality's rows are reduced to before."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where no network can be built so."""
+        self.config({"row": 1, **self.components}, outputs=1, steps=1)
+
+    def config(self, dims: dict[str, int], outputs: int, steps: int) -> NormTrConfig:
+        """Of the network for rows of such widths."""
+        return NormTrConfig(
+            dims,
+            outputs,
+            steps,
+            self.width,
+            self.depth,
+            self.heads,
+            self.feed_forward,
+            self.dropout,
+            self.masked,
+            self.query,
+            self.memory,
+        )
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -85,22 +105,13 @@ class Benchmark:
         }
 
     def model(self, windows: Windows) -> Reduced:
-        """An untrained model for rows and steps like these."""
+        """An untrained model for rows and steps like these. Raises UserError."""
         given = {m: x.shape[2] for m, x in windows.rows.items()}
-        arch = self.network
-        config = NormTrConfig(
-            {m: arch.components.get(m, dim) for m, dim in given.items()},
-            self.data.outputs,
-            windows.valid.shape[2],
-            arch.width,
-            arch.depth,
-            arch.heads,
-            arch.feed_forward,
-            arch.dropout,
-            arch.masked,
-            arch.query,
-            arch.memory,
-        )
+        for m, count in self.network.components.items():
+            if m in given and count > given[m]:
+                raise UserError(f"rows of {m} have {given[m]} numbers, so no {count} components.")
+        dims = {m: self.network.components.get(m, dim) for m, dim in given.items()}
+        config = self.network.config(dims, self.data.outputs, windows.valid.shape[2])
         return Reduced(NormTr(config), given)
 
     def _selection_rates(self) -> tuple[float, ...]:

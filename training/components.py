@@ -9,6 +9,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
+from normtr.errors import UserError
 from normtr.model import NormTr
 from training.windows import Windows
 
@@ -32,10 +33,12 @@ class Reduced(nn.Module):
                 self.register_buffer(f"basis_{m}", torch.zeros(given[m], dim))
 
     def fit(self, windows: Windows) -> None:
-        """Take the components of the valid rows."""
+        """Take the components of the valid rows. Raises UserError where these are too few."""
         for m in windows.rows:
             if self.given[m] != (dim := self.network.config.dims[m]):
                 rows = np.unique(windows.valid_rows(m).numpy(), axis=0)
+                if len(rows) < dim:
+                    raise UserError(f"{len(rows)} different rows of {m} have no {dim} components.")
                 pca = PCA(dim, svd_solver="full").fit(rows)
                 self.get_buffer(f"centre_{m}").copy_(torch.from_numpy(pca.mean_))
                 self.get_buffer(f"basis_{m}").copy_(torch.from_numpy(pca.components_.T.copy()))

@@ -6,8 +6,9 @@ number of cores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
@@ -31,6 +32,17 @@ def slices(count: int, steps: int, least: int = 1) -> list[slice]:
     return [slice(i, i + size) for i in range(0, count, size)]
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For many small pieces of work: beside a busy neighbour two threads wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
@@ -43,14 +55,10 @@ def over_cores(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Re
         torch.set_num_threads(1)
         return work(part)
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # MKL's number is every thread's
-    try:
+    with one_thread():  # MKL's number is every thread's
         if CORES == 1 or len(parts) == 1:
             return [work(part) for part in parts]
         return list(_pool(CORES).map(alone, parts))
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Sliced(torch.autograd.Function):

@@ -44,6 +44,13 @@ class Learning:
     ema: float = 0.0
     """Decay of the weights' moving average, which is then what is kept; 0: none."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where nothing can be learned so."""
+        if min(self.epochs, self.batch) < 1 or self.lr <= 0 or self.weight_decay < 0:
+            raise ValueError("epochs and batch are 1 or more, lr over 0, weight_decay not under 0")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema lies from 0 to under 1, not at {self.ema:g}")
+
 
 def standardise(network: NormTr, windows: Windows, together: Collection[str] = ()) -> None:
     """Set the network's row statistics from the valid rows of some training windows.

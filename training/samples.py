@@ -96,7 +96,12 @@ def windows(
     valid: Mapping[str, NDArray[np.bool_]],
     labels: NDArray[Any],
 ) -> Windows:
-    """Rows [n, T, dim] and validity [n, T] by modality; a row with NaN or inf is not valid."""
+    """Rows [n, T, dim] and validity [n, T] by modality; a row with NaN or inf is not valid.
+
+    Raises UserError where T is 0.
+    """
+    if not all(values.shape[1] for values in rows.values()):
+        raise UserError("a window has 1 step or more.")
     clean, there = {}, []
     for modality, values in rows.items():
         good = valid[modality] & np.isfinite(values).all(axis=2)

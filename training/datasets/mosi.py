@@ -21,6 +21,7 @@ from normtr.errors import UserError
 from normtr.spec import TextSpec
 from normtr.text import TextEncoder
 from training import metrics, noise
+from training.cores import one_thread
 from training.samples import SPLITS, Samples, Split, windows
 
 FOLDER = Path("../shared/data/mosi_utterance")
@@ -148,7 +149,8 @@ def word_rows(
         words = text.lower().split()
         kept = noise.uniforms(seed, "text", name, len(words)) >= rate
         rows = np.zeros((len(words), encoder.dim), np.float32)
-        rows[kept] = encoder.word_vectors([w for w, k in zip(words, kept, strict=True) if k])
+        with one_thread():
+            rows[kept] = encoder.word_vectors([w for w, k in zip(words, kept, strict=True) if k])
         out[name] = (rows, kept)
     return out
 
