@@ -297,3 +297,11 @@ def test_a_run_given_twice_counts_once(runs: Path) -> None:
     twice = systems.find([runs / "base-2", copy])
     assert [path.name for path in twice.runs] == ["base-2"]
     assert "settings and the seed" in twice.left_out[copy / "again"]
+
+
+def test_runs_at_one_rate_are_left_to_evaluate(runs: Path) -> None:
+    copy = runs.parent / "per_rate"
+    shutil.copytree(runs / "base-2", copy / "rate-0.3")
+    found = systems.find([runs / "base-1", copy])
+    assert [path.name for path in found.runs] == ["base-1"]
+    assert f"evaluate {copy} --protocol per-rate" in found.left_out[copy / "rate-0.3"]

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from normtr.errors import UserError
 from training import metrics, run_folder
 from training.benchmark import Benchmark
+from training.noise import RATES
 from training.results import Result
 
+RATE_FOLDERS = {run_folder.rate_folder(rate) for rate in RATES}
 NAMED = 3
 """Systems that differ from the reference in more settings are not named by all of them."""
 
@@ -50,6 +52,12 @@ def find(paths: Sequence[Path]) -> Found:
             continue
         if not isinstance(run.part, Benchmark):
             left_out[folder] = f"{folder} is no run on a data set."
+            continue
+        if folder.name in RATE_FOLDERS:
+            left_out[folder] = (
+                f"{folder} is for one noise rate; `normtr evaluate {folder.parent} "
+                "--protocol per-rate` tells of all."
+            )
             continue
         key = (run.seed, *settings(run.part).items())
         if seen.setdefault(key, folder) != folder:
