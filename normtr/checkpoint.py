@@ -31,7 +31,8 @@ from normtr.model import NormTr, NormTrConfig
 from normtr.resnet import ResNet18
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 
-FORMAT = 1
+FORMAT = 2
+PARTS = (*MODALITIES, "norm_tr")
 SHARD_BYTES = 12 * 2**20
 FILE_NAME = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
 MAX_ROW, MAX_WIDTH, MAX_STEPS, MAX_DEPTH = 2048, 1024, 1024, 32
@@ -52,6 +53,8 @@ class Checkpoint:
     calibration: Calibration
     face: ResNet18
     voice: ResNet18
+    text: nn.Linear
+    """Mean of an utterance's word vectors -> logits, as the head of the other two."""
     norm_tr: NormTr
     sha256: str
 
@@ -64,7 +67,7 @@ def save(
     networks: Mapping[str, nn.Module],
     config: NormTrConfig,
 ) -> str:
-    """Write a checkpoint; return its hash. `networks`: face, voice, norm_tr.
+    """Write a checkpoint; return its hash. `networks`: face, voice, text, norm_tr.
 
     Everything is written to a temporary folder first. Files of `folder` that are not part of
     a checkpoint (the model card) stay.
@@ -163,7 +166,8 @@ def load(folder: Path) -> Checkpoint:
     face = ResNet18(1, spec.face.width, len(labels))
     voice = ResNet18(3, spec.voice.width, len(labels))
     norm_tr = NormTr(config)
-    networks: dict[str, nn.Module] = {"face": face, "voice": voice, "norm_tr": norm_tr}
+    head = nn.Linear(spec.text.dim, len(labels))
+    networks: dict[str, nn.Module] = dict(zip(PARTS, (face, voice, head, norm_tr), strict=True))
     for part, network in networks.items():
         found = {k: v.float() if v.is_floating_point() else v for k, v in tensors[part].items()}
         if _form(found) != _form(network.state_dict()):
@@ -175,7 +179,7 @@ def load(folder: Path) -> Checkpoint:
         network.load_state_dict(found)
         network.eval().requires_grad_(False)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return Checkpoint(spec, labels, calibration, face, voice, norm_tr, sha256)
+    return Checkpoint(spec, labels, calibration, face, voice, head, norm_tr, sha256)
 
 
 def _refuse(constant: str) -> float:
@@ -206,7 +210,7 @@ def _can_be_computed(calibration: Calibration) -> bool:
 
 def _read_parts(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
     out: dict[str, dict[str, Tensor]] = {}
-    for part in ("face", "voice", "norm_tr"):
+    for part in PARTS:
         out[part] = {}
         try:
             names = [str(name) for name in manifest["parts"][part]]

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from normtr.config import parse
 from normtr.errors import UserError
-from training import curve
+from training import curve, evaluate_part
 from training.curve import MASK_SEEDS, Protocol
 from training.noise import RATES
 from training.results import per_rate_result, result
@@ -24,7 +24,7 @@ PROTOCOLS = {"one": "one checkpoint for all rates", "per-rate": "one checkpoint 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Evaluate a run on one split of a data set, over noise rates."""
+    """Evaluate a run over noise rates; `--part face --help` tells of a recognizer's networks."""
 
     run: str
     """A run folder, or the model.safetensors in it, or a recognizer's folder (normtr/weights)."""
@@ -50,6 +50,8 @@ class Evaluate:
 
 
 def run(argv: list[str]) -> int:
+    if any(word.partition("=")[0] == "--part" for word in argv):
+        return evaluate_part.run(argv)
     config = parse(Evaluate, argv, "evaluate", positional=("run",))
     report = evaluate(config)
     if config.json:

@@ -35,7 +35,6 @@ class FusionPart:
     face: Path = Path("runs/face/face.safetensors")
     voice: Path = Path("runs/voice/voice.safetensors")
     text: Path = Path("runs/text/text.safetensors")
-    """The head of the text part, for the late-fusion rival only."""
     fer2013: Path = Path("../shared/data/fer2013/fer2013.npz")
     ravdess: Path = Path("../shared/data/ravdess_speech")
     meld: Path = Path("../shared/data/transcripts_labels")
@@ -94,7 +93,7 @@ class FusionPart:
                 "validation": assess.unimodal(heads, valid),
             },
         }
-        networks = {"face": face, "voice": voice, "norm_tr": network}
+        networks = {"face": face, "voice": voice, "text": heads["text"], "norm_tr": network}
         pack.write(self.pack_to, out.parent, self.spec, calibration, networks, config, metrics)
         return metrics
 

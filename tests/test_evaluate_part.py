@@ -1,0 +1,102 @@
+"""`normtr evaluate --part`: its metrics by hand, and each network of the shipped recognizer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from normtr import cli
+from normtr.spec import LABELS
+from training.part_scores import ece, scores
+
+
+def test_metrics_by_hand() -> None:
+    """Two of angry, one of happy, one of neutral; one angry is taken for happy."""
+    angry, happy, neutral = (LABELS.index(name) for name in ("angry", "happy", "neutral"))
+    probabilities = np.full((4, 7), 0.05)
+    for row, label in enumerate((angry, happy, happy, neutral)):
+        probabilities[row, label] = 0.7
+    labels = np.array([angry, angry, happy, neutral])
+    found = scores(probabilities, labels, np.ones(4, np.bool_))
+    assert found["n"] == 4
+    assert found["accuracy"] == 0.75
+    assert found["uar"] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert found["weighted_f1"] == pytest.approx((2 * 2 / 3 + 2 / 3 + 1) / 4)
+    assert found["per_class"]["happy"] == pytest.approx(
+        {"n": 1, "precision": 0.5, "recall": 1.0, "f1": 2 / 3}
+    )
+    assert set(found["per_class"]) == {"angry", "happy", "neutral"}
+    unheard = scores(probabilities, labels, np.array([True, True, True, False]))
+    assert unheard["accuracy"] == 0.5
+
+
+def test_ece_has_bins_of_equal_mass() -> None:
+    """Thirty samples, two a bin: one of two right at confidence 0.5 is no error, at 0.9 it is."""
+    confidence = np.array([0.5] * 20 + [0.9] * 10)
+    right = np.array([True, False] * 15)
+    assert ece(confidence, right) == pytest.approx((10 / 30) * 0.4)
+    assert ece(np.ones(3), np.ones(3, np.bool_)) == 0.0
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, object]:
+    assert cli.run(["evaluate", *argv, "--json"]) == 0
+    report: dict[str, object] = json.loads(capsys.readouterr().out)
+    return report
+
+
+def test_faces_of_a_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    path = tmp_path / "faces.npz"
+    images = random.integers(0, 256, (9, 48, 48), dtype=np.uint8)
+    np.savez(path, images=images, label=np.arange(9) % 7, split=np.array([0, 0] + [1] * 7))
+    report = evaluated(capsys, "--part", "face", "--data", str(path))
+    assert report["n"] == 7
+    assert {"accuracy", "uar", "weighted_f1", "ece", "per_class"} <= set(report)
+    assert evaluated(capsys, "--part=face", "--data", str(path), "--split", "0")["n"] == 2
+
+
+def test_a_clip_of_silence_is_a_wrong_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "Actor_17"
+    folder.mkdir()
+    noise = np.random.default_rng(0).normal(0, 0.1, 32_000)
+    for emotion in ("05", "06"):
+        soundfile.write(folder / f"03-01-{emotion}-01-01-01-17.flac", noise, 16_000)
+    heard = evaluated(capsys, "--part", "voice", "--data", str(tmp_path))
+    soundfile.write(folder / "03-01-01-01-01-01-17.flac", np.zeros(16_000), 16_000)
+    silent = evaluated(capsys, "--part", "voice", "--data", str(tmp_path))
+    assert (heard["n"], silent["n"]) == (2, 3)
+    assert silent["accuracy"] == pytest.approx(heard["accuracy"] * 2 / 3)  # type: ignore[operator]
+
+
+def test_utterances_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "Utterance,Emotion,Sentiment\n"
+        "Oh my god this is so great!,joy,positive\nI hate you.,anger,negative\n"
+    )
+    assert evaluated(capsys, "--part", "text", "--data", str(table))["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--part", "nose", "--data", "x"], "not nose"),
+        (["--part", "face"], "--data is needed"),
+        (["--part", "face", "--data", "nowhere.npz"], "nowhere.npz"),
+        (["--part", "voice", "--data", "nowhere"], "nowhere"),
+        (["--part", "text", "--data", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_wrong_input_is_one_sentence(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["evaluate", *argv]) != 0
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said in error
+    assert "Traceback" not in error

@@ -1,0 +1,59 @@
+"""How well a classifier of emotions does: the metrics of `normtr evaluate --part`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_fscore_support
+
+from normtr.spec import LABELS
+
+BINS = 15
+
+
+def scores(
+    probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64], judged: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """probabilities [n, C], labels [n] -> n, accuracy, uar, weighted_f1, ece, per_class.
+
+    A sample that was not `judged` [n] counts as wrong, whatever its probabilities. UAR and F1 are
+    over the classes that occur.
+    """
+    found = np.where(judged, probabilities.argmax(1), -1)
+    present = np.unique(labels)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, found, labels=present, zero_division=0
+    )
+    right = found == labels
+    return {
+        "n": len(labels),
+        "accuracy": float(right.mean()),
+        "uar": float(recall.mean()),
+        "weighted_f1": float(np.average(f1, weights=support)),
+        "ece": ece(probabilities.max(1), right),
+        "per_class": {
+            LABELS[label]: {
+                "n": int(support[i]),
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+            }
+            for i, label in enumerate(present)
+        },
+    }
+
+
+def ece(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:
+    """Expected calibration error of the top label: sum over bins of n_b / n |accuracy - confidence|.
+
+    BINS bins of equal mass (Nixon et al., CVPR workshops 2019), so that none is nearly empty.
+    """
+    order = np.argsort(confidence, kind="stable")
+    gaps = [
+        abs(float(right[part].mean()) - float(confidence[part].mean())) * len(part)
+        for part in np.array_split(order, BINS)
+        if len(part)
+    ]
+    return float(sum(gaps) / len(order))
