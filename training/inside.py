@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from training import attention, inner_figures
@@ -32,11 +33,13 @@ def samples(result: Result, split: Split) -> Samples:
 def probes(section: Section) -> dict[int, list[dict[str, Known]]]:
     """System number -> what can be read from the features of each of its runs."""
     out: dict[int, list[dict[str, Known]]] = {}
-    for system in tqdm(section.systems, "probes"):
-        for result in system.results:
-            splits: tuple[Split, ...] = ("train", result.split)
-            train, test = (samples(result, split) for split in splits)
-            out.setdefault(system.number, []).append(known(trained(result.run, test), train, test))
+    splits: tuple[Split, ...] = ("train", section.reference.results[0].split)
+    with threadpool_limits(1):  # beside a busy neighbour, BLAS threads wait for each other
+        for system in tqdm(section.systems, "probes"):
+            for result in system.results:
+                train, test = (samples(result, split) for split in splits)
+                found = known(trained(result.run, test), train, test)
+                out.setdefault(system.number, []).append(found)
     return out
 
 
