@@ -55,6 +55,7 @@ def write_model(out: Path, model: nn.Module) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file, whole or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
     partial.replace(path)

@@ -143,15 +143,14 @@ def word_rows(
     encoder = _encoder(model, dim, layers, adapted)
     said = load(folder, part)
     out = {}
-    for name, text in tqdm(
-        list(zip(said.ids, said.texts, strict=True)), "words to BERT", leave=False
-    ):
-        words = text.lower().split()
-        kept = noise.uniforms(seed, "text", name, len(words)) >= rate
-        rows = np.zeros((len(words), encoder.dim), np.float32)
-        with one_thread():
+    texts = tqdm(list(zip(said.ids, said.texts, strict=True)), "words to BERT", leave=False)
+    with one_thread():
+        for name, text in texts:
+            words = text.lower().split()
+            kept = noise.uniforms(seed, "text", name, len(words)) >= rate
+            rows = np.zeros((len(words), encoder.dim), np.float32)
             rows[kept] = encoder.word_vectors([w for w, k in zip(words, kept, strict=True) if k])
-        out[name] = (rows, kept)
+            out[name] = (rows, kept)
     return out
 
 
