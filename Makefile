@@ -83,7 +83,7 @@ demo: $(BIN)/.installed
 picture: $(BIN)/.installed
 	@$(BIN)/python -m tests.make_picture > /dev/null
 
-# Trains all parts (about an hour on 2 cores), each resuming where it was stopped, into
+# Trains all parts (hours on 2 cores), each resuming where it was stopped, into
 # runs/weights, and says whether they are the shipped ones.
 weights: $(BIN)/.installed
 	$(BIN)/normtr train --config configs/face.toml --out runs/face

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from normtr.errors import UserError
 
 EMOTIONAL = Path(__file__).with_name("text_adapter.safetensors")
-"""For the embedded MiniLM: emotion and sentiment of spoken utterances."""
+"""For the embedded MiniLM: emotion and sentiment of spoken utterances (benchmarks use it)."""
 
 
-def adapt(bert: nn.Module, path: Path) -> None:
-    """Add the adapter in the file to the weights: W + B A (Hu et al., ICLR 2022, eq. 3).
+def read(path: Path) -> dict[str, Tensor]:
+    """An adapter's factors. Raises UserError where the file is none."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the adapter {path.name} cannot be read: {reason}") from None
 
-    The file holds `LAYER.a` [rank, in] and `LAYER.b` [out, rank] of linear layers. Raises
-    UserError where it does not fit the network.
+
+def adapt(bert: nn.Module, factors: Mapping[str, Tensor]) -> None:
+    """Add the adapter to the weights: W + B A (Hu et al., ICLR 2022, eq. 3).
+
+    `factors`: `LAYER.a` [rank, in] and `LAYER.b` [out, rank] of linear layers. Raises UserError
+    where they do not fit the network.
     """
     try:
-        factors = load_file(path)
         with torch.no_grad():
             for name in sorted({key.rpartition(".")[0] for key in factors}):
                 weight = bert.get_submodule(name).get_parameter("weight")
                 weight.add_(factors[f"{name}.b"].float() @ factors[f"{name}.a"].float())
-    except (SafetensorError, OSError, KeyError, AttributeError, RuntimeError) as error:
+    except (KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"the adapter {path.name} does not fit the text model: {reason}") from None
+        raise UserError(f"the adapter does not fit the text model: {reason}") from None

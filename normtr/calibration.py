@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,20 +15,36 @@ class Calibration:
     """Temperature scaling whose temperature depends on what was missing.
 
     log temperature = log_temperature + sum over modalities of missing[m] * (1 - share[m]).
-    `threshold`: below this top probability the recognizer abstains.
+    `threshold`: below this top probability the recognizer abstains. `prior`: how often each
+    class is expected, in the order of the labels; the network was trained with this.
     """
 
     log_temperature: float
     missing: Mapping[str, float]
     threshold: float
+    prior: tuple[float, ...]
 
     def probabilities(
-        self, logits: NDArray[np.float32], share: Mapping[str, float]
+        self,
+        logits: NDArray[np.float32],
+        share: Mapping[str, float],
+        prior: Sequence[float] | None = None,
     ) -> NDArray[np.float64]:
-        """logits [C] and the share of valid steps per modality -> probabilities [C]."""
+        """logits [C] and the share of valid steps per modality -> probabilities [C].
+
+        `prior` [C]: how often each class is expected instead.
+        """
         log_t = self.log_temperature + sum(
             weight * (1.0 - share[modality]) for modality, weight in self.missing.items()
         )
         x = logits.astype(np.float64) / math.exp(log_t)
+        if prior is not None:
+            x = x + np.log(np.asarray(prior) / np.asarray(self.prior))
         e = np.exp(x - x.max())
         return np.asarray(e / e.sum())
+
+
+def with_neutral(share: float, labels: Sequence[str]) -> tuple[float, ...]:
+    """The prior in which `share` of all windows are neutral, and the rest is even."""
+    rest = (1.0 - share) / (len(labels) - 1)
+    return tuple(share if label == "neutral" else rest for label in labels)

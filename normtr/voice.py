@@ -1,44 +1,18 @@
-"""One second of sound -> log-mel, delta, delta-delta -> ResNet-18 row."""
+"""One second of sound -> states of Whisper's encoder -> voice row."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import librosa
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from normtr.resnet import ResNet18
+from normtr.models import speech_model
 from normtr.spec import VoiceSpec
 
 Samples = NDArray[np.float32]
-
-
-def log_mel(samples: Samples, spec: VoiceSpec) -> NDArray[np.float32]:
-    """float32 [..., context_samples] -> float32 [..., 3, mels, frames].
-
-    Channels: log-mel power in dB against full scale (no clip maximum: live there is no
-    clip), its delta and its delta-delta, scaled as the FeatureSpec says. Frames lie wholly
-    inside the samples, so the row depends on nothing else.
-    """
-    power = librosa.feature.melspectrogram(
-        y=samples,
-        sr=spec.sample_rate,
-        n_fft=spec.n_fft,
-        win_length=spec.window_samples,
-        hop_length=spec.hop_samples,
-        center=False,
-        power=2.0,
-        n_mels=spec.mels,
-        fmin=spec.f_min,
-        fmax=spec.f_max,
-    )
-    level = librosa.power_to_db(power, ref=1.0, amin=spec.power_floor, top_db=None)
-    level = (level - spec.mean_db) / spec.scale_db
-    delta = librosa.feature.delta(level, width=spec.delta_frames, axis=-1)
-    delta2 = librosa.feature.delta(level, width=spec.delta_frames, order=2, axis=-1)
-    return np.stack([level, delta, delta2], axis=-3).astype(np.float32)
 
 
 def gate(samples: Samples, spec: VoiceSpec) -> str:
@@ -46,8 +20,8 @@ def gate(samples: Samples, spec: VoiceSpec) -> str:
     last = samples[-spec.gate_samples :]
     if float(np.abs(last).max(initial=0.0)) <= spec.muted_peak:
         return "muted"
-    frames = last[: len(last) // spec.window_samples * spec.window_samples]
-    power = np.square(frames.reshape(-1, spec.window_samples)).mean(axis=1).max(initial=0.0)
+    frames = last[: len(last) // spec.gate_frame * spec.gate_frame]
+    power = np.square(frames.reshape(-1, spec.gate_frame)).mean(axis=1).max(initial=0.0)
     return "none" if power >= 10.0 ** (spec.gate_dbfs / 10.0) else "silence"
 
 
@@ -59,13 +33,56 @@ class VoiceRow:
     vector: NDArray[np.float32] | None = None
 
 
+class VoiceNetwork(nn.Module):
+    """Statistics of a second's states -> row -> class logits; one hidden layer, whose output is
+    the row."""
+
+    def __init__(self, spec: VoiceSpec, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(2 * spec.width))
+        self.register_buffer("scale", torch.ones(2 * spec.width))
+        self.hidden = nn.Linear(2 * spec.width, spec.dim)
+        self.head = nn.Linear(spec.dim, classes)
+
+    def row(self, x: Tensor) -> Tensor:
+        """[B, 2 * width] -> [B, dim]."""
+        return torch.relu(self.hidden(self.standardised(x)))
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """[B, 2 * width] of mean 0 and deviation 1 over the training rows."""
+        return (x - self.get_buffer("mean")) / self.get_buffer("scale")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, 2 * width] -> class logits [B, classes]."""
+        logits: Tensor = self.head(self.row(x))
+        return logits
+
+
+class States:
+    """Samples -> mean and deviation over time of the states of Whisper's encoder, on the CPU.
+
+    Whisper's log-mel (80 bands, 10 ms) of exactly these samples and its encoder, which takes any
+    length; how a second is spoken lies in it beside what is said. Raises UserError when the
+    speech model cannot be loaded.
+    """
+
+    def __init__(self, spec: VoiceSpec) -> None:
+        self._whisper = speech_model(spec.model)
+
+    def __call__(self, samples: Samples) -> NDArray[np.float32]:
+        """float32 [n] -> [2 * width]."""
+        mel = self._whisper.feature_extractor(samples, padding=0)
+        states = np.asarray(self._whisper.encode(mel), np.float32)[0]
+        return np.concatenate([states.mean(0), states.std(0)])
+
+
 class VoiceEncoder:
     """The whole way from one second of samples to a row, at batch 1."""
 
-    def __init__(self, spec: VoiceSpec, network: ResNet18, device: str = "cpu") -> None:
+    def __init__(self, spec: VoiceSpec, network: VoiceNetwork) -> None:
         self.spec = spec
-        self._network = network.eval().to(device)
-        self._device = device
+        self._states = States(spec)
+        self._network = network.eval()
 
     def __call__(self, samples: Samples) -> VoiceRow:
         """float32 [context_samples], ending at the step's end -> VoiceRow.
@@ -77,7 +94,7 @@ class VoiceEncoder:
         cause = gate(samples, self.spec)
         if cause != "none":
             return VoiceRow(cause)
-        x = torch.from_numpy(log_mel(samples, self.spec)[None]).to(self._device)
+        x = torch.from_numpy(self._states(samples))[None]
         with torch.inference_mode():
-            row: NDArray[np.float32] = self._network.row(x)[0].float().cpu().numpy()
+            row: NDArray[np.float32] = self._network.row(x)[0].numpy()
         return VoiceRow("none", row)

@@ -77,7 +77,7 @@ class Messages:
                 "steps": window.steps,
             },
             "gaps": {modality: list(causes) for modality, causes in window.gaps.items()},
-            "share": window.share,
+            "share": judgement.share,
             "latency_ms": {
                 "settle": (estimate.tick_ns - window.end_ns) / 1e6,
                 "compute": (sent_ns - estimate.tick_ns) / 1e6,

@@ -54,10 +54,17 @@ class PipeConfig:
     """Whether the sound of the voice is used."""
     text: Switch = "on"
     """Whether speech is transcribed (English)."""
+    neutral: float | None = None
+    """Expected share of windows without emotion, over 0 and under 1; else all seven are even."""
     transcriber: TranscriberConfig = field(default_factory=TranscriberConfig)
     """Speech to text."""
     costs: Costs = field(default_factory=Costs)
     """What each stage takes in virtual time, in ms."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a share that is none."""
+        if self.neutral is not None and not 0.0 < self.neutral < 1.0:
+            raise ValueError(f"neutral lies between 0 and 1, not at {self.neutral:g}")
 
     @property
     def off(self) -> frozenset[str]:
@@ -116,10 +123,14 @@ class Models:
         self.checkpoint = checkpoint.load(config.checkpoint)
         spec = self.checkpoint.spec
         self.face = FaceEncoder(spec.face, self.checkpoint.face, self.device)
-        self.voice = VoiceEncoder(spec.voice, self.checkpoint.voice, self.device)
-        self.judge = Judge(self.checkpoint, self.device)
+        self.voice = VoiceEncoder(spec.voice, self.checkpoint.voice)
+        self.judge = Judge(self.checkpoint, self.device, config.neutral)
         # Importing BERT beside running workers would hold them up for two seconds.
-        self.text = None if "text" in config.off else TextEncoder(spec.text, self.device)
+        self.text = (
+            None
+            if "text" in config.off
+            else TextEncoder(spec.text, self.device, adapter=self.checkpoint.adapter)
+        )
 
     def warm_up(self, picture_size: tuple[int, int]) -> None:
         """One pass of each, so that the first real one is not late.

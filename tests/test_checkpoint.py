@@ -20,25 +20,27 @@ from normtr.checkpoint import CheckpointError
 from normtr.model import NormTr, NormTrConfig
 from normtr.resnet import ResNet18
 from normtr.spec import LABELS, FaceSpec, FeatureSpec, VoiceSpec
+from normtr.voice import VoiceNetwork
 
-SPEC = FeatureSpec(face=FaceSpec(width=4), voice=VoiceSpec(width=4))
+SPEC = FeatureSpec(face=FaceSpec(width=4), voice=VoiceSpec(width=4, dim=8))
 CONFIG = NormTrConfig(dims=SPEC.dims, outputs=len(LABELS), width=32, heads=4, masked=True)
-CALIBRATION = Calibration(0.25, {"face": 0.1, "text": -0.2}, 0.3)
+CALIBRATION = Calibration(0.25, {"face": 0.1, "text": -0.2}, 0.3, (0.4, *[0.1] * 6))
+ADAPTER = {"layer.a": torch.ones(2, 8), "layer.b": torch.full((8, 2), 0.5)}
 PARTS = checkpoint.PARTS
 
 
 def networks() -> dict[str, nn.Module]:
     torch.manual_seed(0)
     return {
-        "face": ResNet18(1, 4, 7),
-        "voice": ResNet18(3, 4, 7),
+        "face": ResNet18(4, 7),
+        "voice": VoiceNetwork(SPEC.voice, 7),
         "text": nn.Linear(SPEC.text.dim, 7),
         "norm_tr": NormTr(CONFIG),
     }
 
 
 def save(folder: Path, **other: nn.Module) -> str:
-    return checkpoint.save(folder, SPEC, LABELS, CALIBRATION, networks() | other, CONFIG)
+    return checkpoint.save(folder, SPEC, LABELS, CALIBRATION, networks() | other, ADAPTER, CONFIG)
 
 
 @pytest.fixture
@@ -78,6 +80,7 @@ def test_what_is_loaded_is_what_was_saved(saved: Path) -> None:
     assert (loaded.spec, loaded.labels) == (SPEC, LABELS)
     assert loaded.calibration == CALIBRATION
     assert loaded.norm_tr.config == CONFIG
+    assert all(torch.equal(loaded.adapter[name], ADAPTER[name]) for name in ADAPTER)
     for part, network in networks().items():
         for name, tensor in network.state_dict().items():
             found = getattr(loaded, part).state_dict()[name]
@@ -89,7 +92,7 @@ def test_what_is_loaded_is_what_was_saved(saved: Path) -> None:
 def test_the_hash_names_the_content_and_not_the_place(tmp_path: Path) -> None:
     first, again = save(tmp_path / "a"), save(tmp_path / "b")
     assert first == again == checkpoint.load(tmp_path / "b").sha256
-    assert save(tmp_path / "c", face=ResNet18(1, 4, 7)) != first
+    assert save(tmp_path / "c", face=ResNet18(4, 7)) != first
 
 
 def test_saving_again_replaces_the_shards_and_leaves_other_files(saved: Path) -> None:
@@ -126,7 +129,7 @@ def test_a_manifest_that_is_none_is_refused(saved: Path, text: str) -> None:
     assert "manifest" in refusal(saved)
 
 
-@pytest.mark.parametrize("found", [None, 0, 1, "2"])
+@pytest.mark.parametrize("found", [None, 0, 2, "3"])
 def test_another_format_is_refused_by_its_number(saved: Path, found: object) -> None:
     edit(saved, lambda manifest: manifest.update(format=found))
     assert f"format {found!r}" in refusal(saved)
@@ -158,6 +161,8 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
     "a calibration of words": lambda m: m["calibration"].update(threshold="high"),
     "an infinite temperature": lambda m: m["calibration"].update(log_temperature=1e999),
     "a temperature out of all reason": lambda m: m["calibration"].update(log_temperature=1000.0),
+    "a prior too short": lambda m: m["calibration"]["prior"].pop(),
+    "a class that never occurs": lambda m: m["calibration"]["prior"].__setitem__(0, 0.0),
     "an unknown modality": lambda m: m["calibration"]["missing"].update(smell=0.1),
     "a missing part": lambda m: m["parts"].pop("voice"),
     "a part without hashes": lambda m: m["sha256"].clear(),
@@ -170,7 +175,8 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
 def resize(manifest: dict[str, Any], part: str, width: int) -> None:
     """Change a width everywhere, hash included, so that only its size is wrong."""
     manifest["spec"][part]["width"] = width
-    manifest["norm_tr"]["dims"][part] = 8 * width
+    if part == "face":
+        manifest["norm_tr"]["dims"][part] = 8 * width
     manifest["spec_sha256"] = FeatureSpec.from_dict(manifest["spec"]).sha256()
 
 
@@ -192,14 +198,14 @@ def test_a_file_outside_the_folder_is_never_read(saved: Path, name: str) -> None
 
 
 def test_tensors_of_other_shapes_are_refused(tmp_path: Path) -> None:
-    save(tmp_path / "wide", voice=ResNet18(3, 8, 7))
+    save(tmp_path / "wide", voice=VoiceNetwork(VoiceSpec(width=5, dim=8), 7))
     assert "voice has other layers or sizes" in refusal(tmp_path / "wide")
-    save(tmp_path / "other", norm_tr=ResNet18(1, 4, 7))
+    save(tmp_path / "other", norm_tr=ResNet18(4, 7))
     assert "norm_tr has other layers or sizes" in refusal(tmp_path / "other")
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
-    broken = ResNet18(1, 4, 7)
+    broken = ResNet18(4, 7)
     with torch.no_grad():
         broken.head.weight[0, 0] = 1e6  # infinite as float16
     save(tmp_path / "broken", face=broken)

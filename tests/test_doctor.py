@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -117,10 +118,16 @@ def test_doctor_sees_hears_and_never_hangs(tone: Path, portrait: Path) -> None:
             process.wait()
 
 
+def stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a thread hangs in a driver doctor leaves the process: not this one."""
+    monkeypatch.setattr(os, "_exit", lambda status: None)
+
+
 def test_what_is_missing_comes_with_a_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path)
+    stay(monkeypatch)
     with socket.socket() as taken:
         with contextlib.suppress(OSError):  # then somebody else has it
             taken.bind(("127.0.0.1", 5577))
@@ -140,9 +147,13 @@ def test_what_is_missing_comes_with_a_command(
     assert "--bind" in found["port 5577"]["fix"]
 
 
-def test_the_table_shows_a_small_picture(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_shows_a_small_picture(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a long path must not wrap
+    stay(monkeypatch)
     doctor.run(["--camera", str(DEMO), "--microphone", "no such thing"])
     out = capsys.readouterr().out
-    assert "640 x 360" in " ".join(out.split())  # a long path wraps the line
+    assert "640 x 360" in out
     assert any(line.count("▀") == doctor.PICTURE_COLUMNS for line in out.splitlines())
     assert "→" in out

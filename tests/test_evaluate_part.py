@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import soundfile
 
-from normtr import cli
-from normtr.spec import LABELS
+from normtr import cli, face
+from normtr.spec import LABELS, FaceSpec
+from tests.clips import portrait
+from training.datasets import meld
 from training.part_scores import ece, scores
 
 
@@ -59,6 +62,21 @@ def test_faces_of_a_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert evaluated(capsys, "--part=face", "--data", str(path), "--split", "0")["n"] == 2
 
 
+def test_faces_as_the_detector_crops_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a portrait and a picture of noise only the portrait is judged."""
+    grey = cv2.cvtColor(portrait(), cv2.COLOR_RGB2GRAY)
+    frame = face.FaceDetector(FaceSpec())(portrait())[0]
+    left, top, right, bottom = (int(x) for x in frame.box)
+    shown = cv2.resize(grey[top:bottom, left:right], (48, 48), interpolation=cv2.INTER_AREA)
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
+    path = tmp_path / "faces.npz"
+    np.savez(path, images=np.stack([shown, noise]), label=np.array([3, 3]), split=np.ones(2))
+    report = evaluated(capsys, "--part", "face", "--data", str(path), "--detected")
+    assert report["n"] == 1
+
+
 def test_a_clip_of_silence_is_a_wrong_answer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,11 +101,53 @@ def test_utterances_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert evaluated(capsys, "--part", "text", "--data", str(table))["n"] == 2
 
 
+@pytest.fixture
+def people(tmp_path: Path) -> list[str]:
+    """A few pictures, sounds and sentences of every emotion, as arguments of --part fusion."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (21, 48, 48), dtype=np.uint8)
+    np.savez(tmp_path / "faces.npz", images=images, label=np.arange(21) % 7, split=np.ones(21))
+    folder = tmp_path / "voices/Actor_17"
+    folder.mkdir(parents=True)
+    for emotion in range(1, 9):
+        sound = random.normal(0, 0.02 * emotion, 24_000)
+        soundfile.write(folder / f"03-01-0{emotion}-01-01-01-17.flac", sound, 16_000)
+    lines = [f"so I said it was {name},{name},neutral" for name in meld.EMOTIONS]
+    (tmp_path / "said.csv").write_text("\n".join(["Utterance,Emotion,Sentiment", *lines]))
+    argv = ["--faces", str(tmp_path / "faces.npz"), "--voice", str(tmp_path / "voices")]
+    return ["--part", "fusion", *argv, "--text", str(tmp_path / "said.csv")]
+
+
+def test_fusion_beside_late_fusion(people: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    report = evaluated(capsys, *people, "--n", "28", "--seed", "3")
+    assert report["n"] == 28
+    rates = [r / 10 for r in range(11)]
+    assert report["rates"] == rates
+    for key in ("accuracy", "late_fusion_accuracy", "ece", "selective_accuracy", "coverage"):
+        assert len(report[f"{key}_by_rate"]) == 11  # type: ignore[arg-type]
+    assert report["accuracy"] == report["accuracy_by_rate"][0]  # type: ignore[index]
+    assert report["coverage_by_rate"][10] == 0.0  # type: ignore[index]  # nothing seen: abstains
+    assert len(report["modality_subsets"]) == 7  # type: ignore[arg-type]
+    assert evaluated(capsys, *people, "--n", "28", "--seed", "3") == report
+    assert evaluated(capsys, *people, "--n", "28", "--seed", "4") != report
+    assert cli.run(["evaluate", *people, "--n", "7"]) == 0
+    assert "late fusion" in capsys.readouterr().out
+
+
+def test_people_without_an_emotion_cannot_be_paired(
+    people: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "said.csv").write_text("Utterance,Emotion,Sentiment\nno,anger,negative\n")
+    assert cli.run(["evaluate", *people, "--n", "7"]) == 1
+    assert "the text data have no disgust" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
         (["--part", "nose", "--data", "x"], "not nose"),
-        (["--part", "face"], "--data is needed"),
+        (["--part", "face"], "--part face needs --data"),
+        (["--part", "fusion", "--faces", "x"], "needs --faces, --voice and --text"),
         (["--part", "face", "--data", "nowhere.npz"], "nowhere.npz"),
         (["--part", "voice", "--data", "nowhere"], "nowhere"),
         (["--part", "text", "--data", "nowhere.csv"], "nowhere.csv"),

@@ -33,6 +33,7 @@ from training.clip_features import GAP_NAMES, ClipFeatures, Unusable
 from training.datasets.extracted import Extracted
 from training.transcript import passages
 
+RECOGNIZER = checkpoint.load(checkpoint.SHIPPED)
 SPEC = FeatureSpec()
 WORDS = ("what", "a", "wonderful", "surprise")
 LINES = (
@@ -162,7 +163,9 @@ def test_text_rows_are_those_of_the_window_that_ends_with_the_clip(real: tuple[P
     words = open_cache(real[0]).words()["talk.mkv"]
     assert "so happy to see you today" in " ".join(word.text for word in words).lower()
     assert all(a.end_ns <= b.begin_ns for a, b in pairwise(words))
-    expected = TextEncoder(SPEC.text).rows(words, 4 * SPEC.step_ns, SPEC.step_ns, 16)
+    expected = TextEncoder(SPEC.text, adapter=RECOGNIZER.adapter).rows(
+        words, 4 * SPEC.step_ns, SPEC.step_ns, 16
+    )
     samples = Extracted(real[0]).load("train")
     valid = samples.windows.valid[0, 2].numpy()
     assert valid.tolist() == [row is not None for row in expected]
@@ -299,7 +302,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_finished(tmp_path: Path
     assert np.array_equal(rows, [features(20, i).rows["text"] for i in range(5)])
 
 
-def growing(out: Path, spec: FeatureSpec = SPEC, sha256: str = "0" * 64) -> GrowingCache:
+def growing(out: Path, spec: FeatureSpec = SPEC, sha256: str = RECOGNIZER.sha256) -> GrowingCache:
     return GrowingCache(out, Features(spec, spec.sha256(), sha256, MODALITIES, GAP_NAMES))
 
 
@@ -471,7 +474,13 @@ def test_words_are_erased_before_bert(cache: Path) -> None:
     whole = data.load("test")
     none, half, more = (data.without_words("test", rate, 1) for rate in (0.0, 0.5, 0.8))
     words = [features(6 + 5 * i, i).words for i in (4, 5)]
-    expected = TextEncoder(SPEC.text).rows(words[1], 15 * SPEC.step_ns, SPEC.step_ns, 16)
+    expected = TextEncoder(SPEC.text, adapter=RECOGNIZER.adapter).rows(
+        words[1], 15 * SPEC.step_ns, SPEC.step_ns, 16
+    )
+    one = [Labelled("a.mp4", "test", 0.5, "anna")]
+    stranger = filled(cache.with_name("stranger"), one, sha256="1" * 64)
+    with pytest.raises(UserError, match="only with the recognizer that extracted it"):
+        Extracted(stranger).without_words("test", 0.5, 1)
     assert none.windows.valid[1, 2].tolist() == [row is not None for row in expected]
     assert np.allclose(none.windows.rows["text"][1, 15 - 14], expected[1], atol=1e-5)
     assert (more.windows.valid[:, 2] <= half.windows.valid[:, 2]).all()
@@ -534,4 +543,11 @@ def test_the_shipped_recognizer_is_evaluated_on_a_cache_of_its_own(
         evaluate.run([str(weights), "--json"])
     clip = Labelled("a.mp4", "test", 0.5, "anna")
     with pytest.raises(UserError, match="extracted with another recognizer"):
-        evaluate.run([str(weights), "--data", str(filled(tmp_path / "other", [clip])), "--json"])
+        evaluate.run(
+            [
+                str(weights),
+                "--data",
+                str(filled(tmp_path / "other", [clip], sha256="0" * 64)),
+                "--json",
+            ]
+        )

@@ -21,7 +21,7 @@ SPEC = FaceSpec(width=4)
 
 def new_encoder() -> FaceEncoder:
     torch.manual_seed(0)
-    return FaceEncoder(SPEC, ResNet18(1, 4, 7))
+    return FaceEncoder(SPEC, ResNet18(4, 7))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("normtr", "stream", "training")
-HEAVY = ("torch", "cv2", "sounddevice", "transformers", "faster_whisper", "librosa", "av")
+HEAVY = ("torch", "cv2", "sounddevice", "transformers", "faster_whisper", "av")
 
 
 @cache

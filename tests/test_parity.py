@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from normtr.spec import MODALITIES
-from normtr.text import TextEncoder
 from stream.pipe import Models
 from stream.recognizer import Estimate
 from stream.session import DEMO, SourceConfig, open_session
@@ -55,7 +54,8 @@ def test_live_and_offline_windows_are_equal_given_the_recorded_gaps_and_words(fa
     models = Models(config)
     spec = models.checkpoint.spec
     rows = clip_rows(str(DEMO), spec, models.face, models.voice)
-    encoder = TextEncoder(spec.text)
+    encoder = models.text
+    assert encoder is not None
     recorded = list(affects_with_words(fast))
     assert len(recorded) == len(seen) == 100
     texts = 0

@@ -1,4 +1,4 @@
-"""Parsers of data sets on tiny files; crops of clips; sound augmentation."""
+"""Parsers of data sets on tiny files; rows of clips; augmentation; folds."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
 
+from normtr.adapter import EMOTIONAL, read
 from normtr.errors import UserError
 from normtr.spec import LABELS, FeatureSpec
 from normtr.text import TextEncoder
-from normtr.voice import gate, log_mel
-from training import sounds
-from training.crops import Deltas, heard, live_crops, live_ends, training_crops
+from normtr.voice import States, VoiceNetwork
+from training import augment, sounds
 from training.datasets import emodb, meld, ravdess
 from training.datasets.speech import Clip, samples
-from training.text import bare, fit_head, utterance_means
-from training.voice import AugmentedCrops, clip_scores
+from training.folds import FOLDS, folds
+from training.hearing import CONFUSED, DROPPED, Hearing, bare
+from training.linear_head import fit_head
+from training.temperature import cooled
+from training.text import utterance_means
+from training.voice import clip_probabilities
+from training.voice_rows import VoiceRows, voice_rows
 
 SPEC = FeatureSpec()
 REAL = Path(__file__).parents[1] / "../shared/data"
@@ -101,64 +109,109 @@ def clip(tmp_path: Path) -> Clip:
     return Clip(tmp_path / "c.flac", 3, "1")
 
 
-def test_training_crops_equal_the_live_ones(clip: Clip) -> None:
-    """A slice of the clip's log-mel is the log-mel of exactly those 16,000 samples."""
+def test_rows_of_a_clip_are_those_of_the_live_grid(clip: Clip, tmp_path: Path) -> None:
+    """A stream that is silent before and after the clip; steps that the gate closes have none."""
+    found = voice_rows([clip], SPEC, 2, seed=1, cache=tmp_path)
+    recorded = found.part(found.version == 0)
+    assert recorded.step.tolist() == list(range(2, 8))  # two silent steps, then sound to 1.9 s
     sound = samples(clip, 16_000)
-    (crops,) = training_crops([clip], SPEC.voice)
-    deltas = Deltas(SPEC.voice)
-    for begin in crops.begins[[0, 5, -1]]:
-        context = heard(sound, int(begin) * SPEC.voice.hop_samples, SPEC.voice)
-        assert gate(context, SPEC.voice) == "none"
-        level = torch.from_numpy(crops.frames[begin : begin + deltas.frames].T.copy())
-        found = deltas(level[None])[0].numpy()
-        assert np.allclose(found, log_mel(context, SPEC.voice), atol=1e-4)
+    fifth = np.pad(sound, (16_000, 0))[20_000 : 20_000 + 16_000]  # ends at 1.25 s
+    live = States(SPEC.voice)(fifth)
+    assert np.array_equal(recorded.values[2], live.astype(np.float16))
+    assert set(found.version) == {0, 1}
+    again = voice_rows([clip], SPEC, 2, seed=1, cache=tmp_path)
+    anew = voice_rows([clip], SPEC, 2, seed=1)
+    for name, values in vars(found).items():
+        assert np.array_equal(values, getattr(again, name))
+        assert np.array_equal(values, getattr(anew, name))
 
 
-def test_live_crops_are_the_steps_that_pass_the_gate(clip: Clip) -> None:
-    mels, steps = live_crops(clip, SPEC.voice, SPEC.step_ms)
-    assert list(live_ends(30_400, SPEC.voice, 250))[:2] == [4_000, 8_000]
-    assert steps.tolist() == list(range(2, 8))  # two silent steps, then sound to 1.9 s
+def test_a_clip_is_judged_by_the_mean_of_its_rows() -> None:
+    """Clip 0 by the mean although one row speaks against it; clip 1 has no row."""
+    network = VoiceNetwork(SPEC.voice, 7)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.hidden.weight[0, 0] = network.hidden.weight[1, 1] = 1.0
+        network.head.weight[2, 0] = network.head.weight[4, 1] = 1.0
+    values = np.zeros((3, 2 * SPEC.voice.width), np.float16)
+    values[0, 0], values[1, 0], values[2, 1] = 3.0, 2.0, 4.0
+    zeros = np.zeros(3, np.int64)
+    p, judged = clip_probabilities(network, VoiceRows(values, zeros, zeros, np.arange(3)), 2)
+    assert p[0].argmax() == 2
+    assert judged.tolist() == [True, False]
+    assert p[1] == pytest.approx(1 / 7)
+
+
+def test_sound_elsewhere_is_seeded_and_stays_in_range(clip: Clip) -> None:
     sound = samples(clip, 16_000)
-    assert np.allclose(mels[0], log_mel(heard(sound, 12_000, SPEC.voice), SPEC.voice), atol=1e-4)
+    for seed in range(40):
+        one, two = (
+            sounds.elsewhere(sound, sound[::-1].copy(), 16_000, np.random.default_rng(seed))
+            for _ in range(2)
+        )
+        assert np.array_equal(one, two)
+        assert one.dtype == np.float32
+        assert np.isfinite(one).all()
+        assert np.abs(one).max() <= 1.0
+        assert 0.9 <= len(one) / len(sound) <= 1.12
+    assert not np.array_equal(one, sound)
 
 
-def test_sound_augmentation_is_seeded_and_stays_in_range(clip: Clip) -> None:
-    (crops,) = training_crops([clip], SPEC.voice)
-    level = torch.from_numpy(np.stack([crops.frames[b : b + 97].T for b in crops.begins[:6]]))
-    one, two = (
-        sounds.sounds(level, SPEC.voice, torch.Generator().manual_seed(3)) for _ in range(2)
-    )
-    assert one.shape == level.shape
+def test_faces_seen_by_a_webcam_are_seeded_and_grey_levels() -> None:
+    images = torch.rand(64, 1, 48, 48, generator=torch.Generator().manual_seed(0)) * 255
+    one, two = (augment.faces(images, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(one, two)
-    assert torch.isfinite(one).all()
-    assert not torch.equal(one, level)
-    floor = (10 * np.log10(SPEC.voice.power_floor) - SPEC.voice.mean_db) / SPEC.voice.scale_db
-    assert one.min() >= floor - 1e-5
-
-
-def test_collated_labels_are_distributions(clip: Clip) -> None:
-    crops = training_crops([clip], SPEC.voice) * 8
-    x, y = AugmentedCrops(SPEC, mixup=0.3)(crops)
-    assert x.shape == (8, 3, 64, 97)
-    assert torch.allclose(y.sum(1), torch.ones(8))
-
-
-def test_clip_scores_by_hand() -> None:
-    """Clip 0 (class 1) is right by the mean although one crop is wrong; clip 1 (class 0) is not."""
-    logp = np.log(np.array([[0.1, 0.9], [0.6, 0.4], [0.2, 0.8]], np.float32))
-    scores = clip_scores(logp, np.array([1, 1, 0]), np.array([0, 0, 1]))
-    assert scores == {"clips": 2.0, "accuracy": 0.5, "uar": 0.5}
+    assert one.shape == images.shape
+    assert 0 <= one.min() <= one.max() <= 255
+    assert not torch.equal(one, images)
 
 
 def test_bare_text() -> None:
     assert bare("Oh -- you've WON, Joey!") == "oh you've won joey"
 
 
+def test_misheard_words_sound_alike_and_some_are_missing() -> None:
+    texts = ["there goes the bread", "the broad road", "a bride read there"] * 2
+    hearing, random = Hearing(texts), np.random.default_rng(0)
+    text = " ".join(["bread"] * 400)
+    heard = hearing(text, random).split()
+    assert len(heard) / 400 == pytest.approx(1 - DROPPED, abs=0.05)
+    assert set(heard) == {"bread", "bride", "broad"}
+    assert np.mean([word != "bread" for word in heard]) == pytest.approx(CONFUSED, abs=0.05)
+    assert all(hearing("Oh!", random) == "oh" for _ in range(50))  # never nothing
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=30))
+def test_a_fold_hangs_on_the_group_alone(groups: list[str]) -> None:
+    found = folds(groups)
+    assert set(found.tolist()) <= set(FOLDS)
+    assert folds(groups[::-1])[::-1].tolist() == found.tolist()
+
+
+def test_both_folds_are_about_half() -> None:
+    assert folds([str(i) for i in range(2_000)]).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_head_that_is_too_sure_is_cooled() -> None:
+    """Logits three times too large for how often they are right."""
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(4_000, 7, generator=generator)
+    labels = torch.multinomial(true.softmax(1), 1, generator=generator)[:, 0]
+    head = nn.Linear(7, 7)
+    with torch.no_grad():
+        head.weight.copy_(3 * torch.eye(7))
+        head.bias.zero_()
+        assert cooled(head, head(true), labels) == pytest.approx(3.0, rel=0.1)
+        assert torch.allclose(head(true), true, rtol=0.1, atol=0.1)
+
+
 def test_utterance_means_equal_the_live_rows() -> None:
-    """Batched and padded, they are the mean of the live word rows where no word is split."""
-    texts = ["we are all here", "no", "", "they went home early today with the dog"]
-    found = utterance_means(texts, SPEC.text, batch=2)
-    encoder = TextEncoder(SPEC.text)
+    """Batched and padded, they are the mean of the live word rows."""
+    texts = ["we are all here", "no", "", "they went home early today with the dachshund"]
+    adapter = read(EMOTIONAL)
+    found = utterance_means(texts, SPEC.text, adapter)
+    encoder = TextEncoder(SPEC.text, adapter=adapter)
     assert not found[2].any()
     for text, mean in zip(texts, found, strict=True):
         if text:

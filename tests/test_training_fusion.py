@@ -1,4 +1,4 @@
-"""Pairing, and a tiny fusion run from rows to weights that an interruption does not change."""
+"""Pairing, rivals and a tiny fusion run from what the parts say to weights on rows."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from normtr.calibration import with_neutral
 from normtr.model import NormTr, NormTrConfig
-from normtr.spec import LABELS, MODALITIES, FaceSpec, FeatureSpec, VoiceSpec
-from normtr.window import NONE
-from training import assess
+from normtr.spec import LABELS, MODALITIES
+from training import assess, late_fusion, noise, read_out, simple_rivals
+from training.bank import Bank, ragged
 from training.fit import fit, weights_of
+from training.gap_traces import Traces
+from training.late_fusion import LateFusion, mixture
 from training.noise_aware import Learning, NoiseAware, standardise
-from training.pairing import LATEST, NEUTRAL, SHORTEST, PairedBatches, Pairing, draw
-from training.rows import Bank, ragged
+from training.pairing import LATEST, NEUTRAL, SHORTEST, Drawn, PairedBatches, Pairing, draw, gaps
 from training.windows import Windows, loader
 
-SPEC = FeatureSpec(face=FaceSpec(width=8), voice=VoiceSpec(width=4))
-"""Narrow networks: the rows of this test come from no network at all."""
-CAUSES = {"face": {"no_face"}, "voice": {"silence", "muted"}, "text": {"no_words"}}
+STEPS, DIM = 16, 7
 
 
 def bank(seed: int) -> Bank:
-    """Rows whose first number is 10 + label, the rest noise around the label's own point."""
+    """Rows whose first number is 10 + label; the rest is noise around the label's own point."""
     random = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(LABELS)), 6)
-    centre = {m: np.random.default_rng(9).normal(size=(7, d)) for m, d in SPEC.dims.items()}
+    centre = {m: np.random.default_rng(i).normal(size=(7, DIM)) for i, m in enumerate(MODALITIES)}
 
     def rows(modality: str, label: int, count: int) -> np.ndarray:
-        x = centre[modality][label] + 0.5 * random.normal(size=(count, SPEC.dims[modality]))
+        x = centre[modality][label] + 0.5 * random.normal(size=(count, DIM))
         x[:, 0] = 10 + label
-        return x.astype(np.float16)
+        return x.astype(np.float32)
 
     voices = [rows("voice", int(label), 9) for label in labels]
     for voice in voices:
-        voice[[0, 4]] = 0.0  # silent steps
+        voice[4] = np.nan  # a silent step
     return Bank(
         np.stack([rows("face", int(label), 3) for label in labels]),
         labels,
@@ -48,15 +49,16 @@ def bank(seed: int) -> Bank:
 
 @pytest.fixture(scope="module")
 def pairing() -> Pairing:
-    return Pairing(bank(1), SPEC, seed=1)
+    return Pairing(bank(1), STEPS, seed=1)
 
 
 def test_windows_are_uniform_over_classes_and_express_somewhere(pairing: Pairing) -> None:
     drawn = [pairing(0, i) for i in range(700)]
     assert np.bincount([d.label for d in drawn]).tolist() == [100] * len(LABELS)
-    assert all(any(d.expresses.values()) for d in drawn)
-    for modality in MODALITIES:  # 0.7 given that at least one does: 0.7 / 0.973
-        assert np.mean([d.expresses[modality] for d in drawn]) == pytest.approx(0.72, abs=0.05)
+    felt = np.array([d.shown == d.label for d in drawn if d.label != NEUTRAL])
+    assert felt.any(1).all()
+    # 0.7 given that at least one does: 0.7 / 0.973
+    assert felt.mean(0) == pytest.approx(0.72, abs=0.05)
 
 
 def test_rows_are_of_the_label_or_neutral(pairing: Pairing) -> None:
@@ -64,53 +66,48 @@ def test_rows_are_of_the_label_or_neutral(pairing: Pairing) -> None:
     seen = dict.fromkeys(MODALITIES, 0)
     for i in range(200):
         drawn = pairing(0, i)
-        for modality in MODALITIES:
-            valid = np.array([cause == NONE for cause in drawn.window.gaps[modality]])
-            found = set(np.round(drawn.window.rows[modality][valid, 0] - 10).astype(int))
-            allowed = {NEUTRAL} | ({drawn.label} if drawn.expresses[modality] else set())
-            assert found <= allowed
+        for m, modality in enumerate(MODALITIES):
+            rows = drawn.rows[modality][drawn.valid[m]]
+            found = set(np.round(rows[:, 0] - 10).astype(int))
+            assert found <= {NEUTRAL, int(drawn.shown[m])}
             seen[modality] += drawn.label in found and drawn.label != NEUTRAL
     assert min(seen.values()) > 50
 
 
-def test_gaps_are_zero_rows_with_a_fitting_cause(pairing: Pairing) -> None:
+def test_gaps_are_zero_rows(pairing: Pairing) -> None:
     for i in range(100):
-        window = pairing(3, i).window
-        for modality in MODALITIES:
-            for cause, row in zip(window.gaps[modality], window.rows[modality], strict=True):
-                assert cause == NONE or cause in CAUSES[modality]
-                assert row.any() == (cause == NONE)
+        drawn = pairing(3, i)
+        for m, modality in enumerate(MODALITIES):
+            assert (drawn.rows[modality].any(axis=1) == drawn.valid[m]).all()
+            assert np.isfinite(drawn.rows[modality]).all()
 
 
 def test_a_face_is_expressed_for_a_second_and_comes_from_at_most_three_pictures() -> None:
     still = bank(2)
     still = Bank(still.faces[:, :1], still.face_labels, still.voices, still.texts)
-    pairing = Pairing(still, SPEC, 1)
+    pairing = Pairing(still, STEPS, 1)
     for i in range(100):
         drawn = pairing(0, i)
-        rows = drawn.window.rows["face"]
-        valid = drawn.window.valid[0]
+        rows, valid = drawn.rows["face"], drawn.valid[0]
         assert len(np.unique(rows[valid], axis=0)) <= 3
-        if drawn.expresses["face"] and drawn.label != NEUTRAL and valid.all():
+        if drawn.shown[0] == drawn.label != NEUTRAL and valid.all():
             assert (np.round(rows[:, 0] - 10) == drawn.label).sum() >= SHORTEST
 
 
 def test_late_words_are_missing_at_the_end(pairing: Pairing) -> None:
-    last = [pairing(0, i).window.gaps["text"][-1] != NONE for i in range(300)]
+    last = [not pairing(0, i).valid[2, -1] for i in range(300)]
     assert np.mean(last) > LATEST / (LATEST + 1) - 0.05
 
 
 def test_a_window_depends_on_its_key_only(pairing: Pairing) -> None:
-    again = Pairing(bank(1), SPEC, seed=1)
+    again = Pairing(bank(1), STEPS, seed=1)
     wanted = [(0, 3), (2, 3), (0, 4)]
-    forth = [pairing(*key).window for key in wanted]
-    back = [again(*key).window for key in reversed(wanted)][::-1]
+    forth = [pairing(*key) for key in wanted]
+    back = [again(*key) for key in reversed(wanted)][::-1]
     for a, b in zip(forth, back, strict=True):
-        assert a.gaps == b.gaps
+        assert np.array_equal(a.valid, b.valid)
         assert all(np.array_equal(a.rows[m], b.rows[m]) for m in MODALITIES)
-    assert forth[0].gaps != forth[1].gaps or not np.array_equal(
-        forth[0].rows["face"], forth[1].rows["face"]
-    )
+    assert not np.array_equal(forth[0].rows["face"], forth[1].rows["face"])
 
 
 def test_a_bank_survives_its_file(tmp_path: Path) -> None:
@@ -118,20 +115,41 @@ def test_a_bank_survives_its_file(tmp_path: Path) -> None:
     before.save(tmp_path / "bank.npz")
     after = Bank.load(tmp_path / "bank.npz")
     assert np.array_equal(before.faces, after.faces)
-    assert np.array_equal(before.voices[3], after.voices[3])
+    assert np.array_equal(before.voices[3], after.voices[3], equal_nan=True)
     assert np.array_equal(before.texts.labels, after.texts.labels)
 
 
-CONFIG = NormTrConfig(SPEC.dims, len(LABELS), SPEC.steps, width=32, depth=1, heads=4)
+def test_training_gaps_are_whole_stretches_absences_and_recorded_ones() -> None:
+    traces = Traces.load()
+    masks = np.stack([gaps(STEPS, 1, (0, i), traces) for i in range(1_000)])
+    there = masks.mean(2)
+    assert 0.2 < (there == 1).all(1).mean() < 0.6
+    assert (there == 0).any(1).mean() > 0.2
+    partly = (there > 0) & (there < 1)
+    assert partly.any(1).mean() > 0.3
+    assert np.array_equal(masks[7], gaps(STEPS, 1, (0, 7), traces))
+
+
+def test_recorded_traces_wrap_around_and_hold_every_modality() -> None:
+    stream = np.array([[True] * 5, [False] * 5, [True, False, True, False, False]])
+    found = Traces((stream,)).mask(12, np.random.default_rng(0))
+    assert found.shape == (3, 12)
+    assert found[0].all()
+    assert not found[1].any()
+    assert np.array_equal(found[:, :5], found[:, 5:10])
+    assert all(len(s) == len(MODALITIES) and s.shape[1] >= 8 for s in Traces.load().streams)
+
+
+CONFIG = NormTrConfig(dict.fromkeys(MODALITIES, DIM), 7, STEPS, width=32, depth=1, heads=4)
 
 
 def trained(run: Path, epochs: int, of: int, valid: Windows) -> dict[str, torch.Tensor]:
     """Weights after `epochs` of a run planned for `of`."""
-    pairing = Pairing(bank(1), SPEC, seed=1)
+    pairing = Pairing(bank(1), STEPS, seed=1)
     lightning.seed_everything(1, verbose=False)
-    train = loader(PairedBatches(pairing, SPEC, 1), 56, 28, seed=1)
+    train = loader(PairedBatches(pairing, STEPS, 1, Traces.load()), 56, 28, seed=1)
     module = NoiseAware(NormTr(CONFIG), Learning(lr=1e-3), of * len(train), seed=1)
-    standardise(module.network, draw(pairing, [(0, i) for i in range(56)]))
+    standardise(module.network, draw(pairing, [(0, i) for i in range(56)]).windows)
     fit(
         module,
         train,
@@ -147,7 +165,7 @@ def trained(run: Path, epochs: int, of: int, valid: Windows) -> dict[str, torch.
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
-    valid = draw(Pairing(bank(2), SPEC, 2), [(0, i) for i in range(28)])
+    valid = draw(Pairing(bank(2), STEPS, 2), [(0, i) for i in range(28)]).windows
     whole = trained(tmp_path / "whole", 3, 3, valid)
     trained(tmp_path / "broken", 1, 3, valid)
     resumed = trained(tmp_path / "broken", 3, 3, valid)
@@ -156,43 +174,141 @@ def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_standardised_rows_have_mean_0_and_deviation_1(pairing: Pairing) -> None:
-    windows = draw(pairing, [(0, i) for i in range(140)])
+    windows = draw(pairing, [(0, i) for i in range(140)]).windows
     network = NormTr(CONFIG)
     standardise(network, windows)
     face = windows.rows["face"][windows.valid[:, 0]]
     x = (face - network.get_buffer("mean_face")) / network.get_buffer("scale_face")
     assert torch.allclose(x.mean(0), torch.zeros(x.shape[1]), atol=1e-3)
-    assert torch.allclose(x[:, 1:].std(0), torch.ones(x.shape[1] - 1), atol=1e-2)
+    assert torch.allclose(x.std(0), torch.ones(x.shape[1]), atol=1e-2)
+
+
+def test_a_network_on_logits_is_the_same_on_the_rows_they_are_read_from() -> None:
+    """Valid and missing steps alike, whatever the heads' own bias and the logits' statistics."""
+    torch.manual_seed(0)
+    heads = {m: nn.Linear(width, 7) for m, width in zip(MODALITIES, (32, 20, 12), strict=True)}
+    rows = {m: torch.randn(9, STEPS, head.in_features) for m, head in heads.items()}
+    valid = torch.rand(9, 3, STEPS) < 0.6
+    valid[0] = False
+    windows = Windows(rows, valid, torch.zeros(9, dtype=torch.int64))
+    on_logits = late_fusion.as_logits(windows, heads)
+    network = NormTr(CONFIG).eval()
+    standardise(network, on_logits)
+    whole = read_out.on_rows(network, heads)
+    assert whole.config.dims == {"face": 32, "voice": 20, "text": 12}
+    with torch.inference_mode():
+        expected = network(on_logits.rows, valid)
+        assert torch.allclose(whole(rows, valid), expected, atol=1e-4)
+
+
+def drawn(seed: int, n: int) -> Drawn:
+    return draw(Pairing(bank(seed), STEPS, seed), [(0, i) for i in range(n)])
+
+
+def test_rivals_learn_the_task_and_late_fusion_ignores_what_is_missing(tmp_path: Path) -> None:
+    training, other = drawn(1, 1_400), drawn(2, 420).windows
+    torch.manual_seed(1)
+    fusion = LateFusion()
+    late_fusion.teach(fusion, training, 12, seed=1)
+    found = late_fusion.choose(fusion, [other])
+    assert set(found) == set(late_fusion.FUSIONS)
+    assert min(found.values()) > 0.5
+    assert found[fusion.fusion] == max(found.values())
+    transformer = simple_rivals.Transformer(CONFIG)
+    standardise(transformer.network, training.windows)
+    for rival in (simple_rivals.Concatenation(training.windows), transformer):
+        simple_rivals.teach(rival, training.windows, 12, seed=1)
+        with torch.inference_mode():
+            assert assess.accuracy(rival, other) > 0.5
+    # What stands in a missing step does not count.
+    gapped = assess.lost(other, 0.5, 1)
+    junk = {
+        m: torch.where(gapped.valid[:, i, :, None], x, torch.full_like(x, 99.0))
+        for i, (m, x) in enumerate(gapped.rows.items())
+    }
+    for name in late_fusion.FUSIONS:
+        with torch.inference_mode():
+            clean = fusion(gapped, name)
+            assert torch.allclose(
+                fusion(Windows(junk, gapped.valid, gapped.labels), name), clean, atol=1e-5
+            )
+    late_fusion.write(tmp_path, fusion)
+    again = late_fusion.read(tmp_path)
+    assert again.fusion == fusion.fusion
+    assert torch.equal(again(other), fusion(other))
+
+
+def test_the_mixture_is_bayes_rule_over_who_expresses() -> None:
+    """One modality there: shown happy with 0.9; it may as well be neutral beside two unseen."""
+    prior = torch.full((7,), 1 / 7).log()
+    shown = torch.full((1, 3, 7), 1 / 7)
+    happy = LABELS.index("happy")
+    shown[0, 0] = 0.1 / 6
+    shown[0, 0, happy] = 0.9
+    there = torch.tensor([[True, False, False]])
+    p = mixture(shown.log(), there, prior).softmax(1)[0]
+    # P(face shows y | y) = 0.7 / 0.973 for an emotion, else it is neutral.
+    shows = 0.7 / 0.973
+    likelihood = {
+        "happy": shows * 0.9 + (1 - shows) * 0.1 / 6,
+        "sad": 0.1 / 6,
+        "neutral": 0.1 / 6,
+    }
+    total = likelihood["happy"] + 6 * 0.1 / 6
+    assert float(p[happy]) == pytest.approx(likelihood["happy"] / total, rel=1e-4)
+    assert mixture(shown.log(), ~there & there, prior).softmax(1)[0] == pytest.approx(
+        torch.full((7,), 1 / 7), rel=1e-4
+    )
 
 
 def test_calibration_undoes_a_wrong_temperature(pairing: Pairing) -> None:
     """Logits three times too large: the fitted temperature is near 3, the NLL is lower."""
-    windows = draw(pairing, [(0, i) for i in range(1_400)])
+    windows = draw(pairing, [(0, i) for i in range(1_400)]).windows
     torch.manual_seed(0)
     true = torch.randn(1_400, 7) * 2
     labels = torch.distributions.Categorical(logits=true).sample()
     windows = Windows(windows.rows, windows.valid, labels)
     calibration = assess.with_threshold(assess.calibrate(3 * true, windows), 3 * true, windows)
-    temperatures = np.exp(
-        calibration.log_temperature
-        + (1 - windows.valid.double().mean(2).numpy())
-        @ [calibration.missing[m] for m in MODALITIES]
-    )
+    weights = [calibration.missing[m] for m in MODALITIES]
+    temperatures = np.exp(calibration.log_temperature + assess.missing(windows.valid) @ weights)
     assert temperatures.mean() == pytest.approx(3.0, rel=0.15)
-    scores = assess.reliability(calibration, 3 * true, windows)
-    assert scores["nll"] < scores["nll_raw"]
-    assert scores["ece"] < 0.05
-    assert scores["selective_accuracy"] >= assess.CONFIDENT
+    p = assess.probabilities(calibration, 3 * true, windows.valid)
+    nothing = np.zeros(1_400, np.bool_)
+    truth = labels.numpy()
+    found = assess.reliability(p, truth, nothing, calibration.threshold)
+    raw = assess.reliability((3 * true).softmax(1).double().numpy(), truth, nothing, 0.0)
+    assert found.nll < raw.nll
+    assert found.brier < raw.brier
+    assert found.ece < 0.06 < raw.ece
+    assert found.selective_accuracy is not None
+    assert found.selective_accuracy >= assess.CONFIDENT
+    assert found.accuracy_of_the_surest > found.accuracy == raw.accuracy
+    risk = assess.risk_coverage(p, truth)["risk"]
+    assert risk[-1] == pytest.approx(1 - found.accuracy)
+    assert risk[0] < risk[-1]
+    unseen = assess.reliability(p, truth, ~nothing, calibration.threshold)
+    assert (unseen.coverage, unseen.selective_accuracy) == (0.0, None)
     # The batch form is the shipped form.
-    one = assess.probabilities(calibration, 3 * true, windows)[5].numpy()
     share = dict(zip(MODALITIES, windows.valid[5].double().mean(1).tolist(), strict=True))
     shipped = calibration.probabilities((3 * true)[5].numpy(), share)
-    assert np.allclose(one, shipped, atol=1e-12)
+    assert np.allclose(p[5], shipped, atol=1e-9)
+    everyday = calibration.probabilities((3 * true)[5].numpy(), share, with_neutral(0.6, LABELS))
+    odds = everyday / shipped
+    assert odds[NEUTRAL] / odds[0] == pytest.approx(0.6 / (0.4 / 6))
 
 
 def test_gaps_of_the_test_take_away_what_they_say(pairing: Pairing) -> None:
-    windows = draw(pairing, [(0, i) for i in range(14)])
+    windows = draw(pairing, [(0, i) for i in range(14)]).windows
     assert not assess.lost(windows, 1.0, 1).valid.any()
     assert torch.equal(assess.lost(windows, 0.0, 1).valid, windows.valid)
     assert not assess.only(windows, ("voice",)).valid[:, [0, 2]].any()
     assert torch.equal(assess.only(windows, ("voice",)).valid[:, 1], windows.valid[:, 1])
+    # In pieces they are the same gaps.
+    later = windows.part(slice(7, None))
+    whole = assess.lost(windows, 0.5, 1).valid[7:]
+    assert torch.equal(assess.lost(later, 0.5, 1, first=7).valid, whole)
+
+
+def test_rates_reach_every_one() -> None:
+    assert noise.RATES[:9] == assess.CALIBRATED
+    assert LateFusion().fusion == late_fusion.FUSIONS[0]

@@ -16,7 +16,7 @@ def record(folder: Path, digest: str, accuracy: float) -> Path:
         "face": {"accuracy": accuracy},
         "voice": {"ravdess": {"uar": 0.5}},
         "text": {"weighted_f1": 0.5},
-        "fusion": {"norm_tr": {"rate": {"0.0": 0.6, "0.5": 0.5}}},
+        "fusion": {"accuracy_by_rate": {"NORM-TR": {"0.0": 0.6, "0.5": 0.5}}},
     }
     content = {"sha256": {"a": digest}, "metrics": metrics}
     (folder / "recorded.json").write_text(json.dumps(content))

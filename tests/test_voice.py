@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import librosa
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from normtr.resnet import ResNet18
+from normtr.errors import UserError
+from normtr.models import speech_model
 from normtr.sound import Samples
 from normtr.spec import VoiceSpec
-from normtr.voice import VoiceEncoder, gate, log_mel
+from normtr.voice import States, VoiceEncoder, VoiceNetwork, gate
 from tests.clips import tone
 
-SPEC = VoiceSpec(width=4)
-FLOOR = (-80.0 - SPEC.mean_db) / SPEC.scale_db
+SPEC = VoiceSpec()
 
 
 @pytest.fixture(scope="module")
 def encoder() -> VoiceEncoder:
     torch.manual_seed(0)
-    return VoiceEncoder(SPEC, ResNet18(3, 4, 7))
+    return VoiceEncoder(SPEC, VoiceNetwork(SPEC, 7))
 
 
 def second(hz: float = 300.0, level: float = 0.3) -> Samples:
@@ -51,31 +50,19 @@ def test_any_other_length_is_refused(encoder: VoiceEncoder, count: int) -> None:
         encoder(np.ones(count, np.float32))
 
 
-def test_log_mel_has_three_channels_of_frames_that_lie_inside_the_second() -> None:
-    mel = log_mel(second(), SPEC)
-    assert (mel.shape, mel.dtype) == ((3, 64, 1 + (16_000 - 512) // 160), np.float32)
-    both = log_mel(np.stack([second(), quiet_noise(-30)]), SPEC)
-    assert np.allclose(both[0], mel, atol=1e-5)
+def test_the_network_takes_mean_and_deviation_of_the_encoders_states() -> None:
+    whisper = speech_model(SPEC.model)
+    mel = whisper.feature_extractor(second(), padding=0)
+    assert mel.shape == (80, 100)
+    states = np.asarray(whisper.encode(mel), np.float32)[0]
+    found = States(SPEC)(second())
+    assert np.allclose(found[: SPEC.width], states.mean(0), atol=1e-5)
+    assert np.allclose(found[SPEC.width :], states.std(0), atol=1e-5)
 
 
-@pytest.mark.parametrize("hz", [200, 440, 1000, 3000, 7000])
-def test_a_tone_is_loudest_in_its_own_band(hz: float) -> None:
-    centres = librosa.mel_frequencies(SPEC.mels + 2, fmin=SPEC.f_min, fmax=SPEC.f_max)[1:-1]
-    loudest = log_mel(second(hz), SPEC)[0].mean(axis=1).argmax()
-    assert abs(int(loudest) - int(np.abs(centres - hz).argmin())) <= 1
-
-
-def test_levels_are_absolute_and_in_decibel() -> None:
-    loud, soft = log_mel(second(level=0.5), SPEC)[0], log_mel(second(level=0.05), SPEC)[0]
-    assert (loud.max() - soft.max()) * SPEC.scale_db == pytest.approx(20, abs=0.1)
-    assert log_mel(np.zeros(16_000, np.float32), SPEC)[0] == pytest.approx(FLOOR)
-
-
-def test_what_does_not_change_has_no_delta_and_a_rise_has_a_positive_one() -> None:
-    rising = np.linspace(0.001, 1.0, 16_000, dtype=np.float32) * second()
-    band = log_mel(second(), SPEC)[0].mean(axis=1).argmax()
-    assert np.abs(log_mel(second(), SPEC)[1:, band]).max() < 0.01
-    assert log_mel(rising, SPEC)[1, band].min() > 0
+def test_an_unknown_speech_model_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="speech model 'nowhere' cannot be loaded"):
+        States(VoiceSpec(model="nowhere"))
 
 
 def test_exact_zeros_are_muted_and_faint_noise_is_silence() -> None:

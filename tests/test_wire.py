@@ -29,7 +29,8 @@ def estimate(causes: list[str]) -> Estimate:
         for m, dim in spec.dims.items()
     }
     window = assemble(spec, 1_000_000_000, columns)
-    judgement = Judgement((0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1), "angry", 0.4, False)
+    share = window.share
+    judgement = Judgement((0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1), "angry", 0.4, False, share)
     return Estimate(19, window, judgement, window.end_ns + 150_000_000, 2)
 
 

@@ -24,6 +24,7 @@ from normtr.errors import UserError
 from normtr.spec import MODALITIES, FeatureSpec, SpecError
 from normtr.text import TimedWord
 from normtr.window import NONE
+from training.whole_file import whole_file
 
 FORMAT = 1
 MANIFEST, CLIPS, GAPS = "manifest.json", "clips.jsonl", "gaps.npy"
@@ -186,9 +187,8 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         "skipped": manifest.skipped,
         "sizes": manifest.sizes,
     }
-    partial = path / f"{MANIFEST}.partial"
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path / MANIFEST)
+    with whole_file(path / MANIFEST) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _clips(found: list[dict[str, Any]]) -> Iterator[tuple[Labelled, Place]]:

@@ -60,7 +60,7 @@ class ClipEncoder:
         self._face = FaceEncoder(loaded.spec.face, loaded.face)
         self._voice = VoiceEncoder(loaded.spec.voice, loaded.voice)
         self._whisper = Whisper() if text else None
-        self._text = TextEncoder(loaded.spec.text) if text else None
+        self._text = TextEncoder(loaded.spec.text, adapter=loaded.adapter) if text else None
         if text and loaded.spec.voice.sample_rate != speech.RATE:
             raise UserError(f"words need sound at {speech.RATE} Hz; give --text off.")
 

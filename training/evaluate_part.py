@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,18 +13,17 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from torch.utils.data import DataLoader
 
 from normtr import checkpoint
 from normtr.checkpoint import SHIPPED, Checkpoint
 from normtr.config import parse
-from normtr.errors import UserError
-from normtr.spec import LABELS
+from normtr.errors import UsageError, UserError
+from training import face, text, voice
 from training.datasets import fer2013, meld, ravdess
-from training.face import normalised
+from training.evaluate_fusion import Fused, fused
 from training.part_scores import scores
-from training.text import utterance_means
-from training.voice import live_dataset
+from training.redetected import redetected
+from training.voice_rows import voice_rows
 
 Judged = tuple[NDArray[np.floating[Any]], NDArray[np.int64], NDArray[np.bool_]]
 """Probabilities [n, C], labels [n], and which samples could be judged at all [n]."""
@@ -33,13 +31,25 @@ Judged = tuple[NDArray[np.floating[Any]], NDArray[np.int64], NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class EvaluatePart:
-    """Evaluate the face, voice or text network of a recognizer by its own head."""
+    """Evaluate the face, voice or text network of a recognizer by its own head, or their fusion."""
 
-    part: Literal["face", "voice", "text"]
-    data: Path
+    part: Literal["face", "voice", "text", "fusion"]
+    data: Path | None = None
     """face: fer2013.npz; voice: a folder of RAVDESS actors; text: a MELD table."""
     split: int = 1
-    """face: which split of the file; 0 training, 1 PublicTest."""
+    """face, fusion: which split of fer2013.npz; 0 training, 1 PublicTest."""
+    detected: bool = False
+    """face: crops of the live detector around the faces that it finds in the enlarged pictures."""
+    faces: Path | None = None
+    """fusion: fer2013.npz."""
+    voice: Path | None = None
+    """fusion: a folder of RAVDESS actors."""
+    text: Path | None = None
+    """fusion: a MELD table."""
+    seed: int = 7
+    """fusion: of windows and gaps."""
+    n: int = 10_000
+    """fusion: windows, paired by label."""
     checkpoint: Path = SHIPPED
     json: bool = False
 
@@ -47,52 +57,77 @@ class EvaluatePart:
 def run(argv: list[str]) -> int:
     config = parse(EvaluatePart, argv, "evaluate")
     recognizer = checkpoint.load(config.checkpoint)
-    judged = {"face": _faces, "voice": _voices, "text": _texts}[config.part](recognizer, config)
-    report = {"part": config.part, **scores(*judged), "checkpoint_sha256": recognizer.sha256}
+    report: dict[str, Any] = {"part": config.part}
+    if config.part == "fusion":
+        if config.faces is None or config.voice is None or config.text is None:
+            raise UsageError("--part fusion needs --faces, --voice and --text.")
+        sources = Fused(config.faces, config.split, config.voice, config.text)
+        report |= fused(recognizer, config.checkpoint, sources, config.seed, config.n)
+    else:
+        if config.data is None:
+            raise UsageError(f"--part {config.part} needs --data.")
+        if config.part == "face":
+            judged = _faces(recognizer, config.data, config.split, config.detected)
+        else:
+            part = {"voice": _voices, "text": _texts}[config.part]
+            judged = part(recognizer, config.data)
+        report |= scores(*judged)
+    report["checkpoint_sha256"] = recognizer.sha256
     if config.json:
         json.dump(report, sys.stdout, indent=1)
         print()
-        return 0
-    shown = ", ".join(f"{k} {report[k]:.3f}" for k in ("accuracy", "uar", "weighted_f1", "ece"))
-    table = Table("class", "n", "precision", "recall", "F1", title=f"{config.part}: {shown}")
-    for name, of in report["per_class"].items():
-        table.add_row(name, str(of["n"]), *(f"{of[k]:.3f}" for k in ("precision", "recall", "f1")))
-    Console().print(table)
+    else:
+        _show(report, Console())
     return 0
 
 
-def _faces(recognizer: Checkpoint, config: EvaluatePart) -> Judged:
-    """The pictures as they are, which look like the crops of our detector."""
-    try:
-        faces = fer2013.load(config.data, config.split)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{config.data} cannot be read as FER2013: {error}.") from None
-    logits = _over(recognizer.face, DataLoader(normalised(faces), 256))
-    return logits.softmax(1).numpy(), faces.labels, np.ones(len(logits), np.bool_)
+def _show(report: dict[str, Any], console: Console) -> None:
+    shown = ", ".join(f"{k} {report[k]:.3f}" for k in ("accuracy", "uar", "weighted_f1", "ece"))
+    table = Table("class", "n", "precision", "recall", "F1", title=f"{report['part']}: {shown}")
+    for name, of in report["per_class"].items():
+        table.add_row(name, str(of["n"]), *(f"{of[k]:.3f}" for k in ("precision", "recall", "f1")))
+    console.print(table)
+    if "rates" not in report:
+        return
+    columns = {
+        "NORM-TR": "accuracy_by_rate",
+        f"late fusion ({report['late_fusion']})": "late_fusion_accuracy_by_rate",
+        "ECE": "ece_by_rate",
+        "answered": "coverage_by_rate",
+        "right of these": "selective_accuracy_by_rate",
+    }
+    table = Table("lost", *columns, title="accuracy by share of lost steps")
+    for i, rate in enumerate(report["rates"]):
+        cells = [report[key][i] for key in columns.values()]
+        table.add_row(f"{rate:.1f}", *("-" if c is None else f"{c:.3f}" for c in cells))
+    console.print(table)
 
 
-def _voices(recognizer: Checkpoint, config: EvaluatePart) -> Judged:
+def _faces(recognizer: Checkpoint, data: Path, split: int, detected: bool) -> Judged:
+    """The pictures as they are, or, `detected`, those in which the live pipe finds a face."""
+    faces = fer2013.load(data, split)
+    if detected:
+        crops, seen = redetected(faces, recognizer.spec.face)
+        if not seen.any():
+            raise UserError(f"the detector finds no face in {data}.")
+        faces = crops.part(seen)
+    found = face.logits(recognizer.face, faces).softmax(1).numpy()
+    return found, faces.labels, np.ones(len(found), np.bool_)
+
+
+def _voices(recognizer: Checkpoint, data: Path) -> Judged:
     """Mean log-probability of the rows that the live pipe would compute of a clip; none where it
     hears silence only. Calm counts as neutral."""
-    clips = ravdess.load(config.data, calm_is_neutral=True)
-    labels = np.array([clip.label for clip in clips])
-    data = live_dataset(clips, recognizer.spec)
-    logp = _over(recognizer.voice, DataLoader(data, 256)).log_softmax(1)
-    of = data.tensors[2]
-    count = torch.bincount(of, minlength=len(clips))
-    mean = torch.zeros(len(clips), len(LABELS)).index_add(0, of, logp) / count.clamp_min(1)[:, None]
-    return mean.softmax(1).numpy(), labels, (count > 0).numpy()
+    clips = ravdess.load(data, calm_is_neutral=True)
+    rows = voice_rows(clips, recognizer.spec, 1, seed=0)
+    found, judged = voice.clip_probabilities(recognizer.voice, rows, len(clips))
+    return found, np.array([clip.label for clip in clips]), judged
 
 
-def _texts(recognizer: Checkpoint, config: EvaluatePart) -> Judged:
+def _texts(recognizer: Checkpoint, data: Path) -> Judged:
     """The mean vector of an utterance's words, as written."""
-    said = meld.load(config.data)
-    means = utterance_means([u.text for u in said], recognizer.spec.text)
+    said = meld.load(data)
+    means = text.utterance_means([u.text for u in said], recognizer.spec.text, recognizer.adapter)
     with torch.inference_mode():
         probabilities = recognizer.text(torch.from_numpy(means)).softmax(1).numpy()
     return probabilities, np.array([u.label for u in said]), np.ones(len(said), np.bool_)
-
-
-def _over(network: Callable[[torch.Tensor], torch.Tensor], loader: DataLoader[Any]) -> torch.Tensor:
-    with torch.inference_mode():
-        return torch.cat([network(batch[0]) for batch in loader])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from training.measures import Measure, measures
 from training.systems import Section, System
+from training.whole_file import whole_file
 
 LINES = 5
 """Systems beside the reference in one panel."""
@@ -32,9 +33,8 @@ def sized(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png")
 
 
 def families(section: Section) -> list[list[System]]:

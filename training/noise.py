@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 
 RATES = tuple(r / 10 for r in range(11))
 """Of erased steps, in every table."""
-TYPE_1, TYPE_2, ABSENT, LOST, WINDOW, RATE_1, RATE_2 = range(7)
+TYPE_1, TYPE_2, ABSENT, LOST, WINDOW, RATE_1, RATE_2, GAPS = range(8)
 """What a generator is for; each use of a sample has its own stream."""
 
 

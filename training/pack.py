@@ -7,34 +7,38 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from normtr import checkpoint
 from normtr.calibration import Calibration
-from normtr.model import NormTrConfig
+from normtr.model import NormTr
+from normtr.models import sha256
 from normtr.spec import LABELS, FeatureSpec
-from training.rows import sha256
-
-PARTS = ("face", "voice", "text")
+from training import late_fusion, run_folder
+from training.late_fusion import LateFusion
 
 
 def write(
     folder: Path,
-    runs: Path,
+    runs: Mapping[str, Path],
     spec: FeatureSpec,
     calibration: Calibration,
     networks: Mapping[str, nn.Module],
-    config: NormTrConfig,
+    adapter: Mapping[str, Tensor],
+    rival: LateFusion,
     metrics: Mapping[str, Any],
 ) -> None:
-    """Write the checkpoint and `recorded.json`: each file's sha256 and each part's metrics.
+    """Write the checkpoint, its rival and `recorded.json`: each file's sha256, each part's metrics.
 
-    `metrics` are the fusion's; those of face, voice and text are read from `runs`.
+    `metrics` are the fusion's; those of face, voice and text are read from their `runs`.
     """
-    whole = checkpoint.save(folder, spec, LABELS, calibration, networks, config)
+    norm_tr = networks["norm_tr"]
+    assert isinstance(norm_tr, NormTr)
+    whole = checkpoint.save(folder, spec, LABELS, calibration, networks, adapter, norm_tr.config)
+    late_fusion.write(folder, rival)
     of_parts = {"fusion": dict(metrics)}
-    for part in PARTS:
-        path = runs / part / "metrics.json"
+    for part, run in runs.items():
+        path = run / "metrics.json"
         if path.is_file():
             of_parts[part] = json.loads(path.read_text())
     names = sorted([*folder.glob("*.safetensors"), folder / "manifest.json"])
@@ -43,6 +47,4 @@ def write(
         "sha256": {path.name: sha256(path) for path in names},
         "metrics": of_parts,
     }
-    partial = folder / "recorded.json.partial"
-    partial.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
-    partial.replace(folder / "recorded.json")
+    run_folder.write_json(folder / "recorded.json", record)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from normtr.spec import LABELS, MODALITIES, FeatureSpec
-from normtr.window import NONE, Row, Window, assemble
+from normtr.spec import LABELS, MODALITIES
 from training import noise
-from training.rows import Bank
+from training.bank import Bank
+from training.gap_traces import Traces
 from training.windows import Batch, Key, Windows
 
 NEUTRAL = LABELS.index("neutral")
@@ -32,24 +33,36 @@ LATEST = 6
 """Words of up to so many last steps are not recognised yet."""
 ABSENT_SHARE = 0.4
 """Share of the training windows in which each modality may be missing throughout."""
+TRACED_SHARE = 0.3
+"""Share of the training windows that have the gaps of a recorded stream."""
+LOST_SHARE = 0.5
+"""Share of the training windows that lose stretches of any length, as in the test."""
 
-Column = list[tuple[str, Row | None]]
+STRANGE_SCALE, STRANGE_BIAS = 0.2, 0.4
+"""How much a person's logits differ from those of others: log of their scale, and their mean."""
+
+Row = NDArray[np.floating[Any]]
+Column = list[Row | None]
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A window, its label, and which modalities express it."""
+    """A window: `rows` float32 [T, dim] by modality, `valid` bool [M, T], its label, and what each
+    modality shows int64 [M]: the label, or neutral."""
 
-    window: Window
+    rows: dict[str, NDArray[np.float32]]
+    valid: NDArray[np.bool_]
     label: int
-    expresses: dict[str, bool]
+    shown: NDArray[np.int64]
 
 
 class Pairing:
     """Draws windows from a bank as pure functions of (seed, epoch, sample)."""
 
-    def __init__(self, bank: Bank, spec: FeatureSpec, seed: int) -> None:
-        self._bank, self._spec, self._seed = bank, spec, seed
+    def __init__(self, bank: Bank, steps: int, seed: int, strange: bool = False) -> None:
+        """`strange`: every modality of a window is of yet another person, whose logits lie
+        elsewhere; there are few people in a bank to learn from."""
+        self._bank, self._steps, self._seed, self._strange = bank, steps, seed, strange
 
     @cached_property
     def _of(self) -> dict[str, list[NDArray[np.int64]]]:
@@ -63,27 +76,34 @@ class Pairing:
     def __call__(self, epoch: int, sample: int) -> Paired:
         """The label goes round with `sample`, so any seven in a row hold every class."""
         random = noise.generator(self._seed, epoch, sample, noise.WINDOW)
-        label, steps = sample % len(LABELS), self._spec.steps
+        label, steps = sample % len(LABELS), self._steps
         shows = random.random(len(MODALITIES)) < EXPRESSES
         while not shows.any():
             shows = random.random(len(MODALITIES)) < EXPRESSES
         length = int(random.integers(SHORTEST, steps + 1))
         onset = int(random.integers(0, steps - length + 1))
-        columns = {}
+        shown = np.where(shows, label, NEUTRAL)
         make = {"face": self._faces, "voice": self._voice, "text": self._text}
-        for modality, express in zip(MODALITIES, shows, strict=True):
+        rows, valid = {}, np.zeros((len(MODALITIES), steps), np.bool_)
+        for i, modality in enumerate(MODALITIES):
             begin = int(np.clip(onset + random.integers(-JITTER, JITTER + 1), 0, steps - SHORTEST))
-            shown = label if express else NEUTRAL
-            columns[modality] = make[modality](random, shown, begin, min(steps, begin + length))
-        window = assemble(self._spec, 0, columns)
-        return Paired(window, label, dict(zip(MODALITIES, map(bool, shows), strict=True)))
+            column = make[modality](random, int(shown[i]), begin, min(steps, begin + length))
+            rows[modality] = np.zeros((steps, self._bank.dims[modality]), np.float32)
+            for step, row in enumerate(column):
+                if row is not None:
+                    rows[modality][step], valid[i, step] = row, True
+            if self._strange:
+                scale = np.exp(STRANGE_SCALE * random.standard_normal())
+                bias = STRANGE_BIAS * random.standard_normal(self._bank.dims[modality])
+                rows[modality][valid[i]] = scale * rows[modality][valid[i]] + bias
+        return Paired(rows, valid, label, shown)
 
     def _pick(self, random: np.random.Generator, modality: str, label: int) -> int:
         return int(random.choice(self._of[modality][label]))
 
     def _faces(self, random: np.random.Generator, label: int, begin: int, end: int) -> Column:
         """At most three pictures, each held; a row is the mean of two versions of a picture."""
-        steps = self._spec.steps
+        steps = self._steps
         picture = np.full(steps, self._pick(random, "face", NEUTRAL))
         picture[begin:end] = self._pick(random, "face", label)
         if random.random() < 0.5:
@@ -96,21 +116,21 @@ class Pairing:
         if random.random() < 0.3:
             first = int(random.integers(0, steps))
             gone[first : first + int(random.integers(1, 7))] = True
-        return [("no_face", None) if gone[t] else (NONE, rows[t]) for t in range(steps)]
+        return [None if gone[t] else rows[t] for t in range(steps)]
 
     def _voice(self, random: np.random.Generator, label: int, begin: int, end: int) -> Column:
         """Speech of the label in the stretch; before and after it neutral speech or silence."""
-        column: Column = [("silence", None)] * self._spec.steps
+        column: Column = [None] * self._steps
         if label != NEUTRAL or random.random() < 0.8:
             self._speak(random, column, label, begin, end)
         if random.random() < 0.4:
             self._speak(random, column, NEUTRAL, 0, begin)
         if random.random() < 0.4:
-            self._speak(random, column, NEUTRAL, end, self._spec.steps)
+            self._speak(random, column, NEUTRAL, end, self._steps)
         if random.random() < 0.1:
-            first, length = int(random.integers(0, self._spec.steps)), int(random.integers(2, 7))
-            for t in range(first, min(first + length, self._spec.steps)):
-                column[t] = ("muted", None)
+            first, length = int(random.integers(0, self._steps)), int(random.integers(2, 7))
+            for t in range(first, min(first + length, self._steps)):
+                column[t] = None
         return column
 
     def _speak(
@@ -119,18 +139,14 @@ class Pairing:
         """Fill steps begin..end with clips, from their first heard step, with pauses between."""
         at = begin
         while at < end:
-            clip = self._bank.voices[self._pick(random, "voice", label)]
-            heard = np.flatnonzero(clip.any(axis=1))
-            if not len(heard):
-                return
-            for row in clip[heard[0] : heard[-1] + 1][: end - at]:
-                column[at] = (NONE, row.astype(np.float32)) if row.any() else ("silence", None)
+            for row in self._bank.voices[self._pick(random, "voice", label)][: end - at]:
+                column[at] = None if np.isnan(row[0]) else row
                 at += 1
             at += int(random.integers(1, 6))
 
     def _text(self, random: np.random.Generator, label: int, begin: int, end: int) -> Column:
         """An utterance of the label from `begin` on, neutral words before it, the last ones late."""
-        steps = self._spec.steps
+        steps = self._steps
         words: list[list[Row]] = [[] for _ in range(steps)]
         if random.random() < 0.4:
             self._say(random, words, NEUTRAL, 0, begin)
@@ -138,10 +154,9 @@ class Pairing:
             self._say(random, words, label, begin, steps if random.random() < 0.5 else end)
         late = int(random.integers(0, LATEST + 1))
         column: Column = [
-            (NONE, np.mean(mine, axis=0, dtype=np.float32)) if mine else ("no_words", None)
-            for mine in words
+            np.asarray(np.mean(mine, axis=0, dtype=np.float32)) if mine else None for mine in words
         ]
-        return column[: steps - late] + [("no_words", None)] * late
+        return column[: steps - late] + [None] * late
 
     def _say(
         self, random: np.random.Generator, words: list[list[Row]], label: int, begin: int, end: int
@@ -155,27 +170,51 @@ class Pairing:
             words[int(place)].append(row.astype(np.float32))
 
 
-def draw(pairing: Pairing, keys: list[Key]) -> Windows:
+@dataclass(frozen=True)
+class Drawn:
+    """Windows, and what each modality of each shows int64 [n, M]."""
+
+    windows: Windows
+    shown: torch.Tensor
+
+
+def draw(pairing: Pairing, keys: list[Key]) -> Drawn:
     """The windows of some (epoch, sample) keys."""
     drawn = [pairing(epoch, sample) for epoch, sample in keys]
-    return Windows(
-        {m: torch.from_numpy(np.stack([d.window.rows[m] for d in drawn])) for m in MODALITIES},
-        torch.from_numpy(np.stack([d.window.valid for d in drawn])),
-        torch.tensor([d.label for d in drawn]),
+    return Drawn(
+        Windows(
+            {m: torch.from_numpy(np.stack([d.rows[m] for d in drawn])) for m in MODALITIES},
+            torch.from_numpy(np.stack([d.valid for d in drawn])),
+            torch.tensor([d.label for d in drawn]),
+        ),
+        torch.from_numpy(np.stack([d.shown for d in drawn])),
     )
+
+
+def gaps(steps: int, seed: int, key: Key, traces: Traces) -> NDArray[np.bool_]:
+    """[M, T]: what whole absences, lost stretches and the gaps of a recorded stream leave."""
+    shape = (len(MODALITIES), steps)
+    there = noise.absent(*shape, seed, *key, share=ABSENT_SHARE)
+    random = noise.generator(seed, *key, noise.GAPS)
+    if random.random() < LOST_SHARE:
+        rate = float(random.choice(noise.RATES[:-1]))
+        there &= noise.lost(*shape, seed, int(random.integers(2**31)), rate)
+    if random.random() < TRACED_SHARE:
+        there &= traces.mask(steps, random)
+    return there
 
 
 class PairedBatches:
     """Collates keys into windows and the masks of both noise types."""
 
-    def __init__(self, pairing: Pairing, spec: FeatureSpec, seed: int) -> None:
-        self._pairing, self._spec, self._seed = pairing, spec, seed
+    def __init__(self, pairing: Pairing, steps: int, seed: int, traces: Traces) -> None:
+        self._pairing, self._steps, self._seed, self._traces = pairing, steps, seed, traces
 
     def __call__(self, keys: list[Key]) -> Batch:
         """Plain tensors, which Lightning can move to a device."""
-        windows = draw(self._pairing, keys)
-        shape = (len(MODALITIES), self._spec.steps, self._seed)
-        there = np.stack([noise.absent(*shape, *key, share=ABSENT_SHARE) for key in keys])
+        windows = draw(self._pairing, keys).windows
+        shape = (len(MODALITIES), self._steps, self._seed)
+        there = np.stack([gaps(self._steps, self._seed, key, self._traces) for key in keys])
         first = np.stack([noise.type_1(*shape, *key) for key in keys])
         second = np.stack([noise.type_2(*shape, *key)[0] for key in keys])
         masks = torch.from_numpy(np.stack([first & there, second & there]))

@@ -18,8 +18,8 @@ HEADLINES = {
     "face accuracy (FER2013 PublicTest)": ("face", "accuracy"),
     "voice UAR (RAVDESS actors 17-20)": ("voice", "ravdess", "uar"),
     "text weighted F1 (MELD dev)": ("text", "weighted_f1"),
-    "fusion accuracy (paired windows)": ("fusion", "norm_tr", "rate", "0.0"),
-    "fusion accuracy, half of the steps lost": ("fusion", "norm_tr", "rate", "0.5"),
+    "fusion accuracy (paired windows)": ("fusion", "accuracy_by_rate", "NORM-TR", "0.0"),
+    "fusion accuracy, half of the steps lost": ("fusion", "accuracy_by_rate", "NORM-TR", "0.5"),
 }
 
 

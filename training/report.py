@@ -21,6 +21,7 @@ from training.probe import RATE
 from training.results import Result, result
 from training.samples import Split
 from training.systems import Section, System
+from training.whole_file import whole_file
 
 Stage = Literal["feature", "word"]
 STAGES: tuple[Stage, ...] = ("feature", "word")
@@ -61,9 +62,8 @@ def run(argv: list[str]) -> int:
     if found.left_out:
         parts += ["## Left out\n", *(f"- {reason}" for reason in found.left_out.values())]
     path = config.out / "report.md"
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     print(path)
     return 0
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from normtr import checkpoint
 from normtr.errors import UserError
+from normtr.models import sha256
 from training import curve, run_folder
 from training.benchmark import Benchmark
 from training.curve import Protocol
 from training.datasets.extracted import Extracted
-from training.rows import sha256
 from training.samples import Split, loaded
 
 
@@ -128,19 +128,18 @@ _NONE = np.zeros(0, np.float32)
 
 
 def _keep(path: Path, result: Result) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        np.savez(
-            file,
-            checkpoint_sha256=np.array(result.checkpoint_sha256),
-            rates=np.array(result.protocol.rates),
-            mask_seeds=np.array(result.protocol.mask_seeds),
-            ids=np.array(result.ids),
-            groups=np.array(result.groups),
-            labels=result.labels,
-            outputs=result.outputs,
-        )
-    partial.replace(path)
+    run_folder.write_arrays(
+        path,
+        {
+            "checkpoint_sha256": np.array(result.checkpoint_sha256),
+            "rates": np.array(result.protocol.rates),
+            "mask_seeds": np.array(result.protocol.mask_seeds),
+            "ids": np.array(result.ids),
+            "groups": np.array(result.groups),
+            "labels": result.labels,
+            "outputs": result.outputs,
+        },
+    )
 
 
 def _kept(path: Path, blank: Result) -> Result | None:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from normtr.errors import UserError
 from training.described import describe, restore
+from training.whole_file import whole_file
 
 SETTINGS, MODEL = "run.json", "model.safetensors"
 
@@ -56,15 +59,20 @@ def write_model(out: Path, model: nn.Module) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write a safetensors file, whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write an .npz file, whole or not at all."""
+    with whole_file(path) as partial, partial.open("wb") as file:
+        named: dict[str, Any] = dict(arrays)
+        np.savez(file, **named)
 
 
 def write_json(path: Path, content: Any) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def read(run: Path) -> Run:

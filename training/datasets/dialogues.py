@@ -21,11 +21,15 @@ _SENTIMENTS = ("positive", "negative", "neutral", "negative", "positive", "negat
 
 @dataclass(frozen=True)
 class Utterance:
-    """`emotion` indexes `normtr.spec.LABELS`, `sentiment` SENTIMENTS; UNKNOWN: not labelled."""
+    """`emotion` indexes `normtr.spec.LABELS`, `sentiment` SENTIMENTS; UNKNOWN: not labelled.
+
+    `dialogue` is unique within both corpora.
+    """
 
     text: str
     emotion: int
     sentiment: int
+    dialogue: str
 
 
 def load(folder: Path, split: Literal["train", "valid"]) -> list[Utterance]:
@@ -40,7 +44,10 @@ def load(folder: Path, split: Literal["train", "valid"]) -> list[Utterance]:
 
 
 def _meld(path: Path) -> list[Utterance]:
-    return [Utterance(u.text, u.label, SENTIMENTS.index(u.sentiment)) for u in meld.load(path)]
+    return [
+        Utterance(u.text, u.label, SENTIMENTS.index(u.sentiment), u.dialogue)
+        for u in meld.load(path)
+    ]
 
 
 def _iemocap(folder: Path) -> list[Utterance]:
@@ -51,11 +58,18 @@ def _iemocap(folder: Path) -> list[Utterance]:
     try:
         of = json.loads(labels.read_text(encoding="utf-8"))["whole_corpus"]
         with texts.open(encoding="utf-8-sig", newline="") as file:
-            said = [(row["english"], of.get(row["name"])) for row in csv.DictReader(file)]
-        found = [(text, int(label["emo"])) for text, label in said if label and text.split()]
+            said = [(r["name"], r["english"], of.get(r["name"])) for r in csv.DictReader(file)]
+        found = [
+            (name, text, int(of_it["emo"])) for name, text, of_it in said if of_it and text.split()
+        ]
         return [
-            Utterance(text, _emotion(_EMOTIONS[code]), SENTIMENTS.index(_SENTIMENTS[code]))
-            for text, code in found
+            Utterance(
+                text,
+                _emotion(_EMOTIONS[code]),
+                SENTIMENTS.index(_SENTIMENTS[code]),
+                name.rpartition("_")[0],
+            )
+            for name, text, code in found
         ]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"IEMOCAP's transcripts in {folder} cannot be read: {error}.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from normtr import checkpoint
+from normtr.checkpoint import SHIPPED
 from normtr.errors import UserError
-from normtr.spec import MODALITIES, FeatureSpec, TextSpec
+from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
 from training import metrics, noise
 from training.cache import Cache, Labelled, Manifest, Place, open_cache
@@ -37,6 +38,8 @@ class Extracted:
     modalities: tuple[str, ...] = MODALITIES
     spec: FeatureSpec = field(default_factory=FeatureSpec)
     """What the rows must be; a cache of other features is refused."""
+    checkpoint: Path = SHIPPED
+    """The recognizer that extracted it: whose text model looks at words when some are erased."""
 
     @property
     def name(self) -> str:
@@ -114,7 +117,14 @@ class Extracted:
     def _without_words(
         self, cache: Cache, clips: Clips, rate: float, seed: int
     ) -> Iterator[Window]:
-        encoder, spoken = _encoder(self.spec.text), cache.words()
+        loaded = checkpoint.load(self.checkpoint)
+        if loaded.sha256 != cache.manifest.features.checkpoint_sha256:
+            raise UserError(
+                f"words of {self.path} can be erased only with the recognizer that extracted it; "
+                "name its checkpoint."
+            )
+        encoder = TextEncoder(self.spec.text, adapter=loaded.adapter)
+        spoken = cache.words()
         for clip, place in tqdm(clips, "words to BERT", leave=False):
             words = spoken[clip.id]
             kept = noise.uniforms(seed, "text", clip.id, len(words)) >= rate
@@ -147,8 +157,3 @@ class Extracted:
         if missing := set(self.modalities) - set(features.modalities):
             raise UserError(f"{self.path} was extracted without {' and '.join(sorted(missing))}.")
         return cache
-
-
-@functools.cache
-def _encoder(spec: TextSpec) -> TextEncoder:
-    return TextEncoder(spec)

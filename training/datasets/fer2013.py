@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,35 +10,54 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.errors import UserError
+from normtr.spec import LABELS
+
 TRAINING, PUBLIC_TEST = 0, 1
 
 
 @dataclass(frozen=True)
 class Faces:
-    """`images` uint8 [n, 48, 48]; `labels` int64 [n], index into `normtr.spec.LABELS`."""
+    """`images` uint8 [n, 48, 48]; `labels` int64 [n], index into `normtr.spec.LABELS`.
+
+    `numbers` int64 [n]: each picture's place in its split.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+
+    def part(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Faces:
+        return Faces(self.images[chosen], self.labels[chosen], self.numbers[chosen])
 
 
 def load(path: Path, split: int) -> Faces:
     """Read one split of `fer2013.npz`, whose faces are plain `images` or one `faces_jpeg`.
 
-    Raises ValueError when the file has neither or a split that is empty.
+    Raises UserError when the file cannot be read or has no face of the split.
     """
-    with np.load(path, allow_pickle=False) as file:
-        labels = file["label"].astype(np.int64)
-        if "images" in file:
-            images = file["images"]
-        elif "faces_jpeg" in file:
-            sheet = cv2.imdecode(file["faces_jpeg"], cv2.IMREAD_GRAYSCALE)
-            if sheet is None:
-                raise ValueError(f"the pictures of {path} cannot be decoded")
-            across = sheet.shape[1] // 48
-            images = sheet.reshape(-1, 48, across, 48).swapaxes(1, 2).reshape(-1, 48, 48)
-        else:
-            raise ValueError(f"{path} has neither 'images' nor 'faces_jpeg'")
-        chosen = np.flatnonzero(file["split"] == split)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            labels = file["label"].astype(np.int64)
+            images = file["images"] if "images" in file else _cut(file["faces_jpeg"])
+            chosen = np.flatnonzero(file["split"] == split)
+        images = np.ascontiguousarray(images[: len(labels)][chosen])
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, cv2.error) as error:
+        raise UserError(f"{path} cannot be read as FER2013: {error}.") from None
+    if images.shape != (len(chosen), 48, 48) or images.dtype != np.uint8:
+        raise UserError(f"{path} cannot be read as FER2013: its pictures are not 48 x 48 grey.")
     if not len(chosen):
-        raise ValueError(f"{path} has no face of split {split}")
-    return Faces(np.ascontiguousarray(images[: len(labels)][chosen]), labels[chosen])
+        raise UserError(f"{path} has no face of split {split}.")
+    if not set(labels[chosen].tolist()) <= set(range(len(LABELS))):
+        raise UserError(f"{path} has labels that are none of the seven.")
+    return Faces(images, labels[chosen], np.arange(len(chosen)))
+
+
+def _cut(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """One JPEG with many pictures, row by row -> uint8 [places, 48, 48]."""
+    sheet = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
+    if sheet is None:
+        raise ValueError("its pictures cannot be decoded")
+    across = sheet.shape[1] // 48
+    cut = sheet.reshape(-1, 48, across, 48).swapaxes(1, 2).reshape(-1, 48, 48)
+    return np.asarray(cut, np.uint8)

@@ -24,12 +24,14 @@ EMOTIONS = {
 class Utterance:
     """`label` indexes `normtr.spec.LABELS`; typographic quotes are made plain.
 
-    `sentiment`: negative, neutral or positive.
+    `sentiment`: negative, neutral or positive. `dialogue`: its name, or the row's number where
+    the table has none.
     """
 
     text: str
     label: int
     sentiment: str
+    dialogue: str
 
 
 def load(path: Path) -> list[Utterance]:
@@ -45,8 +47,9 @@ def load(path: Path) -> list[Utterance]:
                     row["Utterance"].translate(quotes),
                     LABELS.index(EMOTIONS[row["Emotion"]]),
                     row["Sentiment"],
+                    row.get("Dialogue_ID") or f"row {number}",
                 )
-                for row in csv.DictReader(file)
+                for number, row in enumerate(csv.DictReader(file))
             ]
     except FileNotFoundError:
         raise UserError(f"there is no {path}; name the data folder in the config.") from None

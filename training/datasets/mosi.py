@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from normtr import models
-from normtr.adapter import EMOTIONAL
+from normtr.adapter import EMOTIONAL, read
 from normtr.errors import UserError
 from normtr.spec import TextSpec
 from normtr.text import TextEncoder
@@ -121,7 +121,7 @@ class _Mosi(ABC):
 
 @functools.cache
 def _encoder(model: str, dim: int, layers: tuple[int, ...], adapted: bool) -> TextEncoder:
-    adapter = EMOTIONAL if adapted else None
+    adapter = read(EMOTIONAL) if adapted else None
     return TextEncoder(TextSpec(model=model, dim=dim), layers=layers, adapter=adapter)
 
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from normtr.adapter import EMOTIONAL, adapt
+from normtr.adapter import EMOTIONAL, adapt, read
 from normtr.errors import UserError
 from normtr.models import TEXT, text_model
 from normtr.spec import LABELS, TextSpec
 from normtr.text import TextEncoder
 from training import train
 from training.datasets import dialogues
-from training.text_adapter import ByLength
+from training.text import ByLength
 
 SAID = (
     ("I love this so much", "joy", "positive"),
@@ -47,9 +47,9 @@ def test_utterances_of_both_corpora(folder: Path) -> None:
     train, valid = dialogues.load(folder, "train"), dialogues.load(folder, "valid")
     assert len(train) == 18  # one of IEMOCAP has no label, one no words
     assert len(valid) == 16
-    assert train[0] == dialogues.Utterance("I love this so much", LABELS.index("happy"), 2)
-    assert train[16] == dialogues.Utterance("Great!", LABELS.index("happy"), 2)
-    assert train[17] == dialogues.Utterance("Come on", dialogues.UNKNOWN, 0)
+    assert train[0] == dialogues.Utterance("I love this so much", LABELS.index("happy"), 2, "row 0")
+    assert train[16] == dialogues.Utterance("Great!", LABELS.index("happy"), 2, "Ses01")
+    assert train[17] == dialogues.Utterance("Come on", dialogues.UNKNOWN, 0, "Ses01")
     (folder / "broken").mkdir(exist_ok=True)
     with pytest.raises(UserError, match="there is no"):
         dialogues.load(folder / "broken", "train")
@@ -72,22 +72,29 @@ def test_an_epoch_has_every_text_at_most_once_and_like_lengths_together() -> Non
 def test_a_trained_adapter_fits_the_text_model_and_changes_its_vectors(
     folder: Path, tmp_path: Path
 ) -> None:
-    argv = ["--part", "training.text_adapter.TextAdapterPart", "--out", str(tmp_path / "run")]
+    argv = ["--part", "training.text.TextPart", "--out", str(tmp_path / "run")]
     fields = {"data": folder, "epochs": 2, "batch": 4, "lr": 5e-3, "rank": 2}
     argv += [word for key, v in fields.items() for word in (f"--part.init_args.{key}", str(v))]
     assert train.run(argv) == 0
-    path = tmp_path / "run/text_adapter.safetensors"
+    factors = read(tmp_path / "run/text_adapter.safetensors")
     plain, adapted = text_model(TEXT)[1], text_model(TEXT)[1]
-    adapt(adapted, path)
+    adapt(adapted, factors)
     name = "encoder.layer.0.attention.self.query"
     change = adapted.get_submodule(name).weight - plain.get_submodule(name).weight
-    factors = load_file(path)
     expected = factors[f"{name}.b"].float() @ factors[f"{name}.a"].float()
     assert torch.allclose(change, expected, atol=1e-6)
     assert change.abs().max() > 0
     assert torch.equal(
         adapted.embeddings.word_embeddings.weight, plain.embeddings.word_embeddings.weight
     )
+    # The two for the fusion were trained on other dialogues, each with a head of its own.
+    heads = [
+        load_file(tmp_path / f"run/{place}/text.safetensors")["weight"]
+        for place in (".", "fold-0", "fold-1")
+    ]
+    assert len({tuple(head.flatten().tolist()) for head in heads}) == 3
+    report = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert {"weighted_f1", "ece"} <= set(report) & set(report["bare"]) & set(report["misheard"])
 
 
 def test_the_shipped_adapter_tells_good_from_bad_better_than_the_model_alone() -> None:
@@ -103,7 +110,9 @@ def test_the_shipped_adapter_tells_good_from_bad_better_than_the_model_alone() -
         within = ((a @ a.T).sum() + (b @ b.T).sum() - len(a) - len(b)) / (2 * len(a) * (len(a) - 1))
         return float(within - (a @ b.T).mean())
 
-    assert margin(TextEncoder(TextSpec(), adapter=EMOTIONAL)) > 3 * margin(TextEncoder(TextSpec()))
+    assert margin(TextEncoder(TextSpec(), adapter=read(EMOTIONAL))) > 3 * margin(
+        TextEncoder(TextSpec())
+    )
 
 
 def test_an_adapter_of_another_model_or_a_broken_file_is_refused(tmp_path: Path) -> None:
@@ -113,8 +122,8 @@ def test_an_adapter_of_another_model_or_a_broken_file_is_refused(tmp_path: Path)
         "encoder.layer.0.other.b": torch.zeros(4, 1),
     }
     save_file(wrong, tmp_path / "wrong.safetensors")
-    with pytest.raises(UserError, match=r"wrong\.safetensors does not fit"):
-        adapt(bert, tmp_path / "wrong.safetensors")
+    with pytest.raises(UserError, match=r"does not fit the text model"):
+        adapt(bert, read(tmp_path / "wrong.safetensors"))
     (tmp_path / "cut.safetensors").write_bytes(EMOTIONAL.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"cut\.safetensors does not fit"):
-        adapt(bert, tmp_path / "cut.safetensors")
+    with pytest.raises(UserError, match=r"cut\.safetensors cannot be read"):
+        read(tmp_path / "cut.safetensors")

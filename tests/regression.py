@@ -1,0 +1,84 @@
+"""Twenty fixed inputs and what the shipped recognizer says of them.
+
+`python -m tests.regression` writes tests/regression.json anew, after new weights.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from normtr import checkpoint, face
+from normtr.checkpoint import Checkpoint
+from normtr.judge import Judge
+from normtr.spec import MODALITIES, FeatureSpec
+from normtr.text import TextEncoder
+from normtr.voice import VoiceEncoder
+from normtr.window import NONE, Window, assemble
+from tests.clips import tone
+
+KEPT = Path(__file__).with_name("regression.json")
+
+
+def crop(number: int) -> NDArray[np.uint8]:
+    """A face of a few strokes: its mouth and brows hang on the number."""
+    picture = np.full((48, 48), 190, np.uint8)
+    for x in (15, 32):
+        cv2.circle(picture, (x, 19), 3, 60, -1)
+        cv2.line(picture, (x - 5, 13 - number % 3), (x + 5, 13 + number % 2), 80, 2)
+    cv2.ellipse(picture, (24, 36), (8, 1 + 2 * (number % 4)), 0, 0, 180 + 30 * number, 70, 2)
+    return cv2.GaussianBlur(picture, (3, 3), 0).astype(np.uint8)
+
+
+def second(number: int) -> NDArray[np.float32]:
+    """A wavering tone in noise."""
+    noise = np.random.default_rng(number).normal(0, 0.01, 16_000)
+    swell = 1 + 0.5 * np.sin(np.arange(16_000) / (800.0 + 300 * number))
+    return (tone(16_000, 1.0, 120.0 + 60 * number, 0.2) * swell + noise).astype(np.float32)
+
+
+def window(number: int, spec: FeatureSpec) -> Window:
+    """Rows like those of networks (positive, sparse), with gaps from none to nearly all."""
+    random = np.random.default_rng(number)
+    columns = {}
+    for m in MODALITIES:
+        rows = np.maximum(random.normal(size=(spec.steps, spec.dims[m])), 0).astype(np.float32)
+        gone = random.random(spec.steps) < number / 11
+        columns[m] = [("error", None) if g else (NONE, r) for g, r in zip(gone, rows, strict=True)]
+    return assemble(spec, 0, columns)
+
+
+def outputs(loaded: Checkpoint) -> list[list[float]]:
+    """Five crops and five seconds as class probabilities, two sentences, eight windows."""
+    voice = VoiceEncoder(loaded.spec.voice, loaded.voice)
+    text = TextEncoder(loaded.spec.text, adapter=loaded.adapter)
+    judge = Judge(loaded)
+    found = []
+    with torch.inference_mode():
+        for number in range(5):
+            x = torch.from_numpy(face.normalise(crop(number)[None, None]))
+            found.append(loaded.face.head(loaded.face.row(x))[0].softmax(0))
+        for number in range(5):
+            row = voice(second(number)).vector
+            assert row is not None
+            found.append(loaded.voice.head(torch.from_numpy(row)).softmax(0))
+        for said in ("oh my god that is wonderful", "leave me alone you liar"):
+            mean = text.word_vectors(said.split()).mean(0)
+            found.append(loaded.text(torch.from_numpy(mean)).softmax(0))
+    windows = [list(judge(window(number, loaded.spec)).probabilities) for number in range(8)]
+    return [p.tolist() for p in found] + windows
+
+
+def main() -> None:
+    loaded = checkpoint.load(checkpoint.SHIPPED)
+    rounded = [[round(p, 5) for p in row] for row in outputs(loaded)]
+    KEPT.write_text(json.dumps({"checkpoint": loaded.sha256, "outputs": rounded}, indent=0) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""Rows of many people's faces, voices and words: what paired windows are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from normtr import face
+from normtr.spec import FeatureSpec
+from training import augment
+from training.datasets import fer2013
+from training.datasets.meld import Utterance
+from training.datasets.speech import Clip
+from training.hearing import Hearing, bare
+from training.parts import Parts
+from training.text_rows import word_vectors
+from training.voice_rows import VoiceRows, voice_rows
+from training.whole_file import whole_file
+
+Rows = NDArray[np.floating[Any]]
+Folds = NDArray[np.int64]
+"""Which of several Parts reads a sample, by sample."""
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Sequences of rows, one after another: sequence i is values[offsets[i]:offsets[i + 1]].
+
+    A row of NaN is none (a voice's silent step).
+    """
+
+    values: Rows
+    offsets: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    def __getitem__(self, index: int) -> Rows:
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+
+@dataclass(frozen=True)
+class Bank:
+    """`faces` [pictures, versions, dim]: augmented versions of each picture.
+
+    `voices`: rows of a clip on the 250 ms grid. `texts`: rows of an utterance's words.
+    """
+
+    faces: Rows
+    face_labels: NDArray[np.int64]
+    voices: Ragged
+    texts: Ragged
+
+    @property
+    def dims(self) -> dict[str, int]:
+        return {
+            "face": self.faces.shape[-1],
+            "voice": self.voices.values.shape[-1],
+            "text": self.texts.values.shape[-1],
+        }
+
+    def save(self, path: Path) -> None:
+        with whole_file(path) as partial, partial.open("wb") as file:
+            np.savez(
+                file,
+                faces=self.faces,
+                face_labels=self.face_labels,
+                **{f"voices_{k}": v for k, v in vars(self.voices).items()},
+                **{f"texts_{k}": v for k, v in vars(self.texts).items()},
+            )
+
+    @staticmethod
+    def load(path: Path) -> Bank:
+        with np.load(path) as f:
+            voices, texts = (
+                Ragged(*(f[f"{m}_{k}"] for k in ("values", "offsets", "labels")))
+                for m in ("voices", "texts")
+            )
+            return Bank(f["faces"], f["face_labels"], voices, texts)
+
+
+def ragged(sequences: Sequence[Rows], labels: Sequence[int]) -> Ragged:
+    ends = np.cumsum([0, *map(len, sequences)])
+    return Ragged(np.concatenate(sequences), ends.astype(np.int64), np.array(labels, np.int64))
+
+
+def some_of_each(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
+    """Numbers, in order, of at most `most` random samples of each label."""
+    random = np.random.default_rng(seed)
+    chosen = [random.permutation(np.flatnonzero(labels == c))[:most] for c in np.unique(labels)]
+    return np.sort(np.concatenate(chosen))
+
+
+def _head(x: torch.Tensor, head: torch.nn.Linear) -> torch.Tensor:
+    logits: torch.Tensor = head(x)
+    return logits - logits.mean(-1, keepdim=True)
+
+
+def of_strangers(
+    pictures: fer2013.Faces,
+    clips: Sequence[Clip],
+    utterances: Sequence[Utterance],
+    parts: Parts,
+    spec: FeatureSpec,
+    versions: int,
+    seed: int,
+    read: bool,
+) -> Bank:
+    """Of people that the parts never saw: all pictures, clips as recorded, all utterances."""
+    one: Folds = np.zeros(max(map(len, (pictures.labels, clips, utterances))), np.int64)
+    return Bank(
+        faces(pictures, (parts,), one[: len(pictures.labels)], versions, seed, read),
+        pictures.labels,
+        voices(clips, voice_rows(list(clips), spec, 1, seed), (parts,), one, read),
+        texts(utterances, (parts,), one[: len(utterances)], spec, seed, read),
+    )
+
+
+def faces(
+    pictures: fer2013.Faces, parts: Sequence[Parts], of: Folds, versions: int, seed: int, read: bool
+) -> Rows:
+    """[n, versions, dim] float16, or, `read` out by the heads, [n, versions, classes] float32."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = []
+    parted = np.array_split(np.arange(len(of)), -(-len(of) // 64))
+    for numbers in tqdm(parted, "face rows", mininterval=2):
+        images = torch.from_numpy(pictures.images[numbers]).float()[:, None]
+        images = images.repeat_interleave(versions, 0)
+        crops = augment.faces(images, generator).round().to(torch.uint8).numpy()
+        x = torch.from_numpy(face.normalise(crops))
+        owner = np.repeat(of[numbers], versions)
+        out = np.empty((len(x), _width(parts[0].face.head, read)), np.float32)
+        with torch.inference_mode():
+            for k, part in enumerate(parts):
+                mine = owner == k
+                if mine.any():
+                    row = part.face.row(x[torch.from_numpy(mine)])
+                    out[mine] = (_head(row, part.face.head) if read else row).numpy()
+        rows.append(out.reshape(len(numbers), versions, -1))
+    joined = np.concatenate(rows)
+    return joined if read else joined.astype(np.float16)
+
+
+def _width(head: torch.nn.Linear, read: bool) -> int:
+    return head.out_features if read else head.in_features
+
+
+def voices(
+    clips: Sequence[Clip], rows: VoiceRows, parts: Sequence[Parts], of: Folds, read: bool
+) -> Ragged:
+    """Of each version of each clip its rows from its first heard step to its last."""
+    x = torch.from_numpy(rows.values.astype(np.float32))
+    values: Rows = np.empty((len(x), _width(parts[0].voice.head, read)), np.float32)
+    for k, part in enumerate(parts):
+        mine = of[rows.clip] == k
+        with torch.inference_mode():
+            row = part.voice.row(x[torch.from_numpy(mine)])
+            values[mine] = (_head(row, part.voice.head) if read else row).numpy()
+    if not read:
+        values = values.astype(np.float16)
+    sequences, labels = [], []
+    keys = rows.clip * (rows.version.max(initial=0) + 1) + rows.version
+    for key in np.unique(keys):
+        mine = np.flatnonzero(keys == key)
+        steps = rows.step[mine]
+        sequence = np.full((steps.max() - steps.min() + 1, values.shape[1]), np.nan, values.dtype)
+        sequence[steps - steps.min()] = values[mine]
+        sequences.append(sequence)
+        labels.append(clips[int(rows.clip[mine[0]])].label)
+    return ragged(sequences, labels)
+
+
+def texts(
+    utterances: Sequence[Utterance],
+    parts: Sequence[Parts],
+    of: Folds,
+    spec: FeatureSpec,
+    seed: int,
+    read: bool,
+) -> Ragged:
+    """Words of each utterance as written, bare, and as a recogniser hears it."""
+    hearing = Hearing(u.text for u in utterances)
+    random = np.random.default_rng(seed)
+    sequences: list[Rows] = []
+    labels: list[int] = []
+    heard = [hearing(u.text, random) for u in utterances]
+    said = [[u.text for u in utterances], [bare(u.text) for u in utterances], heard]
+    for k, part in enumerate(parts):
+        mine = np.flatnonzero(of == k).tolist()
+        for version in said:
+            vectors = word_vectors([version[i] for i in mine], spec.text, part.adapter)
+            for number, words in zip(mine, vectors, strict=True):
+                if len(words):
+                    row: Rows = words.astype(np.float16)
+                    if read:
+                        with torch.inference_mode():
+                            row = _head(torch.from_numpy(words), part.text).numpy()
+                    sequences.append(row)
+                    labels.append(utterances[number].label)
+    return ragged(sequences, labels)

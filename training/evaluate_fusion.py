@@ -1,0 +1,161 @@
+"""NORM-TR of a recognizer on label-paired windows of given people, beside the best late fusion."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from normtr.calibration import with_neutral
+from normtr.checkpoint import Checkpoint
+from normtr.errors import UserError
+from normtr.spec import LABELS, MODALITIES
+from training import assess, bank, late_fusion, parts
+from training.curve import predictor
+from training.datasets import fer2013, meld, ravdess
+from training.noise import RATES
+from training.pairing import NEUTRAL, Pairing, draw
+from training.part_scores import scores
+from training.windows import Windows
+
+VERSIONS = 4
+"""Augmented copies of a picture."""
+TOGETHER = 700
+"""Windows in memory at a time."""
+EVERYDAY = 0.6
+"""Share of neutral windows in the second prior that is reported."""
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Where the people are: fer2013.npz and its split, a folder of RAVDESS actors, a MELD table."""
+
+    faces: Path
+    split: int
+    voice: Path
+    text: Path
+
+
+def fused(
+    recognizer: Checkpoint, folder: Path, sources: Fused, seed: int, n: int
+) -> dict[str, Any]:
+    """The report of `normtr evaluate --part fusion`. Raises UserError for unusable data."""
+    if n < 1:
+        raise UserError("--n is 1 or more.")
+    rival = late_fusion.read(folder)
+    people = bank.of_strangers(
+        fer2013.load(sources.faces, sources.split),
+        ravdess.load(sources.voice, calm_is_neutral=True),
+        meld.load(sources.text),
+        parts.of_checkpoint(recognizer),
+        recognizer.spec,
+        VERSIONS,
+        seed,
+        read=False,
+    )
+    _check(people)
+    pairing = Pairing(people, recognizer.spec.steps, seed)
+    heads = parts.of_checkpoint(recognizer).heads
+    network = predictor(recognizer.norm_tr)
+    found: dict[str, list[NDArray[Any]]] = defaultdict(list)
+    for begin in tqdm(range(0, n, TOGETHER), "windows", unit=f" x {TOGETHER}"):
+        keys = [(0, i) for i in range(begin, min(begin + TOGETHER, n))]
+        windows = draw(pairing, keys).windows
+        found["labels"].append(windows.labels.numpy())
+        read = late_fusion.as_logits(windows, heads)
+        for name, version, on_logits in _versions(windows, read, begin, seed):
+            p = assess.probabilities(recognizer.calibration, network(version), version.valid)
+            found[name].append(p)
+            found[f"nothing {name}"].append(~version.valid.any(2).any(1).numpy())
+            with torch.inference_mode():
+                found[f"late {name}"].append(rival(on_logits).argmax(1).numpy())
+    whole = {name: np.concatenate(pieces) for name, pieces in found.items()}
+    return {"late_fusion": rival.fusion, **_report(whole, recognizer.calibration.threshold)}
+
+
+def _check(people: bank.Bank) -> None:
+    of = (people.face_labels, people.voices.labels, people.texts.labels)
+    for modality, labels in zip(MODALITIES, of, strict=True):
+        if lacking := set(range(len(LABELS))) - set(labels.tolist()):
+            names = ", ".join(LABELS[i] for i in sorted(lacking))
+            raise UserError(f"windows cannot be paired: the {modality} data have no {names}.")
+
+
+def _versions(
+    windows: Windows, read: Windows, begin: int, seed: int
+) -> list[tuple[str, Windows, Windows]]:
+    """The windows at every rate and with every subset, as rows and as logits."""
+    out = []
+    for rate in RATES:
+        # Gaps are keyed by the window's number, however many are in memory.
+        gapped = assess.lost(windows, rate, seed, begin)
+        out.append((f"{rate:.1f}", gapped, Windows(read.rows, gapped.valid, read.labels)))
+    for subset in assess.SUBSETS[:-1]:
+        part = assess.only(windows, subset)
+        out.append(("+".join(subset), part, Windows(read.rows, part.valid, read.labels)))
+    return out
+
+
+def _report(found: dict[str, NDArray[Any]], tau: float) -> dict[str, Any]:
+    labels = found["labels"]
+    rates = [f"{rate:.1f}" for rate in RATES]
+    of = {r: assess.reliability(found[r], labels, found[f"nothing {r}"], tau) for r in rates}
+    subsets = ["+".join(s) for s in assess.SUBSETS[:-1]]
+    everything = found["0.0"]
+
+    def right(name: str) -> float:
+        return float((found[name].argmax(1) == labels).mean())
+
+    def late(name: str) -> float:
+        return float((found[f"late {name}"] == labels).mean())
+
+    return {
+        **scores(everything, labels, np.ones(len(labels), np.bool_)),
+        "rates": list(RATES),
+        "accuracy_by_rate": [of[r].accuracy for r in rates],
+        "late_fusion_accuracy_by_rate": [late(r) for r in rates],
+        "lead_by_rate": [_lead(found[r], found[f"late {r}"], labels) for r in rates],
+        "ece_by_rate": [of[r].ece for r in rates],
+        "nll_by_rate": [of[r].nll for r in rates],
+        "brier_by_rate": [of[r].brier for r in rates],
+        "coverage_by_rate": [of[r].coverage for r in rates],
+        "selective_accuracy_by_rate": [of[r].selective_accuracy for r in rates],
+        "accuracy_of_the_surest_by_rate": [of[r].accuracy_of_the_surest for r in rates],
+        "modality_subsets": {s: right(s) for s in subsets} | {"face+voice+text": right("0.0")},
+        "late_fusion_subsets": {s: late(s) for s in subsets} | {"face+voice+text": late("0.0")},
+        "risk_coverage": assess.risk_coverage(everything, labels),
+        "everyday": _everyday(everything, labels),
+        "threshold": tau,
+    }
+
+
+def _lead(
+    ours: NDArray[np.float64], late: NDArray[np.int64], labels: NDArray[np.int64]
+) -> dict[str, float]:
+    """Accuracy less the late fusion's, on the same windows, with its 95 % interval."""
+    difference = (ours.argmax(1) == labels).astype(float) - (late == labels)
+    error = 1.96 * float(difference.std()) / len(labels) ** 0.5
+    mean = float(difference.mean())
+    return {"mean": mean, "low": mean - error, "high": mean + error}
+
+
+def _everyday(probability: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
+    """Where EVERYDAY of all windows are neutral: told so, and not told."""
+    share = np.where(labels == NEUTRAL, EVERYDAY, (1 - EVERYDAY) / (len(LABELS) - 1))
+    random = np.random.default_rng(0)
+    chosen = random.choice(len(labels), len(labels), p=share / share.sum())
+    told = probability * np.array(with_neutral(EVERYDAY, LABELS))
+    told /= told.sum(1, keepdims=True)
+    out: dict[str, float] = {"neutral": EVERYDAY}
+    for name, p in (("told", told), ("not_told", probability)):
+        found = assess.reliability(
+            p[chosen], labels[chosen], np.zeros(len(labels), np.bool_), tau=0.0
+        )
+        out |= {f"accuracy_{name}": found.accuracy, f"ece_{name}": found.ece}
+    return out

@@ -1,0 +1,69 @@
+"""The three parts that a fusion hears: rows, and the linear heads that read emotions out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from normtr.checkpoint import Checkpoint
+from normtr.errors import UserError
+from normtr.resnet import ResNet18
+from normtr.spec import LABELS, FeatureSpec
+from normtr.voice import VoiceNetwork
+from training.folds import FOLDS
+from training.text import ADAPTER
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The networks, with their weights rounded as a checkpoint rounds them."""
+
+    face: ResNet18
+    voice: VoiceNetwork
+    text: nn.Linear
+    adapter: Mapping[str, Tensor]
+
+    @property
+    def heads(self) -> dict[str, nn.Linear]:
+        return {"face": self.face.head, "voice": self.voice.head, "text": self.text}
+
+
+def of_checkpoint(loaded: Checkpoint) -> Parts:
+    return Parts(loaded.face, loaded.voice, loaded.text, loaded.adapter)
+
+
+def trained(folders: Mapping[str, Path], spec: FeatureSpec) -> Parts:
+    """The parts in `folders` (face, voice, text). Raises UserError where one is missing."""
+    face = ResNet18(spec.face.width, len(LABELS))
+    voice = VoiceNetwork(spec.voice, len(LABELS))
+    text = nn.Linear(spec.text.dim, len(LABELS))
+    networks: dict[str, nn.Module] = {"face": face, "voice": voice, "text": text}
+    for m, module in networks.items():
+        module.load_state_dict(_read(folders[m] / f"{m}.safetensors"))
+        rounded(module)
+        module.eval().requires_grad_(False)
+    return Parts(face, voice, text, _read(folders["text"] / ADAPTER))
+
+
+def cross_fitted(folders: Mapping[str, Path], spec: FeatureSpec) -> tuple[Parts, ...]:
+    """For each fold the parts that did not see it."""
+    return tuple(trained({m: f / f"fold-{k}" for m, f in folders.items()}, spec) for k in FOLDS)
+
+
+def rounded(module: nn.Module) -> None:
+    """Round every weight to float16, in place."""
+    with torch.no_grad():
+        for tensor in module.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half().float())
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing; train that part first (see `make weights`).")
+    return load_file(path)
