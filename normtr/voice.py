@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from normtr.models import speech_model
+from normtr.sound import Samples
 from normtr.spec import VoiceSpec
-
-Samples = NDArray[np.float32]
 
 
 def gate(samples: Samples, spec: VoiceSpec) -> str:

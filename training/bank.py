@@ -14,15 +14,14 @@ from tqdm import tqdm
 
 from normtr import face
 from normtr.spec import FeatureSpec
-from training import augment
+from training import augment, run_folder
 from training.datasets import fer2013
 from training.datasets.meld import Utterance
 from training.datasets.speech import Clip
 from training.hearing import Hearing, bare
-from training.parts import Parts
+from training.parts import Parts, centred
 from training.text_rows import word_vectors
 from training.voice_rows import VoiceRows, voice_rows
-from training.whole_file import whole_file
 
 Rows = NDArray[np.floating[Any]]
 Folds = NDArray[np.int64]
@@ -65,14 +64,12 @@ class Bank:
         }
 
     def save(self, path: Path) -> None:
-        with whole_file(path) as partial, partial.open("wb") as file:
-            np.savez(
-                file,
-                faces=self.faces,
-                face_labels=self.face_labels,
-                **{f"voices_{k}": v for k, v in vars(self.voices).items()},
-                **{f"texts_{k}": v for k, v in vars(self.texts).items()},
-            )
+        ragged = {"voices": self.voices, "texts": self.texts}
+        run_folder.write_arrays(
+            path,
+            {"faces": self.faces, "face_labels": self.face_labels}
+            | {f"{m}_{k}": v for m, of in ragged.items() for k, v in vars(of).items()},
+        )
 
     @staticmethod
     def load(path: Path) -> Bank:
@@ -94,11 +91,6 @@ def some_of_each(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.
     random = np.random.default_rng(seed)
     chosen = [random.permutation(np.flatnonzero(labels == c))[:most] for c in np.unique(labels)]
     return np.sort(np.concatenate(chosen))
-
-
-def _head(x: torch.Tensor, head: torch.nn.Linear) -> torch.Tensor:
-    logits: torch.Tensor = head(x)
-    return logits - logits.mean(-1, keepdim=True)
 
 
 def of_strangers(
@@ -140,7 +132,7 @@ def faces(
                 mine = owner == k
                 if mine.any():
                     row = part.face.row(x[torch.from_numpy(mine)])
-                    out[mine] = (_head(row, part.face.head) if read else row).numpy()
+                    out[mine] = (centred(part.face.head, row) if read else row).numpy()
         rows.append(out.reshape(len(numbers), versions, -1))
     joined = np.concatenate(rows)
     return joined if read else joined.astype(np.float16)
@@ -160,7 +152,7 @@ def voices(
         mine = of[rows.clip] == k
         with torch.inference_mode():
             row = part.voice.row(x[torch.from_numpy(mine)])
-            values[mine] = (_head(row, part.voice.head) if read else row).numpy()
+            values[mine] = (centred(part.voice.head, row) if read else row).numpy()
     if not read:
         values = values.astype(np.float16)
     sequences, labels = [], []
@@ -198,8 +190,7 @@ def texts(
                 if len(words):
                     row: Rows = words.astype(np.float16)
                     if read:
-                        with torch.inference_mode():
-                            row = _head(torch.from_numpy(words), part.text).numpy()
+                        row = centred(part.text, torch.from_numpy(words)).numpy()
                     sequences.append(row)
                     labels.append(utterances[number].label)
     return ragged(sequences, labels)

@@ -54,9 +54,9 @@ def logits(network: ResNet18, faces: fer2013.Faces) -> Tensor:
 class FacePart:
     """Trains a network without each of two folds, and then the one for use on everything.
 
-    That one begins where the first fold's ended. Its targets are the labels, softened by what the network that never saw a picture says of it:
-    a fifth of FER2013's labels are disputed (Barsoum et al., ICMI 2016). Keeps the epoch with
-    the best validation accuracy.
+    That one begins where the first fold's ended. Its targets are the labels, softened by what the
+    network that never saw a picture says of it: raters often disagree about FER2013's (Barsoum
+    et al., ICMI 2016). Keeps the epoch with the best validation accuracy.
     """
 
     data: Path = Path("../shared/data/fer2013/fer2013.npz")
@@ -128,8 +128,7 @@ class FacePart:
         network.eval()
         half = valid.part(calibrating(valid))
         cooled(network.head, logits(network, half), torch.from_numpy(half.labels))
-        kept = {k: v.contiguous() for k, v in network.state_dict().items()}
-        run_folder.write_tensors(out / "face.safetensors", kept)
+        run_folder.write_tensors(out / "face.safetensors", network.state_dict())
         return network
 
     def _scores(self, network: ResNet18, valid: fer2013.Faces) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 A network trusts the samples that it was fitted on too much; a fusion trained on what it says
 of them would too. So a part is fitted three times: for use, on everything, and for the fusion's
-training windows without each fold (Schneider et al. call it cross-fitting; stacking does it
-since Wolpert, Neural Networks 5, 1992).
+training windows without each fold (cross-fitting: Chernozhukov et al., Econometrics Journal 21,
+2018; for stacking: Wolpert, Neural Networks 5, 1992).
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from training import run_folder
 from training.learn import learn
 from training.linear_head import fit_head
 from training.pairing import EXPRESSES, NEUTRAL, Drawn
+from training.parts import centred
 from training.windows import Windows
 
 FUSIONS = ("mean", "product", "logistic", "mixture")
@@ -172,9 +173,5 @@ def read(folder: Path) -> LateFusion:
 
 def as_logits(windows: Windows, heads: Mapping[str, nn.Linear]) -> Windows:
     """Windows of rows -> the same of the heads' centred logits."""
-    rows = {}
-    for m, x in windows.rows.items():
-        with torch.inference_mode():
-            logits = heads[m](x)
-        rows[m] = logits - logits.mean(-1, keepdim=True)
+    rows = {m: centred(heads[m], x) for m, x in windows.rows.items()}
     return Windows(rows, windows.valid, windows.labels)

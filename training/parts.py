@@ -33,6 +33,13 @@ class Parts:
         return {"face": self.face.head, "voice": self.voice.head, "text": self.text}
 
 
+def centred(head: nn.Linear, rows: Tensor) -> Tensor:
+    """Rows [..., dim] -> logits [..., classes] less their mean: what a fusion hears."""
+    with torch.inference_mode():
+        logits: Tensor = head(rows)
+        return logits - logits.mean(-1, keepdim=True)
+
+
 def of_checkpoint(loaded: Checkpoint) -> Parts:
     return Parts(loaded.face, loaded.voice, loaded.text, loaded.adapter)
 

@@ -10,7 +10,7 @@ import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-Samples = NDArray[np.float32]
+from normtr.sound import Samples
 
 TELEPHONE_HZ = (300.0, 3_400.0)
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from normtr.pools import one_thread_each
+from normtr.sound import Samples
 from normtr.spec import NS_PER_MS, FeatureSpec
-from normtr.voice import Samples, States, gate
+from normtr.voice import States, gate
 from training import run_folder, sounds
 from training.datasets.speech import Clip, samples
 
