@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,22 +26,22 @@ class Calibration:
 
     def probabilities(
         self,
-        logits: NDArray[np.float32],
-        share: Mapping[str, float],
+        logits: NDArray[np.floating[Any]],
+        share: Mapping[str, float] | Mapping[str, NDArray[np.float64]],
         prior: Sequence[float] | None = None,
     ) -> NDArray[np.float64]:
-        """logits [C] and the share of valid steps per modality -> probabilities [C].
+        """logits [..., C] and of each modality the share of valid steps [...] -> probabilities.
 
         `prior` [C]: how often each class is expected instead.
         """
         log_t = self.log_temperature + sum(
             weight * (1.0 - share[modality]) for modality, weight in self.missing.items()
         )
-        x = logits.astype(np.float64) / math.exp(log_t)
+        x = logits.astype(np.float64) / np.exp(log_t)[..., None]
         if prior is not None:
             x = x + np.log(np.asarray(prior) / np.asarray(self.prior))
-        e = np.exp(x - x.max())
-        return np.asarray(e / e.sum())
+        e = np.exp(x - x.max(-1, keepdims=True))
+        return np.asarray(e / e.sum(-1, keepdims=True))
 
 
 def with_neutral(share: float, labels: Sequence[str]) -> tuple[float, ...]:

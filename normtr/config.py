@@ -59,7 +59,10 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     except (argparse.ArgumentError, argparse.ArgumentTypeError, ValueError, TypeError) as error:
         raise UsageError(_sentence(str(error), known, prog)) from None
     fields = {key: value for key, value in vars(values).items() if key != "config"}
-    return kind(**fields)
+    try:
+        return kind(**fields)
+    except ValueError as error:  # what its __post_init__ says
+        raise UsageError(f"{error}.") from None
 
 
 def _flags(parser: ArgumentParser) -> set[str]:

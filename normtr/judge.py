@@ -54,10 +54,10 @@ class Judge:
         }
         with torch.inference_mode():
             logits = self._network(rows, valid.to(self._device)).float().cpu().numpy()
-        whole, *without = [
-            self._calibration.probabilities(x, _share(v), self._prior)
-            for x, v in zip(logits, valid, strict=True)
-        ]
+        share = valid.double().mean(2).numpy()  # [versions, M]
+        whole, *without = self._calibration.probabilities(
+            logits, dict(zip(MODALITIES, share.T, strict=True)), self._prior
+        )
         best = int(whole.argmax())
         confidence = float(whole[best])
         return Judgement(
@@ -67,10 +67,6 @@ class Judge:
             not some or confidence < self._calibration.threshold,
             _attributed(whole[best], {m: p[best] for m, p in zip(some, without, strict=True)}),
         )
-
-
-def _share(valid: torch.Tensor) -> dict[str, float]:
-    return dict(zip(MODALITIES, valid.float().mean(1).tolist(), strict=True))
 
 
 def _attributed(whole: float, without: dict[str, float]) -> dict[str, float]:

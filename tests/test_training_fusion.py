@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from normtr.calibration import with_neutral
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, MODALITIES
-from training import assess, late_fusion, noise, read_out, simple_rivals
+from training import assess, late_fusion, read_out, simple_rivals
 from training.bank import Bank, ragged
 from training.fit import fit, weights_of
 from training.gap_traces import Traces
@@ -261,42 +260,6 @@ def test_the_mixture_is_bayes_rule_over_who_expresses() -> None:
     )
 
 
-def test_calibration_undoes_a_wrong_temperature(pairing: Pairing) -> None:
-    """Logits three times too large: the fitted temperature is near 3, the NLL is lower."""
-    windows = draw(pairing, [(0, i) for i in range(1_400)]).windows
-    torch.manual_seed(0)
-    true = torch.randn(1_400, 7) * 2
-    labels = torch.distributions.Categorical(logits=true).sample()
-    windows = Windows(windows.rows, windows.valid, labels)
-    calibration = assess.with_threshold(assess.calibrate(3 * true, windows), 3 * true, windows)
-    weights = [calibration.missing[m] for m in MODALITIES]
-    temperatures = np.exp(calibration.log_temperature + assess.missing(windows.valid) @ weights)
-    assert temperatures.mean() == pytest.approx(3.0, rel=0.15)
-    p = assess.probabilities(calibration, 3 * true, windows.valid)
-    nothing = np.zeros(1_400, np.bool_)
-    truth = labels.numpy()
-    found = assess.reliability(p, truth, nothing, calibration.threshold)
-    raw = assess.reliability((3 * true).softmax(1).double().numpy(), truth, nothing, 0.0)
-    assert found.nll < raw.nll
-    assert found.brier < raw.brier
-    assert found.ece < 0.06 < raw.ece
-    assert found.selective_accuracy is not None
-    assert found.selective_accuracy >= assess.CONFIDENT
-    assert found.accuracy_of_the_surest > found.accuracy == raw.accuracy
-    risk = assess.risk_coverage(p, truth)["risk"]
-    assert risk[-1] == pytest.approx(1 - found.accuracy)
-    assert risk[0] < risk[-1]
-    unseen = assess.reliability(p, truth, ~nothing, calibration.threshold)
-    assert (unseen.coverage, unseen.selective_accuracy) == (0.0, None)
-    # The batch form is the shipped form.
-    share = dict(zip(MODALITIES, windows.valid[5].double().mean(1).tolist(), strict=True))
-    shipped = calibration.probabilities((3 * true)[5].numpy(), share)
-    assert np.allclose(p[5], shipped, atol=1e-9)
-    everyday = calibration.probabilities((3 * true)[5].numpy(), share, with_neutral(0.6, LABELS))
-    odds = everyday / shipped
-    assert odds[NEUTRAL] / odds[0] == pytest.approx(0.6 / (0.4 / 6))
-
-
 def test_gaps_of_the_test_take_away_what_they_say(pairing: Pairing) -> None:
     windows = draw(pairing, [(0, i) for i in range(14)]).windows
     assert not assess.lost(windows, 1.0, 1).valid.any()
@@ -309,6 +272,5 @@ def test_gaps_of_the_test_take_away_what_they_say(pairing: Pairing) -> None:
     assert torch.equal(assess.lost(later, 0.5, 1, first=7).valid, whole)
 
 
-def test_rates_reach_every_one() -> None:
-    assert noise.RATES[:9] == assess.CALIBRATED
+def test_an_untaught_rival_takes_the_mean() -> None:
     assert LateFusion().fusion == late_fusion.FUSIONS[0]

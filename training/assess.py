@@ -1,4 +1,4 @@
-"""How well a network judges windows under gaps; calibration and abstention."""
+"""How well a network judges windows under gaps."""
 
 from __future__ import annotations
 
@@ -8,24 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from torch import Tensor, nn
+from torch import Tensor
 
-from normtr.calibration import Calibration
-from normtr.spec import LABELS, MODALITIES
+from normtr.spec import MODALITIES
 from training import noise
 from training.part_scores import ece
 from training.windows import Windows
 
 SUBSETS = tuple(s for n in (1, 2, 3) for s in itertools.combinations(MODALITIES, n))
-CONFIDENT = 0.80
-"""Wanted accuracy of what is not abstained from."""
 ANSWERED = 0.8
 """Share of the windows for which the selective accuracy of tables is given."""
-CALIBRATED = noise.RATES[:9]
-"""Rates up to 0.8: what calibration and abstention are fitted on."""
 
 Scores = Callable[[Windows], Tensor]
 Probability = NDArray[np.float64]
@@ -52,71 +45,6 @@ def accuracy(scores: Scores, windows: Windows) -> float:
 def by_rate(scores: Scores, windows: Windows, seed: int) -> dict[str, float]:
     """Accuracy at each of `noise.RATES`."""
     return {f"{r:.1f}": accuracy(scores, lost(windows, r, seed)) for r in noise.RATES}
-
-
-def mixed_gaps(windows: Windows, seed: int) -> Windows:
-    """Each window under its own rate of 0..0.8 lost steps, four of ten lacking modalities."""
-    n, m, t = windows.valid.shape
-    masks = [
-        noise.lost(m, t, seed, i, CALIBRATED[i // len(LABELS) % len(CALIBRATED)])
-        & noise.absent(m, t, seed, 0, i, 0.4)
-        for i in range(n)
-    ]
-    return windows.under(np.stack(masks))
-
-
-def missing(valid: Tensor) -> NDArray[np.float64]:
-    """1 - share of valid steps, [n, M], of valid [n, M, T]."""
-    return 1.0 - valid.double().mean(2).numpy()
-
-
-def probabilities(calibration: Calibration, logits: Tensor, valid: Tensor) -> Probability:
-    """What `Calibration.probabilities` gives, for many windows: float64 [n, classes]."""
-    weights = np.array([calibration.missing[m] for m in MODALITIES])
-    temperature = np.exp(calibration.log_temperature + missing(valid) @ weights)
-    x = torch.from_numpy(logits.double().numpy() / temperature[:, None])
-    return np.asarray(x.softmax(1).numpy())
-
-
-def calibrate(logits: Tensor, windows: Windows) -> Calibration:
-    """The temperatures with the least NLL; the threshold is still 0. The prior is the windows':
-    uniform."""
-    x, y = logits.double(), windows.labels
-    gone = torch.from_numpy(missing(windows.valid))
-
-    def nll(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        p = torch.tensor(parameters, requires_grad=True)
-        log_t = p[0] + gone @ p[1:]
-        loss = (
-            nn.functional.cross_entropy(x / log_t.exp()[:, None], y) + 1e-3 * p[1:].square().sum()
-        )
-        loss.backward()  # type: ignore[no-untyped-call]
-        assert p.grad is not None
-        return loss.item(), p.grad.numpy()
-
-    found = minimize(nll, np.zeros(1 + len(MODALITIES)), jac=True, method="L-BFGS-B").x
-    return Calibration(
-        float(found[0]),
-        {m: float(w) for m, w in zip(MODALITIES, found[1:], strict=True)},
-        0.0,
-        (1 / len(LABELS),) * len(LABELS),
-    )
-
-
-def threshold(probability: Probability, labels: NDArray[np.int64]) -> float:
-    """The smallest confidence from which on the accuracy is at least CONFIDENT (else 1)."""
-    confidence = probability.max(1)
-    order = np.argsort(-confidence, kind="stable")
-    right = (probability.argmax(1) == labels)[order]
-    selective = right.cumsum() / np.arange(1, len(right) + 1)
-    good = np.flatnonzero(selective >= CONFIDENT)
-    return float(confidence[order][good[-1]]) if len(good) else 1.0
-
-
-def with_threshold(calibration: Calibration, logits: Tensor, windows: Windows) -> Calibration:
-    """`windows`: pooled over the rates CALIBRATED."""
-    p = probabilities(calibration, logits, windows.valid)
-    return dataclasses.replace(calibration, threshold=threshold(p, windows.labels.numpy()))
 
 
 @dataclasses.dataclass(frozen=True)

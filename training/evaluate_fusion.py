@@ -16,7 +16,7 @@ from normtr.calibration import with_neutral
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.spec import LABELS, MODALITIES
-from training import assess, bank, late_fusion, parts
+from training import assess, bank, calibrate, late_fusion, parts
 from training.curve import predictor
 from training.datasets import fer2013, meld, ravdess
 from training.noise import RATES
@@ -30,6 +30,8 @@ TOGETHER = 700
 """Windows in memory at a time."""
 EVERYDAY = 0.6
 """Share of neutral windows in the second prior that is reported."""
+WHOLE = "0.0"
+"""The rate at which nothing is lost."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def fused(
     _check(people)
     pairing = Pairing(people, recognizer.spec.steps, seed)
     heads = parts.of_checkpoint(recognizer).heads
-    network = predictor(recognizer.norm_tr)
+    network, calibration = predictor(recognizer.norm_tr), recognizer.calibration
+    everyday = with_neutral(EVERYDAY, LABELS)
     found: dict[str, list[NDArray[Any]]] = defaultdict(list)
     for begin in tqdm(range(0, n, TOGETHER), "windows", unit=f" x {TOGETHER}"):
         keys = [(0, i) for i in range(begin, min(begin + TOGETHER, n))]
@@ -70,13 +73,15 @@ def fused(
         found["labels"].append(windows.labels.numpy())
         read = late_fusion.as_logits(windows, heads)
         for name, version, on_logits in _versions(windows, read, begin, seed):
-            p = assess.probabilities(recognizer.calibration, network(version), version.valid)
-            found[name].append(p)
+            logits, valid = network(version), version.valid
+            found[name].append(calibrate.probabilities(calibration, logits, valid))
+            if name == WHOLE:
+                found["told"].append(calibrate.probabilities(calibration, logits, valid, everyday))
             found[f"nothing {name}"].append(~version.valid.any(2).any(1).numpy())
             with torch.inference_mode():
                 found[f"late {name}"].append(rival(on_logits).argmax(1).numpy())
     whole = {name: np.concatenate(pieces) for name, pieces in found.items()}
-    return {"late_fusion": rival.fusion, **_report(whole, recognizer.calibration.threshold)}
+    return {"late_fusion": rival.fusion, **_report(whole, calibration.threshold)}
 
 
 def _check(people: bank.Bank) -> None:
@@ -107,7 +112,7 @@ def _report(found: dict[str, NDArray[Any]], tau: float) -> dict[str, Any]:
     rates = [f"{rate:.1f}" for rate in RATES]
     of = {r: assess.reliability(found[r], labels, found[f"nothing {r}"], tau) for r in rates}
     subsets = ["+".join(s) for s in assess.SUBSETS[:-1]]
-    everything = found["0.0"]
+    everything = found[WHOLE]
 
     def right(name: str) -> float:
         return float((found[name].argmax(1) == labels).mean())
@@ -127,10 +132,10 @@ def _report(found: dict[str, NDArray[Any]], tau: float) -> dict[str, Any]:
         "coverage_by_rate": [of[r].coverage for r in rates],
         "selective_accuracy_by_rate": [of[r].selective_accuracy for r in rates],
         "accuracy_of_the_surest_by_rate": [of[r].accuracy_of_the_surest for r in rates],
-        "modality_subsets": {s: right(s) for s in subsets} | {"face+voice+text": right("0.0")},
-        "late_fusion_subsets": {s: late(s) for s in subsets} | {"face+voice+text": late("0.0")},
+        "modality_subsets": {s: right(s) for s in subsets} | {"face+voice+text": right(WHOLE)},
+        "late_fusion_subsets": {s: late(s) for s in subsets} | {"face+voice+text": late(WHOLE)},
         "risk_coverage": assess.risk_coverage(everything, labels),
-        "everyday": _everyday(everything, labels),
+        "everyday": _everyday(found["told"], everything, labels),
         "threshold": tau,
     }
 
@@ -145,15 +150,15 @@ def _lead(
     return {"mean": mean, "low": mean - error, "high": mean + error}
 
 
-def _everyday(probability: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
+def _everyday(
+    told: NDArray[np.float64], not_told: NDArray[np.float64], labels: NDArray[np.int64]
+) -> dict[str, float]:
     """Where EVERYDAY of all windows are neutral: told so, and not told."""
     share = np.where(labels == NEUTRAL, EVERYDAY, (1 - EVERYDAY) / (len(LABELS) - 1))
     random = np.random.default_rng(0)
     chosen = random.choice(len(labels), len(labels), p=share / share.sum())
-    told = probability * np.array(with_neutral(EVERYDAY, LABELS))
-    told /= told.sum(1, keepdims=True)
     out: dict[str, float] = {"neutral": EVERYDAY}
-    for name, p in (("told", told), ("not_told", probability)):
+    for name, p in (("told", told), ("not_told", not_told)):
         found = assess.reliability(
             p[chosen], labels[chosen], np.zeros(len(labels), np.bool_), tau=0.0
         )

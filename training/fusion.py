@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,24 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader
 
-from normtr.calibration import Calibration
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, FeatureSpec
-from training import assess, bank, late_fusion, pack, parts, read_out, run_folder, simple_rivals
+from training import (
+    assess,
+    bank,
+    calibrate,
+    late_fusion,
+    pack,
+    parts,
+    read_out,
+    run_folder,
+    simple_rivals,
+)
 from training.bank import Bank
 from training.curve import predictor
 from training.datasets import fer2013, meld, ravdess
 from training.fit import fit, weights_of
-from training.folds import folds
+from training.folds import FOLDS, folds
 from training.gap_traces import Traces
 from training.late_fusion import LateFusion
 from training.noise import RATES
@@ -31,7 +41,7 @@ from training.pairing import Drawn, PairedBatches, Pairing, draw, gaps
 from training.parts import Parts
 from training.simple_rivals import Concatenation, Transformer
 from training.voice import VALID_ACTORS, VoicePart
-from training.windows import Windows, loader
+from training.windows import Windows, joined, loader
 
 
 @dataclass(frozen=True)
@@ -66,14 +76,17 @@ class FusionPart:
     """What the rivals are taught on, several times over."""
     rival_epochs: int = 6
     valid_windows: int = 7_000
-    """The first half calibrates, the second is reported."""
+    """Half of them of either half of the validation people."""
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
         lightning.seed_everything(seed, verbose=False)
         torch.set_num_threads(1)  # other counts add in another order: other hashes
         folders = {"face": self.face, "voice": self.voice, "text": self.text}
-        unseen = self._kept(out, "training", parts.cross_fitted(folders, self.spec), seed)
+        unseen = kept(
+            out / "training.npz",
+            lambda: self._training(parts.cross_fitted(folders, self.spec), seed),
+        )
         pairing = Pairing(unseen, self.spec.steps, seed, strange=True)
         traces = Traces.load()
         config = NormTrConfig(
@@ -89,27 +102,25 @@ class FusionPart:
         late, others = self._rivals(out, config, pairing, traces, seed)
 
         used = parts.trained(folders, self.spec)
-        strangers = self._kept(out, "validation", (used,), seed)
-        keys = [(0, i) for i in range(self.valid_windows)]
-        drawn = draw(Pairing(strangers, self.spec.steps, seed + 1), keys).windows
-        half = self.valid_windows // 2
-        chosen, reported = drawn.part(slice(0, half)), drawn.part(slice(half, None))
-        late_fusion.choose(late, [assess.lost(chosen, r, seed) for r in RATES[:10]])
-        calibration = self._calibration(network, chosen, seed)
+        halves = [self._strangers(out, used, k, seed) for k in FOLDS]
+        valid = joined(halves)
+        late_fusion.choose(late, [assess.lost(valid, r, seed) for r in RATES[:10]])
+        calibration = calibrate.calibrated(predictor(network), valid, seed)
         systems = {"NORM-TR": predictor(network), **_fusions(late), **others}
         metrics = {
             "late_fusion": late.fusion,
             "accuracy_by_rate": {
-                name: assess.by_rate(system, reported, seed) for name, system in systems.items()
+                name: assess.by_rate(system, valid, seed) for name, system in systems.items()
             },
             "subsets": {
                 name: {
-                    "+".join(s): assess.accuracy(system, assess.only(reported, s))
+                    "+".join(s): assess.accuracy(system, assess.only(valid, s))
                     for s in assess.SUBSETS
                 }
                 for name, system in systems.items()
             },
-            "nothing_seen": assess.nothing_seen(systems["NORM-TR"], reported),
+            "nothing_seen": assess.nothing_seen(systems["NORM-TR"], valid),
+            "ece_of_other_people": calibrate.ece_of_others(predictor(network), halves, seed),
         }
         shipped = read_out.on_rows(network, used.heads)
         networks = {"face": used.face, "voice": used.voice, "text": used.text, "norm_tr": shipped}
@@ -117,13 +128,6 @@ class FusionPart:
             self.pack_to, folders, self.spec, calibration, networks, used.adapter, late, metrics
         )
         return metrics
-
-    def _kept(self, out: Path, name: str, networks: tuple[Parts, ...], seed: int) -> Bank:
-        """Computed once, then read from the run's folder."""
-        path = out / f"{name}.npz"
-        if not path.is_file():
-            (self._training if name == "training" else self._validation)(networks, seed).save(path)
-        return Bank.load(path)
 
     def _training(self, networks: tuple[Parts, ...], seed: int) -> Bank:
         """What those networks say that did not see the picture, actor or dialogue."""
@@ -141,14 +145,27 @@ class FusionPart:
             bank.texts(said, networks, of_said, self.spec, seed, read=True),
         )
 
-    def _validation(self, networks: tuple[Parts, ...], seed: int) -> Bank:
-        """What the networks that are used say of validation people."""
+    def _strangers(self, out: Path, used: Parts, fold: int, seed: int) -> Windows:
+        """Windows of one half of the validation people, by the networks that are used."""
         faces = fer2013.load(self.fer2013, fer2013.PUBLIC_TEST)
-        clips = [c for c in ravdess.load(self.ravdess, True) if c.speaker in VALID_ACTORS]
+        clips = ravdess.load(self.ravdess, True)
         said = meld.load(self.meld / "meld_dev_sent_emo.csv")
-        return bank.of_strangers(
-            faces, clips, said, networks[0], self.spec, self.versions, seed, read=True
+        numbers, dialogues = [str(n) for n in faces.numbers], [u.dialogue for u in said]
+        people = kept(
+            out / f"validation-{fold}.npz",
+            lambda: bank.of_strangers(
+                faces.part(folds(numbers) == fold),
+                [c for c in clips if c.speaker in VALID_ACTORS and folds([c.speaker]) == fold],
+                [u for u, of in zip(said, folds(dialogues), strict=True) if of == fold],
+                used,
+                self.spec,
+                self.versions,
+                seed,
+                read=True,
+            ),
         )
+        keys = [(0, i) for i in range(self.valid_windows // len(FOLDS))]
+        return draw(Pairing(people, self.spec.steps, seed + 1), keys).windows
 
     def _fit(
         self, out: Path, seed: int, config: NormTrConfig, pairing: Pairing, traces: Traces
@@ -164,7 +181,7 @@ class FusionPart:
         fit(
             module,
             train,
-            DataLoader(assess.mixed_gaps(others, seed).dataset(), 256),
+            DataLoader(calibrate.mixed_gaps(others, seed).dataset(), 256),
             run=out,
             epochs=self.learning.epochs,
             monitor="accuracy",
@@ -208,12 +225,12 @@ class FusionPart:
             rival.eval()
         return late, {name: _scores(rivals[name]) for name in list(rivals)[1:]}
 
-    def _calibration(self, network: NormTr, chosen: Windows, seed: int) -> Calibration:
-        scores = predictor(network)
-        gapped = assess.mixed_gaps(chosen, seed)
-        calibration = assess.calibrate(scores(gapped), gapped)
-        pooled = _pooled([assess.lost(chosen, r, seed) for r in assess.CALIBRATED])
-        return assess.with_threshold(calibration, scores(pooled), pooled)
+
+def kept(path: Path, make: Callable[[], Bank]) -> Bank:
+    """Made once, then read from the file."""
+    if not path.is_file():
+        make().save(path)
+    return Bank.load(path)
 
 
 def _fusions(late: LateFusion) -> dict[str, assess.Scores]:
@@ -227,11 +244,3 @@ def _scores(module: nn.Module, *options: Any) -> assess.Scores:
         return out
 
     return scores
-
-
-def _pooled(many: list[Windows]) -> Windows:
-    return Windows(
-        {m: torch.cat([w.rows[m] for w in many]) for m in many[0].rows},
-        torch.cat([w.valid for w in many]),
-        torch.cat([w.labels for w in many]),
-    )

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from normtr.pools import one_thread_each
 from normtr.sound import Samples
-from normtr.spec import NS_PER_MS, FeatureSpec
+from normtr.spec import FeatureSpec
 from normtr.voice import States, gate
 from training import run_folder, sounds
 from training.datasets.speech import Clip, samples
@@ -91,7 +91,7 @@ def _piece(
 def contexts(sound: Samples, spec: FeatureSpec, phase: int = 0) -> list[Samples]:
     """The context of each step of a stream that holds `sound` and is silent before and after it,
     on a grid that lies `phase` samples later."""
-    per_step = spec.voice.sample_rate * spec.step_ms * NS_PER_MS // 1_000_000_000
+    per_step = spec.voice.sample_rate * spec.step_ms // 1000
     before = spec.voice.context_samples
     padded = np.pad(sound, (before, per_step + phase)).astype(np.float32)
     ends = range(per_step + phase, len(sound) + per_step, per_step)

@@ -55,6 +55,15 @@ class Windows:
         return Windows(rows, self.valid[chosen], self.labels[chosen])
 
 
+def joined(many: list[Windows]) -> Windows:
+    """One after another."""
+    return Windows(
+        {m: torch.cat([w.rows[m] for w in many]) for m in many[0].rows},
+        torch.cat([w.valid for w in many]),
+        torch.cat([w.labels for w in many]),
+    )
+
+
 class Keys(Dataset[int]):
     """As many samples as an epoch has; a sample is its number."""
 
