@@ -168,7 +168,7 @@ def _recognise(config: Live, console: Console, interrupts: _Interrupts) -> int:
             if isinstance(output, Estimate):
                 summary.add(sent_ns, output)
                 outlets.answer_subscribers()
-            elif isinstance(output, Heard):
+            elif isinstance(output, Heard) and config.timeline is not None:
                 words |= {word.id: word for word in output.words}
                 for change in output.changes:
                     if change.change == "revoke":
@@ -180,7 +180,7 @@ def _recognise(config: Live, console: Console, interrupts: _Interrupts) -> int:
         outlets.give(end_ns, Notice("stopping", end_ns))
     with contextlib.suppress(BrokenPipeError):
         Console().print(summary.render())
-        if config.timeline is not None and summary.estimates:
+        if config.timeline is not None and len(summary):
             timeline.draw(config.timeline, summary, list(words.values()), opened.name)
     return 130 if interrupts.asked else 0
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from dataclasses import dataclass, field
 
 import numpy as np
 from rich.console import Group
@@ -11,66 +11,101 @@ from rich.table import Table
 from rich.text import Text
 
 from normtr.spec import MODALITIES
-from normtr.window import NONE
+from normtr.window import CAUSES, NONE
 from stream.recognizer import Estimate
 
+NOTHING = "not enough to say"
+STRETCHES = 30
+"""So many last stretches of one label are shown."""
 
-@dataclass
+_CODES = {cause: code for code, cause in enumerate((NONE, *CAUSES))}
+_UNSEEN = len(_CODES)
+
+
 class Summary:
-    """Collects estimates; each step is counted as the estimate that closed it saw it."""
+    """Collects estimates, 60 bytes of each: a session may last for days."""
 
-    labels: tuple[str, ...]
-    origin_ns: int
-    estimates: list[Estimate] = field(default_factory=list)
-    total_ms: list[float] = field(default_factory=list)
+    def __init__(self, labels: tuple[str, ...], origin_ns: int) -> None:
+        self.labels = labels
+        self.origin_ns = origin_ns
+        self.step_s = 0.0
+        self.total_ms = array("f")
+        self._steps = array("l")
+        self._probabilities = array("f")
+        self._confidence = array("f")
+        self._abstained = bytearray()
+        self._causes = {m: bytearray() for m in MODALITIES}
+
+    def __len__(self) -> int:
+        return len(self._steps)
 
     def add(self, sent_ns: int, estimate: Estimate) -> None:
-        self.estimates.append(estimate)
-        self.total_ms.append((sent_ns - estimate.window.end_ns) / 1e6)
-
-    def closing_gaps(self, modality: str) -> list[str]:
-        return [estimate.window.gaps[modality][-1] for estimate in self.estimates]
-
-    def settled_gaps(self, modality: str) -> list[str]:
-        """Each step's cause as the last estimate that holds it saw it (late rows count)."""
-        latest: dict[int, str] = {}
-        for estimate in self.estimates:
-            gaps = estimate.window.gaps[modality]
+        """Take in an estimate; its window tells each step's cause anew, as rows may be late."""
+        judgement, window = estimate.judgement, estimate.window
+        self.step_s = window.step_ns / 1e9
+        self.total_ms.append((sent_ns - window.end_ns) / 1e6)
+        self._steps.append(estimate.step)
+        self._probabilities.extend(judgement.probabilities)
+        self._confidence.append(judgement.confidence)
+        self._abstained.append(judgement.abstained)
+        for modality, gaps in window.gaps.items():
+            told = self._causes[modality]
+            told.extend([_UNSEEN] * (estimate.step + 1 - len(told)))
             for back, cause in enumerate(reversed(gaps)):
-                latest[estimate.step - back] = cause
-        return [cause for step, cause in sorted(latest.items()) if step >= 0]
+                if estimate.step >= back:
+                    told[estimate.step - back] = _CODES[cause]
+
+    def ends_s(self) -> list[float]:
+        """When each estimate's window ended, from the session's begin."""
+        return [(step + 1) * self.step_s for step in self._steps]
+
+    def curves(self) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        """Probabilities float32 [estimates, labels]."""
+        return np.array(self._probabilities, np.float32).reshape(len(self), -1)
+
+    def abstained(self) -> list[bool]:
+        """Of each estimate."""
+        return [bool(a) for a in self._abstained]
+
+    def gaps(self, modality: str) -> list[str]:
+        """Each step's cause as the last estimate that holds it saw it; `late` where none did."""
+        names = [*_CODES, "late"]
+        return [names[code] for code in self._causes[modality]]
 
     def stretches(self) -> list[tuple[float, float, str, float]]:
-        """Runs of one top label: (begin s, end s, label or `not enough to say`, confidence)."""
+        """Runs of one top label: (begin s, end s, label or NOTHING, confidence up to)."""
         out: list[tuple[float, float, str, float]] = []
-        step_s = self.estimates[0].window.step_ns / 1e9 if self.estimates else 0.0
-        for estimate in self.estimates:
-            judgement = estimate.judgement
-            label = "not enough to say" if judgement.abstained else judgement.top
-            begin = estimate.step * step_s
+        tops = self.curves().argmax(1)
+        for end, top, sure, nothing in zip(
+            self.ends_s(), tops, self._confidence, self._abstained, strict=True
+        ):
+            label = NOTHING if nothing else self.labels[top]
             if out and out[-1][2] == label:
-                first, _, _, confidence = out[-1]
-                out[-1] = (first, begin + step_s, label, max(confidence, judgement.confidence))
+                begin, _, _, before = out[-1]
+                out[-1] = (begin, end, label, max(before, sure))
             else:
-                out.append((begin, begin + step_s, label, judgement.confidence))
+                out.append((end - self.step_s, end, label, sure))
         return out
 
     def render(self) -> Group:
         """Tables for the terminal."""
-        if not self.estimates:
+        if not len(self):
             return Group(Text("no estimate was made"))
-        emotions = Table("from", "to", "emotion", "confidence up to", title="Emotions over time")
-        for begin, end, label, confidence in self.stretches():
+        stretches = self.stretches()
+        last = f" (the last {STRETCHES} of {len(stretches)})" if len(stretches) > STRETCHES else ""
+        title = f"Emotions over time{last}"
+        emotions = Table("from", "to", "emotion", "confidence up to", title=title)
+        for begin, end, label, confidence in stretches[-STRETCHES:]:
             emotions.add_row(f"{begin:.2f} s", f"{end:.2f} s", label, f"{confidence:.0%}")
         gaps = Table("", "valid steps", "gaps by cause", title="What was there")
         for modality in MODALITIES:
-            counts = Counter(self.settled_gaps(modality))
+            counts = Counter(self.gaps(modality))
             valid = counts.pop(NONE, 0)
             causes = ", ".join(f"{cause} {n}" for cause, n in counts.most_common())
             gaps.add_row(modality, f"{valid / (valid + counts.total()):.0%}", causes)
         p50, p95 = np.percentile(self.total_ms, [50, 95])
         latency = Text(
-            f"{len(self.estimates)} estimates; window's end to publishing: "
+            f"{len(self)} estimates; window's end to publishing: "
             f"median {p50:.0f} ms, 95th percentile {p95:.0f} ms"
         )
         return Group(emotions, gaps, latency)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -45,15 +44,12 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     top, bottom = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1], "hspace": 0.08}
     )
-    estimates = summary.estimates
-    step_s = estimates[0].window.step_ns / 1e9
-    times = np.array([(estimate.step + 1) * step_s for estimate in estimates])
-    curves = np.array([estimate.judgement.probabilities for estimate in estimates])
+    step_s, times, curves = summary.step_s, summary.ends_s(), summary.curves()
     for index, label in enumerate(summary.labels):
         colour = "black" if label == "neutral" else COLOURS[label].replace("yellow", "orange")
         top.plot(times, curves[:, index], color=colour, label=label, linewidth=1.8)
-    for time, estimate in zip(times, estimates, strict=True):
-        if estimate.judgement.abstained:
+    for time, abstained in zip(times, summary.abstained(), strict=True):
+        if abstained:
             top.axvspan(time - step_s, time, color="#000000", alpha=0.06, linewidth=0)
     top.set_ylim(0, 1)
     top.set_ylabel("calibrated probability")
@@ -62,7 +58,7 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
 
     seen = set()
     for row, modality in enumerate(MODALITIES):
-        for step, cause in enumerate(summary.settled_gaps(modality)):
+        for step, cause in enumerate(summary.gaps(modality)):
             colour = "#2ca02c" if cause == NONE else CAUSE_COLOURS[cause]
             bottom.barh(row, step_s, left=step * step_s, height=0.8, color=colour, linewidth=0)
             seen.add(cause)
@@ -74,7 +70,7 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     bottom.legend(
         handles=patches, loc="upper left", bbox_to_anchor=(1.005, 1.1), fontsize=8, frameon=False
     )
-    duration_s = max(float(times[-1]), step_s)
+    duration_s = max(times[-1], step_s)
     free_s = [0.0] * WORD_ROWS  # where each row of words is free again
     for word in words:
         at_s = (word.word.middle_ns - summary.origin_ns) / 1e9

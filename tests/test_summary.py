@@ -1,0 +1,83 @@
+"""What a session leaves behind: each step's last word, in little memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from normtr.judge import Judgement
+from normtr.spec import LABELS, FeatureSpec
+from normtr.window import NONE, Row, assemble
+from stream.recognizer import Estimate
+from stream.summary import NOTHING, STRETCHES, Summary
+
+SPEC = FeatureSpec()
+
+
+def estimate(step: int, voice: list[str], top: int = 0, abstained: bool = False) -> Estimate:
+    """At `step`; `voice`: causes of the last steps of the window, steps before had a row."""
+    n = SPEC.steps
+
+    def column(causes: list[str], dim: int) -> list[tuple[str, Row | None]]:
+        whole = [NONE] * (n - len(causes)) + causes
+        return [(c, np.ones(dim, np.float32) if c == NONE else None) for c in whole]
+
+    dims = SPEC.dims
+    columns = {
+        "face": column([], dims["face"]),
+        "voice": column(voice, dims["voice"]),
+        "text": column([], dims["text"]),
+    }
+    window = assemble(SPEC, (step + 1 - n) * SPEC.step_ns, columns)
+    p = [0.05] * len(LABELS)
+    p[top] = 0.7
+    share = {"face": 1.0, "voice": 0.0, "text": 0.0}
+    judgement = Judgement(tuple(p), LABELS[top], 0.7, abstained, share)
+    return Estimate(step, window, judgement, window.end_ns, faces=2)
+
+
+def test_a_step_is_told_by_the_last_estimate_that_holds_it() -> None:
+    summary = Summary(LABELS, 0)
+    summary.add(0, estimate(0, ["late"]))
+    summary.add(0, estimate(1, [NONE, "silence"]))
+    summary.add(0, estimate(4, ["muted", "silence", "silence", "late"]))  # two ticks were skipped
+    assert summary.gaps("voice") == [NONE, "muted", "silence", "silence", "late"]
+    assert summary.gaps("face") == [NONE] * 5
+    assert summary.ends_s() == [0.25, 0.5, 1.25]
+
+
+def test_stretches_join_what_is_alike_and_abstention_has_no_label() -> None:
+    summary = Summary(LABELS, 0)
+    for step, (top, abstained) in enumerate([(3, False), (3, False), (3, True), (0, False)]):
+        summary.add(0, estimate(step, [], top, abstained))
+    assert [(b, e, label) for b, e, label, _ in summary.stretches()] == [
+        (0.0, 0.5, LABELS[3]),
+        (0.5, 0.75, NOTHING),
+        (0.75, 1.0, LABELS[0]),
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 3, 200])
+def test_a_long_session_shows_its_last_stretches(count: int) -> None:
+    summary = Summary(LABELS, 0)
+    for step in range(count):
+        summary.add(0, estimate(step, [], step % 2))
+    console = Console(width=100, record=True)
+    console.print(summary.render())
+    shown = console.export_text()
+    assert (f"the last {STRETCHES} of {count}" in shown) == (count > STRETCHES)
+    assert ("no estimate was made" in shown) == (count == 0)
+
+
+def test_an_estimate_takes_less_than_a_hundred_bytes() -> None:
+    summary, one = Summary(LABELS, 0), estimate(100, [])
+    summary.add(0, one)
+    tracemalloc.start()
+    for _ in range(20_000):
+        summary.add(0, one)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100 * 20_000
