@@ -9,13 +9,13 @@ from dataclasses import replace
 from normtr.errors import UserError
 from normtr.media import Media, Picture, Piece
 from stream.clock import Clock
-from stream.intake import Intake
+from stream.intake import Feed
 
 BLOCK_NS = 100_000_000
 """No block of sound is longer."""
 
 
-def conditions(media: Media, intake: Intake, at_ns: int) -> None:
+def conditions(media: Media, intake: Feed, at_ns: int) -> None:
     """Say what the clip has not got."""
     if not media.has_picture:
         intake.condition("camera", "no_device", at_ns, f"{media.name} has no picture")
@@ -23,7 +23,7 @@ def conditions(media: Media, intake: Intake, at_ns: int) -> None:
         intake.condition("microphone", "no_device", at_ns, f"{media.name} has no sound")
 
 
-def feed(item: Picture | Piece, intake: Intake) -> None:
+def feed(item: Picture | Piece, intake: Feed) -> None:
     """Hand one packet in, as a device would."""
     at_ns = intake.origin_ns + item.at_ns
     if isinstance(item, Picture):
@@ -73,13 +73,13 @@ class RealTimeClip:
         self._repeat = repeat
         self._stop = threading.Event()
 
-    def start(self, intake: Intake, clock: Clock) -> None:
+    def start(self, intake: Feed, clock: Clock) -> None:
         threading.Thread(target=self._play, args=(intake, clock), name="clip", daemon=True).start()
 
     def stop(self) -> None:
         self._stop.set()
 
-    def _play(self, intake: Intake, clock: Clock) -> None:
+    def _play(self, intake: Feed, clock: Clock) -> None:
         conditions(self.media, intake, intake.origin_ns)
         end_ns = 0
         try:

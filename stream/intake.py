@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,20 @@ class Meter:
 
     items: int = 0
     newest_ns: int | None = None
+
+
+class Feed(Protocol):
+    """What a source pours into."""
+
+    origin_ns: int
+
+    def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None: ...
+
+    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None: ...
+
+    def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None: ...
+
+    def end(self, source: str, at_ns: int) -> None: ...
 
 
 class Intake:

@@ -1,0 +1,207 @@
+"""Figures of a long session: drifts, growth, reactions to faults, gap causes against a plan."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from normtr.window import NONE, first_cause
+from stream.events import Heard
+from stream.faults import EXPECTED, Fault, Plan
+from stream.pipe import Health, Notice, Output
+from stream.recognizer import Estimate
+
+SETTLED_S = 300.0
+"""Memory is judged from here on."""
+LATE_BY_MS = 250.0
+"""A tick is on time when it goes out before the next one is due."""
+BUSY = frozenset({"late", "dropped"})
+"""What a machine without time may make of any step."""
+
+
+@dataclass
+class Series:
+    """Values over time, 16 bytes each."""
+
+    at_s: array[float] = field(default_factory=lambda: array("d"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, at_s: float, value: float) -> None:
+        self.at_s.append(at_s)
+        self.values.append(value)
+
+    def after(self, begin_s: float) -> Series:
+        out = Series()
+        for at_s, value in zip(self.at_s, self.values, strict=True):
+            if at_s >= begin_s:
+                out.add(at_s, value)
+        return out
+
+    def percentiles(self, *which: int) -> dict[str, float | None]:
+        """{"p50": ...}; None where there is no value."""
+        if not self.values:
+            return {f"p{p}": None for p in which}
+        found = np.percentile(self.values, which)
+        return {f"p{p}": float(v) for p, v in zip(which, found, strict=True)}
+
+    def slope(self, per_s: float) -> dict[str, float] | None:
+        """Least-squares change in `per_s` seconds with its 95 % interval; None of under 10 values.
+
+        Over means of ten seconds, because neighbours are alike.
+        """
+        means = self._tens()
+        if len(means) < 10:
+            return None
+        x, y = np.array(means).T
+        (slope, _), covariance = np.polyfit(x - x.mean(), y, 1, cov=True)
+        error = 1.96 * float(np.sqrt(covariance[0, 0]))
+        return {
+            "mean": float(slope) * per_s,
+            "low": (float(slope) - error) * per_s,
+            "high": (float(slope) + error) * per_s,
+        }
+
+    def _tens(self) -> list[tuple[float, float]]:
+        tens: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        for at_s, value in zip(self.at_s, self.values, strict=True):
+            tens[int(at_s // 10)].append((at_s, value))
+        means = (np.mean(some, axis=0) for _, some in sorted(tens.items()))
+        return [(float(at_s), float(value)) for at_s, value in means]
+
+
+@dataclass
+class Endurance:
+    """Collects what a session gives, in little memory."""
+
+    origin_ns: int
+    total_ms: Series = field(default_factory=Series)
+    faces: Series = field(default_factory=Series)
+    first_seen_s: Series = field(default_factory=Series)
+    commit_s: Series = field(default_factory=Series)
+    memory_mib: Series = field(default_factory=Series)
+    stages_ms: dict[str, Series] = field(default_factory=lambda: defaultdict(Series))
+    notices: list[tuple[float, Notice]] = field(default_factory=list)
+
+    def add(self, sent_ns: int, output: Output) -> None:
+        at_s = (sent_ns - self.origin_ns) / 1e9
+        if isinstance(output, Estimate):
+            self.total_ms.add(at_s, (sent_ns - output.window.end_ns) / 1e6)
+            self.faces.add(at_s, output.faces)
+        elif isinstance(output, Heard):
+            for change in output.changes:
+                delay_s = (output.ready_ns - change.word.word.end_ns) / 1e9
+                if change.change == "add":
+                    self.first_seen_s.add(at_s, delay_s)
+                elif change.change == "commit":
+                    self.commit_s.add(at_s, delay_s)
+        elif isinstance(output, Health):
+            if output.memory_mib is not None:
+                self.memory_mib.add(at_s, output.memory_mib)
+            for name, stage in output.stages.items():
+                if stage is not None:
+                    self.stages_ms[name].add(at_s, stage["p50_ms"])
+        elif isinstance(output, Notice):
+            self.notices.append((at_s, output))
+
+    def drifts(self) -> dict[str, Any]:
+        """Of delays in ms an hour, of memory in MiB in ten minutes."""
+        words_ms = Series(self.first_seen_s.at_s, array("d", self.first_seen_s.values))
+        for i, value in enumerate(words_ms.values):
+            words_ms.values[i] = 1e3 * value
+        delays = {"capture_to_topic": self.total_ms, **self.stages_ms, "words": words_ms}
+        return {
+            "delay_ms_an_hour": {name: series.slope(3600.0) for name, series in delays.items()},
+            "memory_mib_in_10_minutes": self.memory_mib.after(SETTLED_S).slope(600.0),
+        }
+
+    def reactions(self, plan: Plan, gaps: Mapping[str, Sequence[str]], step_s: float) -> list[Any]:
+        """Of each lost or stalled device: seconds to the notify, and to the first valid step."""
+        out = []
+        for fault in plan.faults:
+            if fault.kind not in ("lose", "stall"):
+                continue
+            modality = fault.modalities[0]
+            told = [
+                at_s - fault.at_s
+                for at_s, notice in self.notices
+                if notice.kind == "device_lost"
+                and notice.modality == modality
+                and fault.at_s <= at_s <= fault.until_s
+            ]
+            first = int(fault.until_s / step_s)
+            back = (
+                (step + 1) * step_s - fault.until_s
+                for step in range(first, len(gaps[modality]))
+                if gaps[modality][step] == NONE
+            )
+            out.append(
+                {
+                    "fault": f"{fault.kind} {fault.what} at {fault.at_s:g} s",
+                    "notify_s": min(told, default=None),
+                    "valid_again_s": next(back, None),
+                }
+            )
+        return out
+
+
+def wrong_causes(
+    plan: Plan,
+    gaps: Mapping[str, Sequence[str]],
+    baseline: Mapping[str, Sequence[str]],
+    clip_s: float,
+    step_s: float,
+) -> dict[str, Any]:
+    """Steps whose cause is neither the plan's nor the clip's own, but for one step around edges.
+
+    `baseline`: each step's cause where the clip plays undisturbed; `gaps`: as the session told
+    them. Text is not judged: its gaps hang on words.
+    """
+    out: dict[str, Any] = {}
+    for modality in baseline:
+        judged, wrong = 0, []
+        for step, cause in enumerate(gaps[modality]):
+            allowed = _allowed(plan.faults, modality, step, baseline[modality], clip_s, step_s)
+            judged += bool(allowed)
+            if allowed and cause not in allowed:
+                wrong.append(f"{step * step_s:g} s: {cause}, not {' or '.join(sorted(allowed))}")
+        share = len(wrong) / judged if judged else None
+        out[modality] = {"judged": judged, "wrong": len(wrong), "share": share, "first": wrong[:20]}
+    return out
+
+
+def _allowed(
+    faults: Sequence[Fault],
+    modality: str,
+    step: int,
+    baseline: Sequence[str],
+    clip_s: float,
+    step_s: float,
+) -> set[str]:
+    """The right causes of a step; none where it lies at an edge of a fault."""
+    begin_s, end_s = step * step_s, (step + 1) * step_s
+    at = int((begin_s % clip_s) / step_s)
+    around = range(max(at - 1, 0), min(at + 2, len(baseline)))
+    own = {baseline[n] for n in around} | ({baseline[0]} if at + 1 >= len(baseline) else set())
+    planned, busy = [], False
+    for fault in faults:
+        if fault.until_s <= begin_s - step_s or fault.at_s >= end_s + step_s:
+            busy |= fault.kind in ("flood", "kill") and 0 <= begin_s - fault.until_s < 2.0
+            continue
+        inside = fault.at_s <= begin_s - step_s and fault.until_s >= end_s + step_s
+        if fault.kind == "flood":
+            busy = True
+        elif modality in fault.modalities:
+            if not inside:
+                return set()
+            if fault.kind == "kill":  # until it is started again
+                own = own | {EXPECTED["kill"]}
+                busy = True
+            else:
+                planned.append(EXPECTED[fault.kind])
+    right = {first_cause(planned)} if planned else own
+    return right | BUSY if busy else right

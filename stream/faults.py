@@ -1,0 +1,133 @@
+"""Planned faults: what befalls a clip's pictures and sound on their way into the pipe."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import dacite
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr.errors import UsageError
+from stream.intake import AFFECTS, Feed
+
+Kind = Literal["cover", "mute", "stall", "lose", "overflow", "kill", "flood", "deaf"]
+EXPECTED = {
+    "cover": "no_face",
+    "mute": "muted",
+    "stall": "stalled",
+    "lose": "no_device",
+    "overflow": "dropped",
+    "kill": "error",
+}
+"""The gap cause that a fault of the input, or of a worker, must be told by."""
+OF = {"cover": ("camera",), "mute": ("microphone",), "overflow": ("microphone",)}
+DEVICES, WORKERS = ("camera", "microphone"), ("face", "voice", "transcribe")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong, `at_s` seconds after the session's begin, for `for_s`.
+
+    cover: nothing but grey before the camera. mute: the microphone gives zeros. stall: the
+    device `what` gives nothing. lose: it says that it is gone. overflow: sound is lost, and the
+    driver says so. kill: the worker `what` raises. flood: two foreign processes keep the cores
+    busy. deaf: a subscriber connects and never reads.
+    """
+
+    kind: Kind
+    at_s: float
+    for_s: float
+    what: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a fault that cannot be."""
+        if self.at_s < 0 or self.for_s <= 0:
+            raise ValueError("a fault has at_s of 0 or more and for_s over 0")
+        needed = {"stall": DEVICES, "lose": DEVICES, "kill": WORKERS}.get(self.kind, ("",))
+        if self.what not in needed:
+            wanted = " or ".join(needed) or "none"
+            raise ValueError(f"what of {self.kind} is {wanted}, not {self.what!r}")
+
+    @property
+    def until_s(self) -> float:
+        return self.at_s + self.for_s
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return (self.what,) if self.what in DEVICES else OF.get(self.kind, ())
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those whose steps it makes gaps."""
+        if self.kind == "kill":
+            return ("text",) if self.what == "transcribe" else (self.what,)
+        return tuple(m for device in self.devices for m in AFFECTS[device])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`[[faults]]` of a TOML file."""
+
+    faults: tuple[Fault, ...]
+
+    def now(self, device: str, at_s: float) -> Iterator[Fault]:
+        """The faults of a device that are on at that time."""
+        return (f for f in self.faults if device in f.devices and f.at_s <= at_s < f.until_s)
+
+
+def load(path: Path) -> Plan:
+    """Raises UsageError naming what is wrong in the file."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return dacite.from_dict(Plan, content, dacite.Config(cast=[tuple, float], strict=True))
+    except (OSError, ValueError, TypeError, dacite.DaciteError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"the fault plan {path} cannot be used: {reason}.") from None
+
+
+class Faulty:
+    """Stands between a clip and the intake, and lets happen what is planned."""
+
+    def __init__(self, intake: Feed, plan: Plan) -> None:
+        self.origin_ns = intake.origin_ns
+        self._intake = intake
+        self._plan = plan
+        self._overflowed = False
+
+    def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None:
+        kinds = self._kinds("camera", at_ns)
+        if kinds & {"stall", "lose"}:
+            self._gone("camera", at_ns, kinds)
+        elif "cover" in kinds:
+            self._intake.picture(at_ns, lambda: np.full_like(image(), 96))
+        else:
+            self._intake.picture(at_ns, image)
+
+    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
+        kinds = self._kinds("microphone", at_ns)
+        if kinds & {"stall", "lose"}:
+            self._gone("microphone", at_ns, kinds)
+        elif "overflow" in kinds:
+            self._overflowed = True
+        else:
+            given = np.zeros_like(samples) if "mute" in kinds else samples
+            self._intake.sound(at_ns, given, rate, "dropped" if self._overflowed else cause)
+            self._overflowed = False
+
+    def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None:
+        self._intake.condition(source, cause, at_ns, detail)
+
+    def end(self, source: str, at_ns: int) -> None:
+        self._intake.end(source, at_ns)
+
+    def _kinds(self, device: str, at_ns: int) -> set[str]:
+        return {f.kind for f in self._plan.now(device, (at_ns - self.origin_ns) / 1e9)}
+
+    def _gone(self, device: str, at_ns: int, kinds: set[str]) -> None:
+        if "lose" in kinds:
+            self._intake.condition(device, "no_device", at_ns, f"the plan takes the {device} away")
