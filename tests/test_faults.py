@@ -134,7 +134,7 @@ def test_causes_are_judged_by_plan_and_clip_but_for_edges(plan: Plan) -> None:
     voice = ["none"] * 12 + ["silence"] + ["muted"] * 11 + ["none"] * 16  # 3 to 6 s
     found = wrong_causes(plan, {"face": face, "voice": voice}, baseline, 5.0, 0.25)
     assert {m: of["wrong"] for m, of in found.items()} == {"face": 0, "voice": 0}
-    assert found["face"]["judged"] == 40 - 2 * 4
+    assert found["face"]["judged"] == 40 - 2 * 2
 
     face[12] = "late"
     voice[30] = "stalled"
