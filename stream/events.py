@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from normtr.text import TextEncoder, TimedWord
 
+FEEDS = {"face": "face", "voice": "voice", "transcribe": "text"}
+"""The modality that each stage works for."""
+
 
 @dataclass(frozen=True)
 class Arrived:
@@ -90,6 +93,24 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Down:
+    """Since `at_ns` the worker of this stage has not been working; it was given up."""
+
+    stage: str
+    at_ns: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """From `at_ns` on a new worker does the work of this stage."""
+
+    stage: str
+    at_ns: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Ended:
     """A source has nothing more to give; `at_ns` is the event time of its end."""
 
@@ -104,4 +125,15 @@ class TextReady:
     encoder: TextEncoder
 
 
-Event = Arrived | Dropped | FeatureRow | Heard | Condition | Failed | Ended | TextReady
+Event = (
+    Arrived
+    | Dropped
+    | FeatureRow
+    | Heard
+    | Condition
+    | Failed
+    | Down
+    | Restarted
+    | Ended
+    | TextReady
+)

@@ -29,11 +29,13 @@ class Hypothesis:
     (and those forgotten). Ids count up from 0.
     """
 
-    def __init__(self) -> None:
-        self.committed: tuple[Word, ...] = ()
-        self.provisional: tuple[Word, ...] = ()
-        self._settled_ns: int | None = None  # the last committed word's end, even if forgotten
-        self._next_id = 0
+    def __init__(self, known: Sequence[Word] = ()) -> None:
+        """`known`: the `words` of a hypothesis that this one goes on from."""
+        self.committed = tuple(word for word in known if word.committed)
+        self.provisional = tuple(word for word in known if not word.committed)
+        # The last committed word's end, even if forgotten.
+        self._settled_ns = self.committed[-1].word.end_ns if self.committed else None
+        self._next_id = max((word.id for word in known), default=-1) + 1
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -20,7 +20,7 @@ from normtr.pools import one_thread_each
 from normtr.spec import MODALITIES
 from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
-from stream.events import Condition, Event, Failed, Heard, TextReady
+from stream.events import FEEDS, Condition, Down, Event, Failed, Heard, Restarted, TextReady, Word
 from stream.intake import Intake
 from stream.recognizer import Estimate, Recognizer
 from stream.transcriber import Transcriber, TranscriberConfig
@@ -100,6 +100,8 @@ class Health:
     stages: dict[str, dict[str, float] | None]
     memory_mib: float | None
     fresh_share: dict[str, float | None]
+    restarts: dict[str, int]
+    """By stage: workers that took the place of one that failed or hung."""
 
 
 Output = Estimate | Heard | Notice | Health
@@ -122,8 +124,8 @@ class Models:
         self.device = choose_device(config.device)
         self.checkpoint = checkpoint.load(config.checkpoint)
         spec = self.checkpoint.spec
-        self.face = FaceEncoder(spec.face, self.checkpoint.face, self.device)
-        self.voice = VoiceEncoder(spec.voice, self.checkpoint.voice)
+        self.load_face()
+        self.load_voice()
         self.judge = Judge(self.checkpoint, self.device, config.neutral)
         # Importing BERT beside running workers would hold them up for two seconds.
         self.text = (
@@ -131,6 +133,14 @@ class Models:
             if "text" in config.off
             else TextEncoder(spec.text, self.device, adapter=self.checkpoint.adapter)
         )
+
+    def load_face(self) -> None:
+        """Also instead of one that is not to be trusted any more."""
+        self.face = FaceEncoder(self.checkpoint.spec.face, self.checkpoint.face, self.device)
+
+    def load_voice(self) -> None:
+        """Also instead of one that is not to be trusted any more."""
+        self.voice = VoiceEncoder(self.checkpoint.spec.voice, self.checkpoint.voice)
 
     def warm_up(self, picture_size: tuple[int, int]) -> None:
         """One pass of each, so that the first real one is not late.
@@ -158,26 +168,35 @@ class Pipe:
         self.origin_ns = origin_ns
         self.intake = Intake(self.spec, origin_ns, post, config.off)
         self.recognizer = Recognizer(self.spec, models.judge, origin_ns, config.off)
+        self.stages = tuple(stage for stage, feeds in FEEDS.items() if feeds not in config.off)
         self.stage_ms: dict[str, deque[float]] = {}
+        self.restarts = dict.fromkeys(self.stages, 0)
         self._models = models
+        self._post = post
+        self._words: tuple[Word, ...] = ()
         self._last_health: dict[str, int] = {}
         self._standing: dict[str, str | None] = {}
         self._was: dict[str, int] = {}
 
-    def workers(self) -> list[Worker]:
-        """Face and voice, as far as they are on; the transcriber is loaded apart."""
-        out: list[Worker] = []
-        if "face" not in self.config.off:
-            out.append(FaceWorker(self.intake.frames, self._models.face))
-        if "voice" not in self.config.off:
-            out.append(VoiceWorker(self.intake.ring, self._models.voice, self.spec, self.origin_ns))
-        return out
+    def worker(self, stage: str, anew: bool = False) -> Worker:
+        """The worker of a stage that is on; `anew`: it replaces one, with its model loaded again.
 
-    def load_transcriber(self) -> tuple[Transcriber, TextReady]:
-        """Load the speech model (a second); only where text is on."""
-        assert self._models.text is not None
-        transcriber = Transcriber(self.intake.ring, self.origin_ns, self.config.transcriber)
-        return transcriber, TextReady(self._models.text)
+        A transcriber always loads its model (a second). Raises UserError when that is unusable.
+        """
+        ring, models = self.intake.ring, self._models
+        begin = ring.end if anew else 0  # what may have brought the last one down is not used again
+        if stage == "face":
+            if anew:
+                models.load_face()
+            return FaceWorker(self.intake.frames, models.face)
+        if stage == "voice":
+            if anew:
+                models.load_voice()
+            return VoiceWorker(ring, models.voice, self.spec, self.origin_ns, begin)
+        assert models.text is not None
+        worker = Transcriber(ring, self.origin_ns, self.config.transcriber, begin, self._words)
+        self._post(TextReady(models.text))
+        return worker
 
     def closes_ns(self, step: int) -> int:
         """When the estimate of the window ending with `step` is due."""
@@ -190,17 +209,21 @@ class Pipe:
         """Take an event in; return what of it goes out at once."""
         self.recognizer.handle(event)
         if isinstance(event, Heard):
+            self._words = event.words
             return [event] if event.changes else []
         if isinstance(event, Failed):
             at_ns = self.origin_ns + event.step * self.spec.step_ns
             return [Notice("worker_error", at_ns, event.modality, event.reason)]
+        if isinstance(event, Down):
+            return [Notice("worker_down", event.at_ns, FEEDS[event.stage], event.reason)]
+        if isinstance(event, Restarted):
+            self.restarts[event.stage] += 1
+            return [Notice("worker_restarted", event.at_ns, FEEDS[event.stage], event.reason)]
         return self._notices(event) if isinstance(event, Condition) else []
 
     def _notices(self, event: Condition) -> Sequence[Notice]:
         before = self._standing.get(event.modality)
         self._standing[event.modality] = event.cause
-        if event.cause == "error":
-            return [Notice("worker_error", event.at_ns, event.modality, event.detail)]
         if event.cause in ("no_device", "stalled", "denied"):
             return [Notice("device_lost", event.at_ns, event.modality, event.detail or event.cause)]
         if event.cause is None and before in ("no_device", "stalled", "denied"):
@@ -221,7 +244,7 @@ class Pipe:
             stages[name] = {"p50_ms": float(p50), "p95_ms": float(p95)} if measured else None
         memory = psutil.Process().memory_info().rss / 2**20 if measured else None
         fresh = {m: f.share for m, f in self.recognizer.fresh.items()}
-        return Health(now_ns, sources, stages, memory, fresh)
+        return Health(now_ns, sources, stages, memory, fresh, dict(self.restarts))
 
     def timed(self, stage: str, took_ns: int) -> None:
         """Remember what one run of a stage took."""

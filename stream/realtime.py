@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from normtr.errors import UserError
 from stream.clock import Clock
-from stream.events import Condition, Ended, Event, Failed
-from stream.intake import Intake, Shot
+from stream.events import Ended, Event
+from stream.intake import Intake
 from stream.pipe import Models, Notice, Pipe, PipeConfig, Sent
-from stream.virtual import stamped
-from stream.workers import Second, Worker
+from stream.stage import POLL_S, Around, Stage
 
-POLL_S = 0.05
-"""A worker looks for work at least so often, even when no bell rang."""
 LAST_WORDS_S = 3.0
 STALLED_NS = 1_000_000_000
 """A device is stalled when its newest item is older than this,"""
@@ -50,7 +45,9 @@ class Session:
         sources: list[Source],
         clock: Clock,
         seconds: float | None,
+        around: Around = lambda worker: worker,
     ) -> None:
+        """`around`: put around every worker, for example to have it fail."""
         self.origin_ns = clock.now_ns()
         self.ticks_skipped = 0
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -59,29 +56,22 @@ class Session:
         self._clock = clock
         self._until_ns = None if seconds is None else self.origin_ns + round(seconds * 1e9)
         self._ended: dict[str, int] = {}
-        self._stop = threading.Event()
-        self._finished = threading.Event()
-        self._threads: list[threading.Thread] = []
+        post = self._queue.put
+        self._stages = [Stage(name, self.pipe, clock, post, around) for name in self.pipe.stages]
 
     def __iter__(self) -> Iterator[Sent]:
         try:
-            for worker in self.pipe.workers():
-                self._spawn(worker.name, self._drive, worker)
-            if "text" not in self.pipe.config.off:
-                self._spawn("transcribe", self._transcribe)
+            for stage in self._stages:
+                stage.start()
             for source in self._sources:
                 source.start(self.pipe.intake, self._clock)
             yield from self._ticks()
             yield from self._last_words()
         finally:
-            self._stop.set()
+            for stage in self._stages:
+                stage.stop()
             for source in self._sources:
                 source.stop()
-
-    def _spawn(self, name: str, target: object, *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, name=name, daemon=True)  # type: ignore[arg-type]
-        self._threads.append(thread)
-        thread.start()
 
     def _ticks(self) -> Iterator[Sent]:
         step, step_ns = 0, self.pipe.spec.step_ns
@@ -93,6 +83,8 @@ class Session:
             if self._over(step):
                 return
             self._watch_devices()
+            for stage in self._stages:
+                stage.check()
             began_ns = self._clock.now_ns()
             estimate = self.pipe.tick(step, began_ns)
             self.pipe.timed("tick", self._clock.now_ns() - began_ns)
@@ -142,56 +134,13 @@ class Session:
         """What was said last is still transcribed, for at most `LAST_WORDS_S`."""
         for source in self._sources:
             source.stop()
-        self._finished.set()
+        listening = [stage for stage in self._stages if stage.name == "transcribe"]
+        for stage in listening:
+            stage.finish()
         until = time.monotonic() + LAST_WORDS_S
-        while any(t.name == "transcribe" and t.is_alive() for t in self._threads):
+        while any(stage.working for stage in listening):
             if time.monotonic() > until:
                 yield self._clock.now_ns(), Notice("late_words", self._clock.now_ns(), "text")
                 break
             yield from self._absorb(POLL_S)
         yield from self._absorb(0.0)
-
-    def _drive(self, worker: Worker) -> None:
-        bell = threading.Event()
-        self.pipe.intake.bells.append(bell)
-        while not self._stop.is_set():
-            bell.clear()
-            work = worker.take(self._clock.now_ns())
-            if work is None:
-                bell.wait(POLL_S)
-                continue
-            self._run(worker, work)
-
-    def _run(self, worker: Worker, work: object) -> None:
-        began_ns = self._clock.now_ns()
-        try:
-            events = worker.run(work)
-        except Exception as error:
-            step = work.step if isinstance(work, Shot | Second) else 0
-            modality = worker.name if worker.name in ("face", "voice") else "text"
-            self._queue.put(Failed(modality, step, f"{type(error).__name__}: {error}"))
-            return
-        ready_ns = self._clock.now_ns()
-        self.pipe.timed(worker.name, ready_ns - began_ns)
-        for event in stamped(events, ready_ns):
-            self._queue.put(event)
-
-    def _transcribe(self) -> None:
-        try:
-            transcriber, ready = self.pipe.load_transcriber()
-        except UserError as error:
-            self._queue.put(Condition("text", "error", self._clock.now_ns(), str(error)))
-            return
-        self._queue.put(ready)
-        bell = threading.Event()
-        self.pipe.intake.bells.append(bell)
-        while not self._stop.is_set():
-            bell.clear()
-            final = self._finished.is_set()
-            work = transcriber.take(self._clock.now_ns(), final)
-            if work is not None:
-                self._run(transcriber, work)
-            elif final:
-                return
-            else:
-                bell.wait(POLL_S)

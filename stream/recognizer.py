@@ -10,7 +10,19 @@ from normtr.judge import Judge, Judgement
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder, TimedWord
 from normtr.window import NONE, Row, Window, assemble, first_cause, mean_row
-from stream.events import Arrived, Condition, Dropped, Event, Failed, FeatureRow, Heard, TextReady
+from stream.events import (
+    FEEDS,
+    Arrived,
+    Condition,
+    Down,
+    Dropped,
+    Event,
+    Failed,
+    FeatureRow,
+    Heard,
+    Restarted,
+    TextReady,
+)
 
 UNREADY = ("dropped", "error", "late")
 """Causes of ours: the input was there, its row was not."""
@@ -79,6 +91,7 @@ class Recognizer:
         self._text_encoder: TextEncoder | None = None
         self._steps: dict[str, dict[int, Step]] = {m: defaultdict(Step) for m in MODALITIES}
         self._conditions: dict[str, list[tuple[int, str]]] = {m: [] for m in MODALITIES}
+        self._down: dict[str, list[tuple[int, int | None]]] = {m: [] for m in MODALITIES}
         self._off = frozenset(off)
         self._words: tuple[TimedWord, ...] = ()
         self._horizon_ns = origin_ns
@@ -92,6 +105,11 @@ class Recognizer:
             self._horizon_ns = event.horizon_ns
         elif isinstance(event, Condition):
             self._conditions[event.modality].append((event.at_ns, event.cause or NONE))
+        elif isinstance(event, Down):
+            self._lose(FEEDS[event.stage], event.at_ns)
+        elif isinstance(event, Restarted):
+            *before, (begin_ns, _) = self._down[FEEDS[event.stage]]
+            self._down[FEEDS[event.stage]] = [*before, (begin_ns, event.at_ns)]
         elif isinstance(event, Arrived | Dropped | Failed | FeatureRow):
             step = self._steps[event.modality][event.step]
             if isinstance(event, Arrived):
@@ -124,10 +142,28 @@ class Recognizer:
         if step < 0 or standing in ("off", "starting", "paused"):
             return standing, None
         cause, row = self._steps[modality][step].outcome()
+        if cause in UNREADY and self._is_down(modality, step):
+            cause = "error"
         if standing != NONE:
             # A step that nothing came in for is explained by what kept it out.
             cause = standing if cause == "stalled" else first_cause((standing, cause))
         return (cause, row) if cause == NONE else (cause, None)
+
+    def _lose(self, modality: str, at_ns: int) -> None:
+        """From `at_ns` on no worker answers, until one is restarted."""
+        # What was said since the horizon will not be heard any more.
+        begin_ns = min(at_ns, self._horizon_ns) if modality == "text" else at_ns
+        stretches = self._down[modality]
+        if not stretches or stretches[-1][1] is not None:
+            stretches.append((begin_ns, None))
+
+    def _is_down(self, modality: str, step: int) -> bool:
+        """Whether there was no worker during some of the step."""
+        begin_ns = self._origin_ns + step * self.spec.step_ns
+        return any(
+            down_ns < begin_ns + self.spec.step_ns and (up_ns is None or up_ns > begin_ns)
+            for down_ns, up_ns in self._down[modality]
+        )
 
     def _standing(self, modality: str, step: int) -> str:
         """The condition in force at the step's end."""
@@ -145,8 +181,10 @@ class Recognizer:
     def _text(
         self, begin_ns: int, numbers: range, voice: list[str]
     ) -> list[tuple[str, Row | None]]:
+        if "text" in self._off:
+            return [("off", None)] * len(numbers)
         if self._text_encoder is None:
-            return [("off" if "text" in self._off else "starting", None)] * len(numbers)
+            return [("error" if self._is_down("text", n) else "starting", None) for n in numbers]
         rows = self._text_encoder.rows(self._words, begin_ns, self.spec.step_ns, self.spec.steps)
         column: list[tuple[str, Row | None]] = []
         for number, row, heard in zip(numbers, rows, voice, strict=True):
@@ -158,6 +196,8 @@ class Recognizer:
                 column.append((NONE, row))
             elif heard in ("muted", "stalled", "dropped"):
                 column.append((heard, None))
+            elif heard != "silence" and self._is_down("text", number):
+                column.append(("error", None))
             elif end_ns > self._horizon_ns and heard != "silence":
                 column.append(("late", None))
             else:
@@ -172,3 +212,7 @@ class Recognizer:
         for changes in self._conditions.values():
             while len(changes) > 1 and changes[1][0] < oldest_ns:
                 changes.pop(0)
+        for modality, stretches in self._down.items():
+            self._down[modality] = [
+                (down, up) for down, up in stretches if up is None or up > oldest_ns
+            ]

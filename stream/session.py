@@ -21,6 +21,7 @@ from stream.clip import RealTimeClip
 from stream.clock import Monotonic
 from stream.pipe import Models, PipeConfig, Sent
 from stream.realtime import Session, Source
+from stream.stage import Around
 
 DEMO = Path(__file__).parent / "demo.mp4"
 USUAL_SIZE = (480, 640)
@@ -84,10 +85,13 @@ class Opened:
         }
 
 
-def open_session(config: SourceConfig, *, repeat: bool = False) -> Opened:
+def open_session(
+    config: SourceConfig, *, repeat: bool = False, around: Around = lambda worker: worker
+) -> Opened:
     """Open the sources and load the models. Raises UserError with one sentence.
 
-    `repeat`: a clip shorter than `seconds` begins again (for benchmarks).
+    `repeat`: a clip shorter than `seconds` begins again (for benchmarks). `around`: put around
+    every worker in real time, for example to have it fail.
     """
     if config.seconds is not None and config.seconds <= 0:
         raise UserError(f"--seconds must be above 0, not {config.seconds:g}.")
@@ -104,7 +108,7 @@ def open_session(config: SourceConfig, *, repeat: bool = False) -> Opened:
     models.warm_up(known or USUAL_SIZE)
     clock = Monotonic()
     sources: list[Source] = [clip] if clip is not None else _devices(config)
-    session = Session(config, models, sources, clock, config.seconds)
+    session = Session(config, models, sources, clock, config.seconds, around)
     name = clip.media.name if clip is not None else " and ".join(str(s.device) for s in sources)
     return Opened(
         name,

@@ -13,7 +13,7 @@ from normtr import models, speech
 from normtr.errors import UserError
 from normtr.speech import LEAD_S, LONGEST_S, RATE, TAIL_S, Whisper
 from normtr.text import TimedWord
-from stream.events import Heard, WordChange
+from stream.events import Heard, Word, WordChange
 from stream.handoff import Sound, SoundRing
 from stream.hypothesis import Guess, Hypothesis
 
@@ -51,9 +51,17 @@ class Transcriber:
 
     name = "transcribe"
 
-    def __init__(self, ring: SoundRing, origin_ns: int, config: TranscriberConfig) -> None:
+    def __init__(
+        self,
+        ring: SoundRing,
+        origin_ns: int,
+        config: TranscriberConfig,
+        begin: int = 0,
+        known: Sequence[Word] = (),
+    ) -> None:
         """Load the model (about 0.5 s); `ring` holds 16 kHz sound and more than a passage of it.
 
+        It listens from sample `begin` on; `known` are the words of the one that it replaces.
         Raises UserError when the model or the config is unusable.
         """
         if ring.rate != RATE:
@@ -64,9 +72,9 @@ class Transcriber:
         self._origin_ns = origin_ns
         self._config = config
         self._whisper = Whisper(config.model, config.language)
-        self._hypothesis = Hypothesis()
-        self._begin = 0  # the next passage's first sample
-        self._taken = 0  # the end of the last passage
+        self._hypothesis = Hypothesis(known)
+        self._begin = begin  # the next passage's first sample
+        self._taken = begin  # the end of the last passage
         self._listened = (0, 0)  # the samples of Whisper's last pass
 
     def take(self, now_ns: int, final: bool = False) -> Passage | None:

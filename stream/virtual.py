@@ -16,8 +16,6 @@ from stream.clip import begun, conditions, feed
 from stream.clock import Virtual
 from stream.events import Event, FeatureRow, Heard
 from stream.pipe import Models, Pipe, PipeConfig, Sent
-from stream.transcriber import Transcriber
-from stream.workers import Worker
 
 PACKET, RESULT, TICK = 0, 1, 2
 
@@ -53,12 +51,7 @@ class _Loop:
         self._heap: list[tuple[int, int, int, Any]] = []
         self._count = 0
         self._costs = config.costs
-        self._workers: list[Worker] = self._pipe.workers()
-        self._transcriber: Transcriber | None = None
-        if "text" not in config.off:
-            self._transcriber, ready = self._pipe.load_transcriber()
-            self._pipe.recognizer.handle(ready)
-            self._workers.append(self._transcriber)
+        self._workers = {stage: self._pipe.worker(stage) for stage in self._pipe.stages}
         self._busy: set[str] = set()
         self._end_ns = 0
 
@@ -102,14 +95,14 @@ class _Loop:
 
     def _start_idle(self) -> None:
         now_ns = self._clock.now_ns()
-        for worker in self._workers:
-            if worker.name in self._busy:
+        for stage, worker in self._workers.items():
+            if stage in self._busy:
                 continue
             work = worker.take(now_ns)
             if work is not None:
-                self._busy.add(worker.name)
-                cost_ns = getattr(self._costs, worker.name) * 1_000_000
-                self._push(now_ns + cost_ns, RESULT, (worker.name, worker.run(work)))
+                self._busy.add(stage)
+                cost_ns = getattr(self._costs, stage) * 1_000_000
+                self._push(now_ns + cost_ns, RESULT, (stage, worker.run(work)))
 
     def _absorb(self) -> Iterator[Sent]:
         while self._posted:
@@ -122,7 +115,7 @@ class _Loop:
         ended = not any(kind == PACKET for _, kind, _, _ in self._heap)
         if ended and step > 0 and (step + 1) * self._pipe.spec.step_ns > self._end_ns:
             return
-        text_ms = 0 if self._transcriber is None else self._costs.text
+        text_ms = self._costs.text if "transcribe" in self._workers else 0
         sent_ns = now_ns + (text_ms + self._costs.tick) * 1_000_000
         yield sent_ns, self._pipe.tick(step, now_ns)
         if (step + 1) * self._pipe.spec.step_ms % 1000 == 0:
@@ -130,10 +123,11 @@ class _Loop:
         self._push(self._pipe.closes_ns(step + 1), TICK, step + 1)
 
     def _last_words(self) -> Iterator[Sent]:
-        while self._transcriber is not None:
-            work = self._transcriber.take(self._clock.now_ns(), final=True)
+        transcriber = self._workers.get("transcribe")
+        while transcriber is not None:
+            work = transcriber.take(self._clock.now_ns(), final=True)
             if work is None:
                 return
             self._clock.advance(self._clock.now_ns() + self._costs.transcribe * 1_000_000)
-            self._posted += stamped(self._transcriber.run(work), self._clock.now_ns())
+            self._posted += stamped(transcriber.run(work), self._clock.now_ns())
             yield from self._absorb()

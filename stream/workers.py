@@ -25,8 +25,8 @@ class Worker(Protocol):
 
     name: str
 
-    def take(self, now_ns: int) -> Any | None:
-        """The newest work, or None; must not block."""
+    def take(self, now_ns: int, final: bool = False) -> Any | None:
+        """The newest work, or None; must not block. `final`: no input comes any more."""
         ...
 
     def run(self, work: Any) -> Sequence[Event]:
@@ -43,7 +43,7 @@ class FaceWorker:
         self._frames = frames
         self._encoder = encoder
 
-    def take(self, now_ns: int) -> Shot | None:
+    def take(self, now_ns: int, final: bool = False) -> Shot | None:
         return self._frames.take()
 
     def run(self, work: Shot) -> Sequence[Event]:
@@ -69,16 +69,22 @@ class VoiceWorker:
     name = "voice"
 
     def __init__(
-        self, ring: SoundRing, encoder: VoiceEncoder, spec: FeatureSpec, origin_ns: int
+        self,
+        ring: SoundRing,
+        encoder: VoiceEncoder,
+        spec: FeatureSpec,
+        origin_ns: int,
+        begin: int = 0,
     ) -> None:
+        """`begin`: the ring's sample in whose step it begins."""
         self._ring = ring
         self._encoder = encoder
         self._spec = spec
         self._origin_ns = origin_ns
         self._per_step = spec.voice.sample_rate * spec.step_ms // 1000
-        self._next = 0
+        self._next = begin // self._per_step
 
-    def take(self, now_ns: int) -> Second | None:
+    def take(self, now_ns: int, final: bool = False) -> Second | None:
         newest = self._ring.end // self._per_step - 1
         if newest < self._next:
             return None

@@ -12,10 +12,12 @@ from normtr.text import TextEncoder, TimedWord
 from stream.events import (
     Arrived,
     Condition,
+    Down,
     Dropped,
     Failed,
     FeatureRow,
     Heard,
+    Restarted,
     TextReady,
     Word,
 )
@@ -82,6 +84,51 @@ def test_a_failed_worker_makes_a_gap_of_cause_error(judge: Judge) -> None:
     it.handle(Arrived("voice", 0))
     it.handle(Failed("voice", 0, "boom"))
     assert it.tick(0, 0).window.gaps["voice"][-1] == "error"
+
+
+def test_steps_without_a_worker_are_errors_but_rows_that_came_count(judge: Judge) -> None:
+    it = recognizer(judge)
+    for step in range(6):
+        it.handle(Arrived("face", step))
+        it.handle(Arrived("voice", step))
+    it.handle(row("face", 0))
+    it.handle(row("face", 1))
+    it.handle(Down("face", STEP + 1, "hung"))
+    it.handle(Dropped("face", 2))
+    it.handle(Condition("face", "no_device", 3 * STEP + 1))
+    it.handle(Condition("face", None, 4 * STEP + 1))
+    it.handle(Restarted("face", 5 * STEP, ""))
+    window = it.tick(5, 0).window
+    assert window.gaps["face"][-6:] == ("none", "none", "error", "no_device", "error", "late")
+    assert window.gaps["voice"][-6:] == ("late",) * 6
+
+
+def test_speech_without_a_transcriber_is_an_error_for_good(
+    judge: Judge, encoder: TextEncoder
+) -> None:
+    it = recognizer(judge)
+    it.handle(Down("transcribe", 0, "cannot be loaded"))
+    assert it.tick(0, 0).window.gaps["text"][-1] == "error"
+    it.handle(TextReady(encoder))
+    it.handle(Restarted("transcribe", STEP, ""))
+    for step in range(8):
+        it.handle(Arrived("voice", step))
+        it.handle(row("voice", step, "silence" if step == 4 else "none"))
+    it.handle(Heard(words(("hello", 0.3, 0.4)), (), 3 * STEP, 0))
+    it.handle(Down("transcribe", 5 * STEP, "hung"))
+    it.handle(Restarted("transcribe", 6 * STEP, ""))
+    it.handle(Heard(words(("hello", 0.3, 0.4)), (), 7 * STEP, 0))
+    gaps = it.tick(7, 0).window.gaps["text"][-8:]
+    assert gaps == (
+        "error",
+        "none",
+        "no_words",
+        "error",
+        "no_words",
+        "error",
+        "no_words",
+        "late",
+    )
 
 
 def test_off_stands_before_everything_else(judge: Judge) -> None:

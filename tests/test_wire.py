@@ -46,6 +46,7 @@ def outputs() -> list[Output]:
             {"face": {"p50_ms": 1.0, "p95_ms": 2.0}, "voice": None},
             None,
             {"face": 1.0, "voice": None},
+            {"face": 2, "voice": 0},
         ),
         Notice("device_lost", 7, "face", "unplugged"),
         Heard((word,), (WordChange("commit", word),), 30, 40),
@@ -59,7 +60,7 @@ def messages() -> list[Message]:
 
 GOLDEN = {
     "er.v1.affect": "337f5dd63c22fa2a",
-    "er.v1.health": "4dbbef8f0a6b134b",
+    "er.v1.health": "94dde4c88241eaa4",
     "er.v1.notify": "fb612f885dea399e",
     "er.v1.text": "ba7bd853be752505",
 }
