@@ -6,22 +6,30 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import psutil
 from rich.console import Console
 from rich.table import Table
 
 from normtr.config import parse
 from normtr.errors import UserError
-from stream.events import Heard
+from normtr.media import Media
+from stream import faults as fault_plans
+from stream import timeline, virtual
+from stream.endurance import Endurance, Series, wrong_causes
+from stream.faulty import Faults
 from stream.messages import Messages
-from stream.pipe import Health
 from stream.publisher import Publisher
 from stream.recognizer import Estimate
-from stream.session import DEMO, SourceConfig, open_session
+from stream.session import DEMO, Opened, SourceConfig, open_session
+from stream.summary import Summary
+
+ON_TIME_MS = 400.0
+"""A tick is on time when its message goes out before the next step's estimate is due."""
 
 
 @dataclass(frozen=True)
@@ -32,81 +40,125 @@ class BenchLive(SourceConfig):
     seconds: float | None = 60.0
     json: bool = False
     bind: str = "tcp://127.0.0.1:5597"
-
-
-def percentiles(values: Sequence[float], which: tuple[int, ...]) -> dict[str, float | None]:
-    """{"p50": ...}; None where there is no value."""
-    if not values:
-        return {f"p{p}": None for p in which}
-    return {f"p{p}": float(v) for p, v in zip(which, np.percentile(values, which), strict=True)}
+    faults: Path | None = None
+    """A plan of what goes wrong meanwhile, such as configs/faults/minute.toml."""
+    timeline: Path | None = None
+    """Draw the session into this PNG at the end."""
 
 
 def run(argv: list[str]) -> int:
     config = parse(BenchLive, argv, "bench live")
     if config.seconds is None or config.source is None or config.fast:
         raise UserError("bench live plays a clip in real time; give --source and --seconds.")
+    plan = None if config.faults is None else fault_plans.load(config.faults)
+    faults = None if plan is None else Faults(plan, config.bind)
     process = psutil.Process()
-    opened = open_session(config, repeat=True)
-    session = opened.realtime
-    assert session is not None
-    checkpoint = opened.models.checkpoint
-    wire = Messages(opened.session, checkpoint.sha256, checkpoint.labels)
-    publisher = Publisher(config.bind)
+    opened = _opened(config, faults)
     began = time.monotonic()
     cpu_began = sum(process.cpu_times()[:2])
-    start_s = None
-    total_ms: list[float] = []
-    faces: list[int] = []
-    first_seen_s: list[float] = []
-    commit_s: list[float] = []
-    rss = 0.0
-    for sent_ns, output in opened.stream:
-        for message in wire.of(sent_ns, output):
-            publisher.send(message)
-        if isinstance(output, Estimate):
-            if start_s is None:
-                start_s = time.time() - process.create_time()
-            total_ms.append((sent_ns - output.window.end_ns) / 1e6)
-            faces.append(output.faces)
-        elif isinstance(output, Heard):
-            for change in output.changes:
-                delay_s = (output.ready_ns - change.word.word.end_ns) / 1e9
-                if change.change == "add":
-                    first_seen_s.append(delay_s)
-                elif change.change == "commit":
-                    commit_s.append(delay_s)
-        elif isinstance(output, Health):
-            rss = max(rss, output.memory_mib or 0.0)
-    publisher.close()
+    endurance, summary, start_s = _played(config, opened, faults)
     wall_s = time.monotonic() - began
-    spec = checkpoint.spec
-    expected = int(config.seconds * 1000) // spec.step_ms
-    pipe = session.pipe
     report = {
         "source": opened.name,
         "seconds": config.seconds,
-        "ticks_expected": expected,
-        "ticks_published": len(total_ms),
-        "capture_to_topic_ms": percentiles(total_ms, (50, 95, 99)),
-        "fresh_share": {m: f.share for m, f in pipe.recognizer.fresh.items()},
-        "faces_per_step": float(np.mean(faces)) if faces else None,
-        "word_first_seen_s": percentiles(first_seen_s, (50, 95)),
-        "word_commit_s": percentiles(commit_s, (50, 95)),
-        "words": len(commit_s),
-        "stage_ms": {
-            name: percentiles(list(times), (50, 95)) for name, times in pipe.stage_ms.items()
-        },
-        "rss_mib_max": rss,
+        **_figures(config.seconds, opened, endurance),
         "start_to_first_affect_s": start_s,
         "cpu_percent": 100 * (sum(process.cpu_times()[:2]) - cpu_began) / wall_s,
     }
+    if plan is not None:
+        gaps = {m: summary.gaps(m) for m in ("face", "voice")}
+        baseline, clip_s = _undisturbed(config, opened)
+        report |= {
+            **endurance.drifts(),
+            "reactions": endurance.reactions(plan, gaps, summary.step_s),
+            "wrong_causes": wrong_causes(plan, gaps, baseline, clip_s, summary.step_s),
+        }
+    if config.timeline is not None and len(summary):
+        timeline.draw(config.timeline, summary, [], opened.name)
+    _show(report, config)
+    os._exit(0)  # a capture or worker thread may still hang in a driver
+
+
+def _opened(config: BenchLive, faults: Faults | None) -> Opened:
+    if faults is None:
+        return open_session(config, repeat=True)
+    return open_session(config, repeat=True, around=faults.worker, through=faults.source)
+
+
+def _played(
+    config: BenchLive, opened: Opened, faults: Faults | None
+) -> tuple[Endurance, Summary, float | None]:
+    """What the session gave, and the seconds from the program's start to the first estimate."""
+    checkpoint = opened.models.checkpoint
+    wire = Messages(opened.session, checkpoint.sha256, checkpoint.labels)
+    publisher = Publisher(config.bind)
+    endurance = Endurance(opened.origin_ns)
+    summary = Summary(checkpoint.labels, opened.origin_ns)
+    start_s = None
+    try:
+        for sent_ns, output in opened.stream:
+            for message in wire.of(sent_ns, output):
+                publisher.send(message)
+            endurance.add(sent_ns, output)
+            if isinstance(output, Estimate):
+                if start_s is None:
+                    start_s = time.time() - psutil.Process().create_time()
+                summary.add(sent_ns, output)
+                if faults is not None:
+                    faults.foreign(sent_ns)
+    finally:
+        if faults is not None:
+            faults.close()
+        publisher.close()
+    return endurance, summary, start_s
+
+
+def _figures(seconds: float, opened: Opened, endurance: Endurance) -> dict[str, Any]:
+    assert opened.realtime is not None
+    pipe = opened.realtime.pipe
+    expected = int(seconds * 1000) // pipe.spec.step_ms
+    total = endurance.total_ms
+    on_time = sum(ms <= ON_TIME_MS for ms in total.values)
+    faces = endurance.faces.values
+    return {
+        "ticks_expected": expected,
+        "ticks_published": len(total.values),
+        "ticks_on_time": on_time / expected,
+        "capture_to_topic_ms": total.percentiles(50, 95, 99),
+        "fresh_share": {m: f.share for m, f in pipe.recognizer.fresh.items()},
+        "faces_per_step": sum(faces) / len(faces) if faces else None,
+        "word_first_seen_s": endurance.first_seen_s.percentiles(50, 95),
+        "word_commit_s": endurance.commit_s.percentiles(50, 95),
+        "words": len(endurance.commit_s.values),
+        "stage_ms": {
+            name: Series(values=array("d", times)).percentiles(50, 95)
+            for name, times in pipe.stage_ms.items()
+        },
+        "restarts": pipe.restarts,
+        "rss_mib_max": max(endurance.memory_mib.values, default=0.0),
+    }
+
+
+def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[str]], float]:
+    """Each step's gap cause of the clip played once in virtual time, and its length in seconds."""
+    assert config.source is not None
+    with Media(config.source) as media:
+        clip_s = max(item.end_ns for item in media) / 1e9
+    alone = replace(config, text="off", seconds=None)
+    summary = Summary(opened.models.checkpoint.labels, 0)
+    for sent_ns, output in virtual.outputs(alone, opened.models, Media(config.source), None):
+        if isinstance(output, Estimate):
+            summary.add(sent_ns, output)
+    return {m: summary.gaps(m) for m in ("face", "voice")}, clip_s
+
+
+def _show(report: dict[str, Any], config: BenchLive) -> None:
     if config.json:
         json.dump(report, sys.stdout, indent=1)
         print(flush=True)
-    else:
-        table = Table("figure", "value", title=f"bench live, {opened.name}")
-        for name, value in report.items():
-            table.add_row(name, json.dumps(value))
-        Console().print(table)
+        return
+    table = Table("figure", "value", title=f"bench live, {report['source']}")
+    for name, value in report.items():
+        table.add_row(name, json.dumps(value))
+    Console().print(table)
     sys.stdout.flush()
-    os._exit(0)  # a capture or worker thread may still hang in a driver

@@ -18,7 +18,7 @@ from normtr.errors import UserError
 from stream.clock import Clock
 
 if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
-    from stream.intake import Intake
+    from stream.intake import Feed
 
 OPEN_LIMIT_S = 1.8
 """`unusable` gives its answer within this time, whatever a driver does."""
@@ -74,14 +74,14 @@ def cameras() -> list[tuple[str, str]]:
 class Camera:
     """Reads a camera from a daemon thread that nobody joins: a driver can hang for good."""
 
-    device: str | None = "camera"
+    devices: tuple[str, ...] = ("camera",)
 
     def __init__(self, which: str) -> None:
         """`which`: an index ("0"), or a device path, file or URL that OpenCV opens."""
         self._which = which
         self._stop = threading.Event()
 
-    def start(self, intake: Intake, clock: Clock) -> None:
+    def start(self, intake: Feed, clock: Clock) -> None:
         intake.condition("camera", "starting", clock.now_ns())
         threading.Thread(
             target=self._watch, args=(intake, clock), name="camera", daemon=True
@@ -90,7 +90,7 @@ class Camera:
     def stop(self) -> None:
         self._stop.set()
 
-    def _watch(self, intake: Intake, clock: Clock) -> None:
+    def _watch(self, intake: Feed, clock: Clock) -> None:
         failures = 0
         while not self._stop.is_set():
             try:
@@ -108,7 +108,7 @@ class Camera:
             self._stop.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
             failures += 1
 
-    def _read(self, capture: cv2.VideoCapture, intake: Intake, clock: Clock) -> int:
+    def _read(self, capture: cv2.VideoCapture, intake: Feed, clock: Clock) -> int:
         """Hand frames in until none comes; how many there were."""
         frames = 0
         while not self._stop.is_set() and capture.grab():

@@ -62,7 +62,7 @@ def begun(items: Iterator[Picture | Piece], until_ns: int | None) -> Iterator[Pi
 class RealTimeClip:
     """Plays a clip against the clock from a thread of its own."""
 
-    device: str | None = None
+    devices: tuple[str, ...] = ()
 
     def __init__(self, source: str, seconds: float | None, repeat: bool) -> None:
         """Raises UserError when the clip cannot be opened."""

@@ -18,8 +18,6 @@ from stream.recognizer import Estimate
 
 SETTLED_S = 300.0
 """Memory is judged from here on."""
-LATE_BY_MS = 250.0
-"""A tick is on time when it goes out before the next one is due."""
 BUSY = frozenset({"late", "dropped"})
 """What a machine without time may make of any step."""
 

@@ -26,7 +26,8 @@ EXPECTED = {
 }
 """The gap cause that a fault of the input, or of a worker, must be told by."""
 OF = {"cover": ("camera",), "mute": ("microphone",), "overflow": ("microphone",)}
-DEVICES, WORKERS = ("camera", "microphone"), ("face", "voice", "transcribe")
+DEVICES: tuple[str, ...] = ("camera", "microphone")
+WORKERS = ("face", "voice", "transcribe")
 
 
 @dataclass(frozen=True)

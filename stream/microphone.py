@@ -17,7 +17,7 @@ from normtr.errors import UserError
 from stream.clock import Clock
 
 if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
-    from stream.intake import Intake
+    from stream.intake import Feed
 
 ANSWER_LIMIT_S = 1.8
 """`unusable` gives its answer within this time, whatever the sound system does."""
@@ -115,14 +115,14 @@ def choose(which: str | None) -> Input:
 class Microphone:
     """Listens from a daemon thread that nobody waits for: closing a stream can hang for good."""
 
-    device: str | None = "microphone"
+    devices: tuple[str, ...] = ("microphone",)
 
     def __init__(self, which: str | None) -> None:
         """`which`: an index or a part of the name; None: the system's default input."""
         self._which = which
         self._stop = threading.Event()
 
-    def start(self, intake: Intake, clock: Clock) -> None:
+    def start(self, intake: Feed, clock: Clock) -> None:
         intake.condition("microphone", "starting", clock.now_ns())
         thread = threading.Thread(
             target=self._listen, args=(intake, clock), name="microphone", daemon=True
@@ -138,7 +138,7 @@ class Microphone:
         self.stop()
         thread.join(CLOSE_LIMIT_S)
 
-    def _listen(self, intake: Intake, clock: Clock) -> None:
+    def _listen(self, intake: Feed, clock: Clock) -> None:
         failures = 0
         while not self._stop.is_set():
             try:
@@ -151,7 +151,7 @@ class Microphone:
             self._stop.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
             failures += 1
 
-    def _stream(self, intake: Intake, clock: Clock) -> int:
+    def _stream(self, intake: Feed, clock: Clock) -> int:
         """Hand blocks in until the stream ends; how many there were. Raises UserError."""
         sd = _portaudio()
         device = choose(self._which)
@@ -182,7 +182,7 @@ class Microphone:
             raise UserError(f"microphone {device.name} cannot be used: {error}.") from None
         return count
 
-    def _hand_in(self, blocks: queue.SimpleQueue[Block | None], rate: int, intake: Intake) -> int:
+    def _hand_in(self, blocks: queue.SimpleQueue[Block | None], rate: int, intake: Feed) -> int:
         timeline = Timeline(rate)
         count = 0
         while not self._stop.is_set():

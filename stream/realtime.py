@@ -9,7 +9,7 @@ from typing import Protocol
 
 from stream.clock import Clock
 from stream.events import Ended, Event
-from stream.intake import Intake
+from stream.intake import Feed
 from stream.pipe import Models, Notice, Pipe, PipeConfig, Sent
 from stream.stage import POLL_S, Around, Stage
 
@@ -23,10 +23,10 @@ STARTING_NS = 5_000_000_000
 class Source(Protocol):
     """A camera, a microphone or a clip."""
 
-    device: str | None
-    """`camera` or `microphone`; None for a clip, which cannot stall."""
+    devices: tuple[str, ...]
+    """`camera`, `microphone` or both; a clip has none, it cannot stall."""
 
-    def start(self, intake: Intake, clock: Clock) -> None:
+    def start(self, intake: Feed, clock: Clock) -> None:
         """Begin to feed `intake` from a daemon thread."""
         ...
 
@@ -98,7 +98,7 @@ class Session:
     def _watch_devices(self) -> None:
         """A reader that hangs in its driver cannot say so itself."""
         now_ns, intake = self._clock.now_ns(), self.pipe.intake
-        for device in (source.device for source in self._sources if source.device is not None):
+        for device in (device for source in self._sources for device in source.devices):
             newest_ns = intake.meters[device].newest_ns
             silent_ns = now_ns - (self.origin_ns if newest_ns is None else newest_ns)
             limit_ns = STARTING_NS if newest_ns is None else STALLED_NS

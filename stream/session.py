@@ -7,7 +7,7 @@ import json
 import platform
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -86,12 +86,16 @@ class Opened:
 
 
 def open_session(
-    config: SourceConfig, *, repeat: bool = False, around: Around = lambda worker: worker
+    config: SourceConfig,
+    *,
+    repeat: bool = False,
+    around: Around = lambda worker: worker,
+    through: Callable[[Source], Source] = lambda source: source,
 ) -> Opened:
     """Open the sources and load the models. Raises UserError with one sentence.
 
-    `repeat`: a clip shorter than `seconds` begins again (for benchmarks). `around`: put around
-    every worker in real time, for example to have it fail.
+    `repeat`: a clip shorter than `seconds` begins again (for benchmarks). `around`, `through`:
+    put around every worker, and every source, in real time, for example to have it fail.
     """
     if config.seconds is not None and config.seconds <= 0:
         raise UserError(f"--seconds must be above 0, not {config.seconds:g}.")
@@ -107,9 +111,11 @@ def open_session(
     known = clip.media.picture_size if clip is not None else None
     models.warm_up(known or USUAL_SIZE)
     clock = Monotonic()
-    sources: list[Source] = [clip] if clip is not None else _devices(config)
+    sources = [through(s) for s in ([clip] if clip is not None else _devices(config))]
     session = Session(config, models, sources, clock, config.seconds, around)
-    name = clip.media.name if clip is not None else " and ".join(str(s.device) for s in sources)
+    name = (
+        clip.media.name if clip is not None else " and ".join(d for s in sources for d in s.devices)
+    )
     return Opened(
         name,
         uuid.uuid4().hex[:16],
