@@ -18,6 +18,8 @@ from stream.recognizer import Estimate
 
 SETTLED_S = 300.0
 """Memory is judged from here on."""
+RECOVERED_S = 3.0
+"""So long after a fault of a worker or the machine its traces may be seen."""
 BUSY = frozenset({"late", "dropped"})
 """What a machine without time may make of any step."""
 
@@ -187,18 +189,17 @@ def _allowed(
     own = {baseline[n] for n in around} | ({baseline[0]} if at + 1 >= len(baseline) else set())
     planned, busy = [], False
     for fault in faults:
-        if fault.until_s <= begin_s - step_s or fault.at_s >= end_s + step_s:
-            busy |= fault.kind in ("flood", "kill") and 0 <= begin_s - fault.until_s < 2.0
+        traces_s = RECOVERED_S if fault.kind in ("kill", "flood") else 0.0
+        until_s = fault.until_s + traces_s
+        if until_s <= begin_s - step_s or fault.at_s >= end_s + step_s:
             continue
-        inside = fault.at_s <= begin_s - step_s and fault.until_s >= end_s + step_s
         if fault.kind == "flood":
             busy = True
         elif modality in fault.modalities:
-            if not inside:
+            if fault.at_s > begin_s - step_s or until_s < end_s + step_s:
                 return set()
-            if fault.kind == "kill":  # until it is started again
-                own = own | {EXPECTED["kill"]}
-                busy = True
+            if fault.kind == "kill":  # some rows may still come
+                own, busy = own | {EXPECTED["kill"]}, True
             else:
                 planned.append(EXPECTED[fault.kind])
     right = {first_cause(planned)} if planned else own
