@@ -45,15 +45,14 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     top, bottom = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1], "hspace": 0.08}
     )
-    estimates = summary.estimates
-    step_s = estimates[0].window.step_ns / 1e9
-    times = np.array([(estimate.step + 1) * step_s for estimate in estimates])
-    curves = np.array([estimate.judgement.probabilities for estimate in estimates])
+    moments, step_s = summary.moments, summary.step_s
+    times = np.array([(moment.step + 1) * step_s for moment in moments])
+    curves = np.array([moment.probabilities for moment in moments])
     for index, label in enumerate(summary.labels):
         colour = "black" if label == "neutral" else COLOURS[label].replace("yellow", "orange")
         top.plot(times, curves[:, index], color=colour, label=label, linewidth=1.8)
-    for time, estimate in zip(times, estimates, strict=True):
-        if estimate.judgement.abstained:
+    for time, moment in zip(times, moments, strict=True):
+        if moment.abstained:
             top.axvspan(time - step_s, time, color="#000000", alpha=0.06, linewidth=0)
     top.set_ylim(0, 1)
     top.set_ylabel("calibrated probability")
@@ -62,7 +61,8 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
 
     seen = set()
     for row, modality in enumerate(MODALITIES):
-        for step, cause in enumerate(summary.settled_gaps(modality)):
+        for step, causes in summary.steps():
+            cause = causes[modality]
             colour = "#2ca02c" if cause == NONE else CAUSE_COLOURS[cause]
             bottom.barh(row, step_s, left=step * step_s, height=0.8, color=colour, linewidth=0)
             seen.add(cause)
@@ -74,16 +74,19 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     bottom.legend(
         handles=patches, loc="upper left", bbox_to_anchor=(1.005, 1.1), fontsize=8, frameon=False
     )
-    duration_s = max(float(times[-1]), step_s)
+    begin_s = moments[0].step * step_s
+    duration_s = float(times[-1]) - begin_s
     free_s = [0.0] * WORD_ROWS  # where each row of words is free again
     for word in words:
         at_s = (word.word.middle_ns - summary.origin_ns) / 1e9
+        if at_s < begin_s:
+            continue
         half_s = (len(word.word.text) + 1) * CHARACTER_IN / AXIS_IN * duration_s / 2
         row = min(range(WORD_ROWS), key=lambda r: (free_s[r] > at_s - half_s, r, free_s[r]))
         free_s[row] = at_s + half_s
         bottom.text(at_s, 2.6 + 0.42 * row, word.word.text, ha="center", va="top", fontsize=7)
     bottom.set_ylim(2.75 + 0.42 * WORD_ROWS, -0.6)
-    bottom.set_xlim(0, duration_s)
+    bottom.set_xlim(begin_s, begin_s + duration_s)
     bottom.set_xlabel("seconds")
     figure.subplots_adjust(left=0.06, right=0.87, top=0.94, bottom=0.08)
     partial = path.with_name(path.name + ".partial")
