@@ -66,14 +66,14 @@ def run(argv: list[str]) -> int:
         "cpu_percent": 100 * (sum(process.cpu_times()[:2]) - cpu_began) / wall_s,
     }
     if plan is not None:
-        gaps = {m: summary.gaps(m) for m in ("face", "voice")}
+        gaps = _by_step(summary)
         baseline, clip_s = _undisturbed(config, opened)
         report |= {
             **endurance.drifts(),
             "reactions": endurance.reactions(plan, gaps, summary.step_s),
             "wrong_causes": wrong_causes(plan, gaps, baseline, clip_s, summary.step_s),
         }
-    if config.timeline is not None and len(summary):
+    if config.timeline is not None and summary.estimates:
         timeline.draw(config.timeline, summary, [], opened.name)
     _show(report, config)
     os._exit(0)  # a capture or worker thread may still hang in a driver
@@ -149,7 +149,14 @@ def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[str]
     for sent_ns, output in virtual.outputs(alone, opened.models, Media(config.source), None):
         if isinstance(output, Estimate):
             summary.add(sent_ns, output)
-    return {m: summary.gaps(m) for m in ("face", "voice")}, clip_s
+    return _by_step(summary), clip_s
+
+
+def _by_step(summary: Summary) -> dict[str, list[str]]:
+    """Each step's cause; `late` where no estimate held it."""
+    found = dict(summary.steps())
+    steps = range(max(found, default=-1) + 1)
+    return {m: [found[n][m] if n in found else "late" for n in steps] for m in ("face", "voice")}
 
 
 def _show(report: dict[str, Any], config: BenchLive) -> None:

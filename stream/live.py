@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live as Redraw
 
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
-from stream import timeline, view
+from stream import sd_notify, timeline, view
 from stream.events import Heard, Word
+from stream.gap_recorder import GapRecorder
+from stream.interrupts import Interrupts
 from stream.messages import Messages
 from stream.pipe import Notice, Output
 from stream.publisher import Publisher
@@ -25,7 +25,11 @@ from stream.recognizer import Estimate
 from stream.recording import Recorder
 from stream.session import Opened, SourceConfig, open_session
 from stream.summary import Summary
+from stream.terminal import Screen, unless_gone
 from stream.wire import AFFECT, INFO, TEXT, Message
+
+DRAWN_WORDS = 10_000
+"""So many of the last words can be drawn."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Live(SourceConfig):
 
     record: Path | None = None
     """Write every published message here, one JSON line each."""
+    record_gaps: Path | None = None
+    """Write here why steps were missing, one JSON line each, and nothing else."""
     timeline: Path | None = None
     """Draw the session into this PNG at the end."""
     bind: str = "tcp://127.0.0.1:5577"
@@ -45,7 +51,7 @@ class Live(SourceConfig):
 class _Outlets:
     """Where messages go: the socket, the recording, the terminal."""
 
-    def __init__(self, config: Live, opened: Opened, console: Console) -> None:
+    def __init__(self, config: Live, opened: Opened, console: Screen) -> None:
         self.messages = Messages(
             opened.session, opened.models.checkpoint.sha256, opened.models.checkpoint.labels
         )
@@ -56,6 +62,7 @@ class _Outlets:
         # In virtual time nobody can follow; the recording is the output.
         self._publisher = None if opened.virtual else Publisher(config.bind)
         self._recorder = None if config.record is None else Recorder(config.record)
+        self._gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)
         self._redraw = (
             Redraw(console=console, auto_refresh=False, transient=True)
             if console.is_terminal and not opened.virtual
@@ -69,15 +76,18 @@ class _Outlets:
 
     def __enter__(self) -> _Outlets:
         self.info(0 if self._opened.virtual else time.monotonic_ns())
-        if self._redraw is not None:
-            self._redraw.start()
+        with unless_gone(sys.stderr):
+            if self._redraw is not None:
+                self._redraw.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._redraw is not None:
-            self._redraw.stop()
-        if self._recorder is not None:
-            self._recorder.close()
+        with unless_gone(sys.stderr):
+            if self._redraw is not None:
+                self._redraw.stop()
+        for file in (self._recorder, self._gaps):
+            if file is not None:
+                file.close()
         if self._publisher is not None:
             self._publisher.close()
 
@@ -85,16 +95,19 @@ class _Outlets:
         self._send(self.messages.envelope(INFO, sent_ns, sent_ns, self._opened.info()))
 
     def give(self, sent_ns: int, output: Output) -> None:
+        if self._gaps is not None and isinstance(output, Estimate):
+            self._gaps.add(output)
         if isinstance(output, Heard):
             self._shown = list(output.words[-12:])
         for message in self.messages.of(sent_ns, output):
             if message.topic != TEXT or self._config.words:
                 self._send(message)
-            if message.topic == AFFECT:
-                self._show(message)
-            elif isinstance(output, Notice) and output.detail and not self._opened.virtual:
-                where = f"{output.modality}: " if output.modality else ""
-                self._console.print(f"{where}{output.detail}", soft_wrap=True)
+            with unless_gone(sys.stderr):
+                if message.topic == AFFECT:
+                    self._show(message)
+                elif isinstance(output, Notice) and output.detail and not self._opened.virtual:
+                    where = f"{output.modality}: " if output.modality else ""
+                    self._console.print(f"{where}{output.detail}", soft_wrap=True)
 
     def answer_subscribers(self) -> None:
         """Send `info` again when someone subscribed to it, at most once a tick."""
@@ -111,6 +124,8 @@ class _Outlets:
         words = [word.word.text for word in self._shown] if self._config.words else []
         if self._redraw is not None:
             self._redraw.update(view.status(message.payload, self._capture, words), refresh=True)
+        elif sd_notify.wanted():
+            return  # the journal is no place for what somebody felt
         elif not self._opened.virtual and message.payload["seq"] % 4 == 3:
             print(view.line(message.payload, self._opened.origin_ns), file=sys.stderr)
 
@@ -119,43 +134,28 @@ def run(argv: list[str]) -> int:
     config = parse(Live, argv, "live")
     if config.fast and config.source is None:
         raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
-    console = Console(stderr=True)
-    status = 0
+    interrupts = Interrupts()
     try:
-        status = _recognise(config, console, _Interrupts())
+        _recognise(config, Screen(stderr=True), interrupts)
+        status = interrupts.status
     except KeyboardInterrupt:
-        status = 130
+        status = interrupts.status
     except UserError as error:
-        print(f"normtr live: {error}", file=sys.stderr)
+        with unless_gone(sys.stderr):
+            print(f"normtr live: {error}", file=sys.stderr)
         status = error.status
     _leave(status)
     return status
 
 
-class _Interrupts:
-    """Ctrl-C and SIGTERM end the session between two outputs, so that none is torn.
-
-    Before the session, and for who asks twice, they end the program at once.
-    """
-
-    def __init__(self) -> None:
-        self.running = self.asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
-
-    def _ask(self, *_: object) -> None:
-        if self.asked or not self.running:
-            raise KeyboardInterrupt
-        self.asked = True
-
-
-def _recognise(config: Live, console: Console, interrupts: _Interrupts) -> int:
-    for path in (config.record, config.timeline):
+def _recognise(config: Live, console: Screen, interrupts: Interrupts) -> None:
+    for path in (config.record, config.record_gaps, config.timeline):
         if path is not None and not path.absolute().parent.is_dir():
             raise UserError(f"there is no folder {path.absolute().parent} for {path.name}.")
-    opened = open_session(config)
+    opened = open_session(config, wait=sd_notify.wanted())
     if opened.remark:
-        console.print(f"{opened.remark} Playing the demo clip instead.", soft_wrap=True)
+        with unless_gone(sys.stderr):
+            console.print(f"{opened.remark} Playing the demo clip instead.", soft_wrap=True)
     labels = opened.models.checkpoint.labels
     summary = Summary(labels, opened.origin_ns)
     words: dict[int, Word] = {}
@@ -166,6 +166,7 @@ def _recognise(config: Live, console: Console, interrupts: _Interrupts) -> int:
         for sent_ns, output in opened.stream:
             outlets.give(sent_ns, output)
             if isinstance(output, Estimate):
+                sd_notify.tell("WATCHDOG=1" if summary.estimates else "READY=1\nWATCHDOG=1")
                 summary.add(sent_ns, output)
                 outlets.answer_subscribers()
             elif isinstance(output, Heard) and config.timeline is not None:
@@ -173,21 +174,22 @@ def _recognise(config: Live, console: Console, interrupts: _Interrupts) -> int:
                 for change in output.changes:
                     if change.change == "revoke":
                         words.pop(change.word.id, None)
+                while len(words) > DRAWN_WORDS:
+                    words.pop(next(iter(words)))
             if interrupts.asked:
                 break
-        interrupts.running = False
+        sd_notify.tell("STOPPING=1")
         end_ns = sent_ns if opened.virtual else time.monotonic_ns()
         outlets.give(end_ns, Notice("stopping", end_ns))
-    with contextlib.suppress(BrokenPipeError):
-        Console().print(summary.render())
-        if config.timeline is not None and len(summary):
-            timeline.draw(config.timeline, summary, list(words.values()), opened.name)
-    return 130 if interrupts.asked else 0
+    with unless_gone(sys.stdout):
+        Screen().print(summary.render())
+    if config.timeline is not None and summary.estimates:
+        timeline.draw(config.timeline, summary, list(words.values()), opened.name)
 
 
 def _leave(status: int) -> None:
     """End now: a thread that hangs in a driver must not keep the process alive."""
-    with contextlib.suppress(BrokenPipeError, ValueError):
+    with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
     if "pytest" not in sys.modules:

@@ -12,21 +12,21 @@ from stream.wire import Message
 
 
 class Recorder:
-    """Writes to a temporary name; the file gets its own at `close`."""
+    """Writes line by line to a temporary name; the file gets its own at `close`."""
 
     def __init__(self, path: Path) -> None:
         """Raises UserError when the file cannot be written."""
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         try:
-            self._file: TextIO = self._partial.open("w", encoding="utf-8")
+            self._file: TextIO = self._partial.open("w", encoding="utf-8", buffering=1)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}.") from None
 
     def write(self, message: Message) -> None:
         try:
-            json.dump({"topic": message.topic, "payload": message.payload}, self._file)
-            self._file.write("\n")
+            record = {"topic": message.topic, "payload": message.payload}
+            self._file.write(json.dumps(record) + "\n")
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}.") from None
 

@@ -89,19 +89,21 @@ def open_session(
     config: SourceConfig,
     *,
     repeat: bool = False,
+    wait: bool = False,
     around: Around = lambda worker: worker,
     through: Callable[[Source], Source] = lambda source: source,
 ) -> Opened:
     """Open the sources and load the models. Raises UserError with one sentence.
 
-    `repeat`: a clip shorter than `seconds` begins again (for benchmarks). `around`, `through`:
-    put around every worker, and every source, in real time, for example to have it fail.
+    `repeat`: a clip shorter than `seconds` begins again (for benchmarks). `wait`: wait for devices
+    that are missing instead of playing the demo clip. `around`, `through`: put around every
+    worker, and every source, in real time, for example to have it fail.
     """
     if config.seconds is not None and config.seconds <= 0:
         raise UserError(f"--seconds must be above 0, not {config.seconds:g}.")
     source, remark = config.source, ""
     if source is None:
-        remark = _missing_device(config)
+        remark = "" if wait else _missing_device(config)
         if remark or config.fast:
             source = str(DEMO)
     if config.fast and source is not None:

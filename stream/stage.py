@@ -44,7 +44,7 @@ class Limit:
     run_s: float
 
 
-LIMITS = {"face": Limit(20.0, 3.0), "voice": Limit(20.0, 3.0), "transcribe": Limit(60.0, 15.0)}
+LIMITS = {"face": Limit(20.0, 3.0), "voice": Limit(20.0, 3.0), "transcribe": Limit(60.0, 10.0)}
 
 
 @dataclass

@@ -58,7 +58,8 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
 
     seen = set()
     for row, modality in enumerate(MODALITIES):
-        for step, cause in enumerate(summary.gaps(modality)):
+        for step, causes in summary.steps():
+            cause = causes[modality]
             colour = "#2ca02c" if cause == NONE else CAUSE_COLOURS[cause]
             bottom.barh(row, step_s, left=step * step_s, height=0.8, color=colour, linewidth=0)
             seen.add(cause)
@@ -70,16 +71,19 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     bottom.legend(
         handles=patches, loc="upper left", bbox_to_anchor=(1.005, 1.1), fontsize=8, frameon=False
     )
-    duration_s = max(times[-1], step_s)
+    begin_s = times[0] - step_s
+    duration_s = times[-1] - begin_s
     free_s = [0.0] * WORD_ROWS  # where each row of words is free again
     for word in words:
         at_s = (word.word.middle_ns - summary.origin_ns) / 1e9
+        if at_s < begin_s:
+            continue
         half_s = (len(word.word.text) + 1) * CHARACTER_IN / AXIS_IN * duration_s / 2
         row = min(range(WORD_ROWS), key=lambda r: (free_s[r] > at_s - half_s, r, free_s[r]))
         free_s[row] = at_s + half_s
         bottom.text(at_s, 2.6 + 0.42 * row, word.word.text, ha="center", va="top", fontsize=7)
     bottom.set_ylim(2.75 + 0.42 * WORD_ROWS, -0.6)
-    bottom.set_xlim(0, duration_s)
+    bottom.set_xlim(begin_s, begin_s + duration_s)
     bottom.set_xlabel("seconds")
     figure.subplots_adjust(left=0.06, right=0.87, top=0.94, bottom=0.08)
     partial = path.with_name(path.name + ".partial")

@@ -145,7 +145,7 @@ def test_a_worker_that_hangs_is_replaced_and_not_listened_to_any_more(run: Run) 
 
 def test_a_transcriber_that_hangs_is_replaced_and_words_go_on(run: Run) -> None:
     _, down, back = run.notices("text")
-    assert "no answer for 15 s" in down.detail
+    assert "no answer for 10 s" in down.detail
     # What left the window before it counted as hung was `late`.
     known, voice = range(run.step(back) - 12, run.step(back)), run.gaps("voice")
     assert not {"late", "no_words"} & {

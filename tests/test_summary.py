@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from normtr.judge import Judgement
 from normtr.spec import LABELS, FeatureSpec
 from normtr.window import NONE, Row, assemble
 from stream.recognizer import Estimate
-from stream.summary import NOTHING, STRETCHES, Summary
+from stream.summary import NOTHING, REMEMBERED, STRETCHES, Summary
 
 SPEC = FeatureSpec()
 
@@ -44,8 +45,10 @@ def test_a_step_is_told_by_the_last_estimate_that_holds_it() -> None:
     summary.add(0, estimate(0, ["late"]))
     summary.add(0, estimate(1, [NONE, "silence"]))
     summary.add(0, estimate(4, ["muted", "silence", "silence", "late"]))  # two ticks were skipped
-    assert summary.gaps("voice") == [NONE, "muted", "silence", "silence", "late"]
-    assert summary.gaps("face") == [NONE] * 5
+    told = dict(summary.steps())
+    assert [told[n]["voice"] for n in range(5)] == [NONE, "muted", "silence", "silence", "late"]
+    assert {causes["face"] for causes in told.values()} == {NONE}
+    assert summary.causes("voice") == {NONE: 1, "muted": 1, "silence": 2, "late": 1}
     assert summary.ends_s() == [0.25, 0.5, 1.25]
 
 
@@ -72,12 +75,18 @@ def test_a_long_session_shows_its_last_stretches(count: int) -> None:
     assert ("no estimate was made" in shown) == (count == 0)
 
 
-def test_an_estimate_takes_less_than_a_hundred_bytes() -> None:
-    summary, one = Summary(LABELS, 0), estimate(100, [])
-    summary.add(0, one)
+def test_memory_is_small_and_ends_growing() -> None:
+    summary, windows = Summary(LABELS, 0), [estimate(n, []) for n in range(2 * SPEC.steps)]
     tracemalloc.start()
-    for _ in range(20_000):
-        summary.add(0, one)
+    for n in range(5 * REMEMBERED):
+        # The same few windows, so that only what the summary keeps is counted.
+        summary.add(0, replace(windows[n % len(windows)], step=n))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert most < 100 * 20_000
+    assert most < 2 * REMEMBERED * 100
+    assert summary.estimates == 5 * REMEMBERED
+    numbers = [number for number, _ in summary.steps()]
+    assert REMEMBERED <= len(numbers) <= 2 * REMEMBERED + SPEC.steps
+    assert numbers == list(range(numbers[0], 5 * REMEMBERED))
+    assert summary.causes("voice")[NONE] == 5 * REMEMBERED
+    assert len(summary.curves()) == len(summary.ends_s()) == len(summary.abstained())

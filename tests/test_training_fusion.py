@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from normtr import gap_trace
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, MODALITIES
 from training import assess, late_fusion, read_out, simple_rivals
@@ -137,6 +138,16 @@ def test_recorded_traces_wrap_around_and_hold_every_modality() -> None:
     assert not found[1].any()
     assert np.array_equal(found[:, :5], found[:, 5:10])
     assert all(len(s) == len(MODALITIES) and s.shape[1] >= 8 for s in Traces.load().streams)
+
+
+def test_masks_are_drawn_from_a_recorded_gap_trace(tmp_path: Path) -> None:
+    path = tmp_path / "gaps.jsonl"
+    whole = dict.fromkeys(MODALITIES, "none")
+    lines = [gap_trace.line(n, whole | {"voice": "muted"}) for n in range(20)]
+    path.write_text("".join([*lines, gap_trace.line(0, whole)]))
+    assert [s.shape for s in Traces.load(path).streams] == [(3, 20), (3, 1)]
+    masks = [Traces.load(path).mask(16, np.random.default_rng(seed)) for seed in range(20)]
+    assert {tuple(mask.all(1)) for mask in masks} == {(True, False, True), (True, True, True)}
 
 
 CONFIG = NormTrConfig(dict.fromkeys(MODALITIES, DIM), 7, STEPS, width=32, depth=1, heads=4)

@@ -55,6 +55,8 @@ class FusionPart:
     fer2013: Path = Path("../shared/data/fer2013/fer2013.npz")
     ravdess: Path = Path("../shared/data/ravdess_speech")
     meld: Path = Path("../shared/data/transcripts_labels")
+    gap_trace: Path | None = None
+    """Recorded by `normtr live --record-gaps`; else the shipped one. Several: one after the other."""
     pack_to: Path = Path("runs/weights")
     per_label: int = 3_000
     """Training pictures of each label, at most; of validation pictures all."""
@@ -88,7 +90,7 @@ class FusionPart:
             lambda: self._training(parts.cross_fitted(folders, self.spec), seed),
         )
         pairing = Pairing(unseen, self.spec.steps, seed, strange=True)
-        traces = Traces.load()
+        traces = Traces.load(self.gap_trace)
         config = NormTrConfig(
             unseen.dims,
             len(LABELS),

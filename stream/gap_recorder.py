@@ -1,0 +1,39 @@
+"""Records the gap trace of a session: causes only (see `normtr.gap_trace`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from normtr import gap_trace
+from normtr.errors import UserError
+from stream.recognizer import Estimate
+from stream.settled import Causes, Settled
+
+
+class GapRecorder:
+    """Line by line into the file itself: a session that is killed leaves what it had written."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UserError when the file cannot be written."""
+        self._path = path
+        self._settled = Settled()
+        try:
+            self._file = path.open("w", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}.") from None
+
+    def add(self, estimate: Estimate) -> None:
+        """Raises UserError when the disk takes no more."""
+        self._write(self._settled.add(estimate))
+
+    def close(self) -> None:
+        self._write(self._settled.rest())
+        self._file.close()
+
+    def _write(self, steps: Iterable[tuple[int, Causes]]) -> None:
+        try:
+            for number, causes in steps:
+                self._file.write(gap_trace.line(number, causes))
+        except OSError as error:
+            raise UserError(f"cannot write {self._path}: {error.strerror}.") from None
