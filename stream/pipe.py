@@ -22,11 +22,16 @@ from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
 from stream.events import Condition, Event, Failed, Heard, TextReady
 from stream.intake import Intake
+from stream.ladder import LEVELS, Ladder
 from stream.recognizer import Estimate, Recognizer
 from stream.transcriber import Transcriber, TranscriberConfig
 from stream.workers import FaceWorker, VoiceWorker, Worker
 
 Switch = Literal["on", "off"]
+LATE_NS = 50_000_000
+"""A tick that begins later than this was not in time."""
+SLOW = ("dropped", "late")
+"""Causes that show a machine too slow."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +98,14 @@ class SourceHealth:
 
 @dataclass(frozen=True)
 class Health:
-    """Once a second; measured fields are None in virtual time."""
+    """Once a second; measured fields are None in virtual time. `level`: of the ladder, 0 to 4."""
 
     at_ns: int
     sources: dict[str, SourceHealth]
     stages: dict[str, dict[str, float] | None]
     memory_mib: float | None
     fresh_share: dict[str, float | None]
+    level: int
 
 
 Output = Estimate | Heard | Notice | Health
@@ -125,6 +131,9 @@ class Models:
         self.face = FaceEncoder(spec.face, self.checkpoint.face, self.device)
         self.voice = VoiceEncoder(spec.voice, self.checkpoint.voice)
         self.judge = Judge(self.checkpoint, self.device, config.neutral)
+        # A named model is loaded first, so that what is wrong with it is said at once.
+        named = "text" not in config.off and not config.transcriber.is_usual
+        self.whisper = config.transcriber.load() if named else None
         # Importing BERT beside running workers would hold them up for two seconds.
         self.text = (
             None
@@ -159,8 +168,8 @@ class Pipe:
         self.intake = Intake(self.spec, origin_ns, post, config.off)
         self.recognizer = Recognizer(self.spec, models.judge, origin_ns, config.off)
         self.stage_ms: dict[str, deque[float]] = {}
+        self.ladder = Ladder()
         self._models = models
-        self._last_health: dict[str, int] = {}
         self._standing: dict[str, str | None] = {}
         self._was: dict[str, int] = {}
 
@@ -170,13 +179,17 @@ class Pipe:
         if "face" not in self.config.off:
             out.append(FaceWorker(self.intake.frames, self._models.face))
         if "voice" not in self.config.off:
-            out.append(VoiceWorker(self.intake.ring, self._models.voice, self.spec, self.origin_ns))
+            intake = self.intake
+            voice, origin_ns = self._models.voice, self.origin_ns
+            out.append(VoiceWorker(intake.ring, voice, self.spec, origin_ns, intake.pacing))
         return out
 
     def load_transcriber(self) -> tuple[Transcriber, TextReady]:
         """Load the speech model (a second); only where text is on."""
         assert self._models.text is not None
-        transcriber = Transcriber(self.intake.ring, self.origin_ns, self.config.transcriber)
+        config, intake = self.config.transcriber, self.intake
+        whisper = self._models.whisper or config.load()
+        transcriber = Transcriber(intake.ring, self.origin_ns, config, whisper, intake.pacing)
         return transcriber, TextReady(self._models.text)
 
     def closes_ns(self, step: int) -> int:
@@ -190,11 +203,33 @@ class Pipe:
         """Take an event in; return what of it goes out at once."""
         self.recognizer.handle(event)
         if isinstance(event, Heard):
-            return [event] if event.changes else []
+            return [*self._behind(event), *([event] if event.changes else [])]
         if isinstance(event, Failed):
             at_ns = self.origin_ns + event.step * self.spec.step_ns
             return [Notice("worker_error", at_ns, event.modality, event.reason)]
         return self._notices(event) if isinstance(event, Condition) else []
+
+    def keep_pace(self, estimate: Estimate, late_ns: int, now_ns: int) -> Sequence[Notice]:
+        """Give up or take back work after a tick that began `late_ns` late; in real time only."""
+        gaps, pacing = estimate.window.gaps, self.intake.pacing
+        wanted = ["face", "voice"] if pacing.hears(estimate.step) else ["face"]
+        in_time = late_ns <= LATE_NS and not any(gaps[m][-1] in SLOW for m in wanted)
+        change = self.ladder.step(in_time)
+        if not change:
+            return []
+        step = (now_ns - self.origin_ns) // self.spec.step_ns + 1
+        level = self.ladder.level
+        pacing.change(step, level)
+        detail = f"level {level} of {len(LEVELS) - 1} from now on: {LEVELS[level][0]}"
+        at_ns = self.origin_ns + step * self.spec.step_ns
+        return [Notice("degraded" if change > 0 else "recovered", at_ns, None, detail)]
+
+    def _behind(self, event: Heard) -> Sequence[Notice]:
+        if event.skipped is None:
+            return []
+        begin_ns, end_ns = event.skipped
+        detail = f"{(end_ns - begin_ns) / 1e9:.1f} s of sound were skipped to keep up"
+        return [Notice("late_words", begin_ns, "text", detail)]
 
     def _notices(self, event: Condition) -> Sequence[Notice]:
         before = self._standing.get(event.modality)
@@ -221,7 +256,7 @@ class Pipe:
             stages[name] = {"p50_ms": float(p50), "p95_ms": float(p95)} if measured else None
         memory = psutil.Process().memory_info().rss / 2**20 if measured else None
         fresh = {m: f.share for m, f in self.recognizer.fresh.items()}
-        return Health(now_ns, sources, stages, memory, fresh)
+        return Health(now_ns, sources, stages, memory, fresh, self.ladder.level)
 
     def timed(self, stage: str, took_ns: int) -> None:
         """Remember what one run of a stage took."""
