@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,7 @@ def run(argv: list[str]) -> int:
     faces: list[int] = []
     first_seen_s: list[float] = []
     commit_s: list[float] = []
+    seconds_at: Counter[int] = Counter()
     rss = 0.0
     for sent_ns, output in opened.stream:
         for message in wire.of(sent_ns, output):
@@ -77,6 +79,7 @@ def run(argv: list[str]) -> int:
                     commit_s.append(delay_s)
         elif isinstance(output, Health):
             rss = max(rss, output.memory_mib or 0.0)
+            seconds_at[output.level] += 1
     publisher.close()
     wall_s = time.monotonic() - began
     spec = checkpoint.spec
@@ -93,6 +96,7 @@ def run(argv: list[str]) -> int:
         "word_first_seen_s": percentiles(first_seen_s, (50, 95)),
         "word_commit_s": percentiles(commit_s, (50, 95)),
         "words": len(commit_s),
+        "seconds_at_level": dict(sorted(seconds_at.items())),
         "stage_ms": {
             name: percentiles(list(times), (50, 95)) for name, times in pipe.stage_ms.items()
         },

@@ -21,22 +21,27 @@ class Pace:
     """Of the steps; the others are gaps of cause `dropped`."""
 
 
-LEVELS = (
-    ("everything", Pace()),
-    ("half of the pictures", Pace(face=2)),
-    ("half of the pictures and of the passes over speech", Pace(face=2, transcribe=2)),
-    ("half of the pictures, a quarter of the passes over speech", Pace(face=2, transcribe=4)),
-    (
-        "half of the pictures and of the voice, a quarter of the passes over speech",
-        Pace(face=2, transcribe=4, voice=2),
-    ),
-)
-"""What is done at each level, in words and in numbers; 0 is the top."""
+@dataclass(frozen=True)
+class Level:
+    """What is done here, in words and in numbers, and what it takes to come down to it."""
+
+    saying: str
+    pace: Pace
+    missed: int
+    """So many of the last steps were not in time."""
+
 
 JUDGED = 16
-"""So many last steps decide about giving up more,"""
-MISSED = 4
-"""which happens when so many of them were not in time."""
+"""So many last steps decide about giving up more."""
+LEVELS = (
+    Level("everything", Pace(), 0),
+    Level("half of the pictures", Pace(face=2), 4),
+    Level("half of the pictures and of the passes over speech", Pace(face=2, transcribe=2), 4),
+    Level("half of the pictures, a quarter of the passes", Pace(face=2, transcribe=4), 4),
+    # Half of the voice is no gain before half of the steps are lost.
+    Level("half of the pictures and the voice, a quarter of the passes", Pace(2, 4, 2), 8),
+)
+"""From the top, 0, down."""
 CALM = 40
 """So many steps in time are needed to take something back,"""
 LONGEST_CALM = 640
@@ -59,7 +64,8 @@ class Ladder:
         """What another step says: +1 level (less is done from now on), -1, or 0 (as before)."""
         self._recent.append(in_time)
         self._calm = self._calm + 1 if in_time else max(self._calm - SETBACK, 0)
-        if self._recent.count(False) >= MISSED and self.level < len(LEVELS) - 1:
+        below = LEVELS[self.level + 1 :]
+        if below and self._recent.count(False) >= below[0].missed:
             if self._on_trial:
                 self._patience = min(2 * self._patience, LONGEST_CALM)
             return self._change(+1)
@@ -81,7 +87,7 @@ class Pacing:
     """The pace of each step, known to every thread; one of them changes it."""
 
     def __init__(self) -> None:
-        self._plan: tuple[tuple[int, Pace], ...] = ((0, LEVELS[0][1]),)
+        self._plan: tuple[tuple[int, Pace], ...] = ((0, LEVELS[0].pace),)
 
     @property
     def newest(self) -> Pace:
@@ -89,7 +95,7 @@ class Pacing:
 
     def change(self, step: int, level: int) -> None:
         """From `step` on the pace is that of `level`; steps must rise."""
-        self._plan = (*self._plan[-3:], (step, LEVELS[level][1]))
+        self._plan = (*self._plan[-3:], (step, LEVELS[level].pace))
 
     def at(self, step: int) -> Pace:
         """The pace of a step of the last seconds."""

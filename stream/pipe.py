@@ -220,7 +220,7 @@ class Pipe:
         step = (now_ns - self.origin_ns) // self.spec.step_ns + 1
         level = self.ladder.level
         pacing.change(step, level)
-        detail = f"level {level} of {len(LEVELS) - 1} from now on: {LEVELS[level][0]}"
+        detail = f"level {level} of {len(LEVELS) - 1} from now on: {LEVELS[level].saying}"
         at_ns = self.origin_ns + step * self.spec.step_ns
         return [Notice("degraded" if change > 0 else "recovered", at_ns, None, detail)]
 

@@ -264,14 +264,28 @@ def test_a_pause_commits_everything() -> None:
     assert all(word.committed for word in result.heard[-2].words)  # before the end is known
 
 
-SECONDS = 20
+SECONDS = 60
 noise = np.random.default_rng(0).normal(size=SECONDS * RATE) * 10 ** (-30 / 20)
-clock = np.arange(SECONDS * RATE) / RATE
-tones = 0.1 * sum(np.sin(2 * np.pi * hz * clock) for hz in (150, 440, 1000))
+
+
+def music() -> Samples:
+    """Chords, a melody with vibrato and overtones, a drum: two beats a second."""
+    generator = np.random.default_rng(0)
+    times = np.arange(RATE // 2) / RATE
+    drum = generator.normal(size=len(times)) * np.exp(-times * 100)
+    chords = ((220, 262, 330), (175, 220, 262), (131, 165, 196), (196, 247, 294))
+    beats = []
+    for beat in range(2 * SECONDS):
+        phase = 2 * np.pi * generator.choice([262, 294, 330, 392, 440]) * times
+        voice = phase + 3 * np.sin(2 * np.pi * 5.5 * times)
+        melody = sum(np.sin(n * voice) / n for n in range(1, 8)) * np.exp(-1.5 * times)
+        chord = sum(np.sin(2 * np.pi * hz * times) for hz in chords[beat // 4 % 4])
+        beats.append(0.05 * melody + 0.03 * chord * np.exp(-3 * times) + 0.15 * drum)
+    return np.concatenate(beats).astype(np.float32)
 
 
 @pytest.mark.parametrize(
-    "sound", [np.zeros(SECONDS * RATE), noise, tones], ids=["silence", "noise", "tones"]
+    "sound", [np.zeros(SECONDS * RATE), noise, music()], ids=["silence", "noise", "music"]
 )
 def test_no_words_without_speech(sound: Samples) -> None:
     result = listen(sound.astype(np.float32))
