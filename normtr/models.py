@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,13 +82,24 @@ def speech_model(model: str) -> WhisperModel:
 
     Raises UserError when it cannot be loaded.
     """
-    from faster_whisper import WhisperModel
+    from faster_whisper import WhisperModel, available_models
 
+    place = Path(folder(model))
+    if place.is_dir():
+        # Without these the library would look for them on the network.
+        for name in ("model.bin", "tokenizer.json"):
+            if not (place / name).is_file():
+                raise UserError(f"the speech model folder {model!r} has no {name}.")
+    elif model not in available_models() and not re.fullmatch(r"[\w-]+/[\w.-]+", model):
+        raise UserError(f"there is no speech model folder {model!r}.")
     try:
-        return WhisperModel(folder(model), device="cpu", compute_type="int8", cpu_threads=1)
-    except (OSError, ValueError, RuntimeError) as error:
+        loaded = WhisperModel(str(place), device="cpu", compute_type="int8", cpu_threads=1)
+    except Exception as error:  # a tokenizer that is none raises Exception itself
         reason = str(error).splitlines()[0]
         raise UserError(f"the speech model {model!r} cannot be loaded: {reason}") from None
+    if loaded.model.n_mels != len(loaded.feature_extractor.mel_filters):
+        raise UserError(f"the speech model {model!r} lacks its preprocessor_config.json.")
+    return loaded
 
 
 def sha256(path: Path) -> str:

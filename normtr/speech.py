@@ -15,6 +15,7 @@ from faster_whisper.transcribe import (
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from normtr import models
+from normtr.errors import UserError
 from normtr.sound import Samples
 
 RATE = 16_000
@@ -70,10 +71,15 @@ class Whisper:
     def __init__(self, model: str = models.SPEECH, language: str = "en") -> None:
         """`model`: an embedded package, a CTranslate2 folder, or (with a network) a hub name.
 
-        Raises UserError when it cannot be loaded.
+        Raises UserError when it cannot be loaded or does not know the language.
         """
         self._model = models.speech_model(model)
         many = self._model.model.is_multilingual
+        if language not in self._model.supported_languages:
+            wanted = f"the speech model {model!r} does not know the language {language!r}"
+            if many:
+                raise UserError(f"{wanted}; languages are codes like 'de' or 'zh'.")
+            raise UserError(f"{wanted}, only 'en'; name a multilingual model, or give --text off.")
         self._tokenizer = Tokenizer(
             self._model.hf_tokenizer, many, task="transcribe", language=language
         )

@@ -43,15 +43,20 @@ class Slots:
     def __init__(self, spec: FeatureSpec) -> None:
         self._step_ns = spec.step_ns
         self._per_step = spec.face.slots_per_step
-        self._last = -1
+        self._last = (-1, 0)
 
-    def step_for(self, at_ns: int) -> int | None:
-        """The step a picture of event time `at_ns` is wanted for; None when it is not wanted."""
-        slot = at_ns * self._per_step // self._step_ns
+    def step_for(self, at_ns: int, one_in: int = 1) -> int | None:
+        """The step a picture of event time `at_ns` is wanted for; None when it is not wanted.
+
+        `one_in`: the step has so many times fewer parts, at least one; the same for a whole step.
+        """
+        step, inside_ns = divmod(at_ns, self._step_ns)
+        parts = max(self._per_step // one_in, 1)
+        slot = (step, inside_ns * parts // self._step_ns)
         if slot <= self._last:
             return None
         self._last = slot
-        return slot // self._per_step
+        return step
 
 
 def mean_row(rows: Sequence[tuple[str, Row | None]]) -> tuple[str, Row | None]:

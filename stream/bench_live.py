@@ -135,6 +135,7 @@ def _figures(seconds: float, opened: Opened, endurance: Endurance) -> dict[str, 
             for name, times in pipe.stage_ms.items()
         },
         "restarts": pipe.restarts,
+        "seconds_at_level": dict(sorted(endurance.seconds_at_level.items())),
         "rss_mib_max": max(endurance.memory_mib.values, default=0.0),
     }
 

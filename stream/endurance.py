@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,6 +86,8 @@ class Endurance:
     memory_mib: Series = field(default_factory=Series)
     stages_ms: dict[str, Series] = field(default_factory=lambda: defaultdict(Series))
     notices: list[tuple[float, Notice]] = field(default_factory=list)
+    seconds_at_level: Counter[int] = field(default_factory=Counter)
+    """Of the ladder that gives up work."""
 
     def add(self, sent_ns: int, output: Output) -> None:
         at_s = (sent_ns - self.origin_ns) / 1e9
@@ -100,6 +102,7 @@ class Endurance:
                 elif change.change == "commit":
                     self.commit_s.add(at_s, delay_s)
         elif isinstance(output, Health):
+            self.seconds_at_level[output.level] += 1
             if output.memory_mib is not None:
                 self.memory_mib.add(at_s, output.memory_mib)
             for name, stage in output.stages.items():

@@ -23,7 +23,7 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Dropped:
-    """An input of this modality and step was displaced by a newer one before it was used."""
+    """An input of this modality and step was given up: a newer one came, or time is short."""
 
     modality: str
     step: int
@@ -64,13 +64,15 @@ class WordChange:
 class Heard:
     """What the transcriber knows now: all words so far not forgotten, in time order.
 
-    `horizon_ns`: speech up to this event time has been transcribed or judged to be none.
+    `horizon_ns`: speech up to this event time has been transcribed or judged to be none, but for
+    `skipped`: begin and end of the sound that this pass had no time for.
     """
 
     words: tuple[Word, ...]
     changes: tuple[WordChange, ...]
     horizon_ns: int
     ready_ns: int
+    skipped: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from normtr.text import TimedWord
@@ -13,6 +13,10 @@ from stream.events import Word, WordChange
 
 SAME_TIME_NS = 80_000_000
 SAME_PROBABILITY = 0.1
+LONGEST_PHRASE = 6
+REPEATS = 4
+"""The same 1 to LONGEST_PHRASE words more often than this in a row, no pause between, are a loop."""
+PAUSE_NS = 1_000_000_000
 
 
 class Guess(NamedTuple):
@@ -36,6 +40,7 @@ class Hypothesis:
         # The last committed word's end, even if forgotten.
         self._settled_ns = self.committed[-1].word.end_ns if self.committed else None
         self._next_id = max((word.id for word in known), default=-1) + 1
+        self._loop_ns: int | None = None  # the end of the last word that was not taken
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -45,7 +50,9 @@ class Hypothesis:
         """Replace the provisional words by what the newest pass heard after the committed ones.
 
         Leading words that the pass before heard too and that end by `until_ns` are committed.
+        What goes round in a loop is not taken.
         """
+        heard = self._without_loops(heard)
         old = self.provisional
         both = zip(old, heard, strict=False)
         agreed = sum(1 for _ in takewhile(lambda two: _key(two[0].word) == _key(two[1].word), both))
@@ -86,6 +93,20 @@ class Hypothesis:
             self._settled_ns = final[-1].word.end_ns
         return tuple(WordChange("commit", word) for word in final)
 
+    def _without_loops(self, heard: Sequence[Guess]) -> list[Guess]:
+        """What was heard without the words that only go on repeating a phrase."""
+        said = [word.word for word in self.committed]
+        if said and self._loop_ns is not None:  # where the loop filled it, there was no pause
+            said[-1] = replace(said[-1], end_ns=max(said[-1].end_ns, self._loop_ns))
+        kept = []
+        for guess in heard:
+            said.append(guess.word)
+            if any(_is_loop(said, length) for length in range(1, LONGEST_PHRASE + 1)):
+                self._loop_ns = guess.word.end_ns
+            else:
+                kept.append(guess)
+        return kept
+
     def _revised(self, guess: Guess, old: Word | None, floor_ns: int | None) -> Word:
         """The guess as a word after `floor_ns`; `old` itself where hardly anything changed."""
         text, begin_ns, end_ns = guess.word.text, guess.word.begin_ns, guess.word.end_ns
@@ -106,6 +127,16 @@ class Hypothesis:
         else:
             word_id = old.id
         return Word(word_id, TimedWord(text, begin_ns, end_ns), guess.probability, False)
+
+
+def _is_loop(said: Sequence[TimedWord], length: int) -> bool:
+    """Whether the last words are the same `length` words, and more than REPEATS times."""
+    last = said[-(REPEATS * length + 1) :]
+    return (
+        len(last) > REPEATS * length
+        and all(b.begin_ns - a.end_ns < PAUSE_NS for a, b in pairwise(last))
+        and all(_key(a) == _key(b) for a, b in zip(last, last[length:], strict=False))
+    )
 
 
 def _key(word: TimedWord) -> str:

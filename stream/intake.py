@@ -15,6 +15,7 @@ from normtr.spec import FeatureSpec
 from normtr.window import Slots
 from stream.events import Arrived, Condition, Dropped, Ended, Event
 from stream.handoff import Newest, SoundRing
+from stream.ladder import Pacing
 
 RING_S = 40
 AFFECTS = {"camera": ("face",), "microphone": ("voice", "text")}
@@ -64,6 +65,7 @@ class Intake:
         self.ring = SoundRing(spec.voice.sample_rate, RING_S * spec.voice.sample_rate)
         self.meters = {"camera": Meter(), "microphone": Meter()}
         self.bells: list[threading.Event] = []
+        self.pacing = Pacing()
         self._post = post
         self._off = off
         self._slots = Slots(spec)
@@ -76,7 +78,8 @@ class Intake:
         self._seen("camera", at_ns)
         if "face" in self._off or at_ns < self.origin_ns:
             return
-        step = self._slots.step_for(at_ns - self.origin_ns)
+        since_ns = at_ns - self.origin_ns
+        step = self._slots.step_for(since_ns, self.pacing.at(since_ns // self.spec.step_ns).face)
         if step is None:
             return
         self._post(Arrived("face", step))

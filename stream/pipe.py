@@ -22,11 +22,16 @@ from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
 from stream.events import FEEDS, Condition, Down, Event, Failed, Heard, Restarted, TextReady, Word
 from stream.intake import Intake
+from stream.ladder import LEVELS, Ladder
 from stream.recognizer import Estimate, Recognizer
 from stream.transcriber import Transcriber, TranscriberConfig
 from stream.workers import FaceWorker, VoiceWorker, Worker
 
 Switch = Literal["on", "off"]
+LATE_NS = 50_000_000
+"""A tick that begins later than this was not in time."""
+SLOW = ("dropped", "late")
+"""Causes that show a machine too slow."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class SourceHealth:
 
 @dataclass(frozen=True)
 class Health:
-    """Once a second; measured fields are None in virtual time."""
+    """Once a second; measured fields are None in virtual time. `level`: of the ladder, 0 to 4."""
 
     at_ns: int
     sources: dict[str, SourceHealth]
@@ -102,6 +107,7 @@ class Health:
     fresh_share: dict[str, float | None]
     restarts: dict[str, int]
     """By stage: workers that took the place of one that failed or hung."""
+    level: int
 
 
 Output = Estimate | Heard | Notice | Health
@@ -127,6 +133,9 @@ class Models:
         self.load_face()
         self.load_voice()
         self.judge = Judge(self.checkpoint, self.device, config.neutral)
+        # A named model is loaded first, so that what is wrong with it is said at once.
+        named = "text" not in config.off and not config.transcriber.is_usual
+        self.whisper = config.transcriber.load() if named else None
         # Importing BERT beside running workers would hold them up for two seconds.
         self.text = (
             None
@@ -171,30 +180,42 @@ class Pipe:
         self.stages = tuple(stage for stage, feeds in FEEDS.items() if feeds not in config.off)
         self.stage_ms: dict[str, deque[float]] = {}
         self.restarts = dict.fromkeys(self.stages, 0)
+        self.ladder = Ladder()
         self._models = models
         self._post = post
         self._words: tuple[Word, ...] = ()
-        self._last_health: dict[str, int] = {}
         self._standing: dict[str, str | None] = {}
         self._was: dict[str, int] = {}
 
     def worker(self, stage: str, anew: bool = False) -> Worker:
         """The worker of a stage that is on; `anew`: it replaces one, with its model loaded again.
 
-        A transcriber always loads its model (a second). Raises UserError when that is unusable.
+        A transcriber may load its model (a second). Raises UserError when that is unusable.
         """
-        ring, models = self.intake.ring, self._models
-        begin = ring.end if anew else 0  # what may have brought the last one down is not used again
+        intake, models, origin_ns = self.intake, self._models, self.origin_ns
+        # What may have brought the last one down is not used again.
+        begin = intake.ring.end if anew else 0
         if stage == "face":
             if anew:
                 models.load_face()
-            return FaceWorker(self.intake.frames, models.face)
+            return FaceWorker(intake.frames, models.face)
         if stage == "voice":
             if anew:
                 models.load_voice()
-            return VoiceWorker(ring, models.voice, self.spec, self.origin_ns, begin)
+            ring, voice = intake.ring, models.voice
+            return VoiceWorker(ring, voice, self.spec, origin_ns, intake.pacing, begin)
         assert models.text is not None
-        worker = Transcriber(ring, self.origin_ns, self.config.transcriber, begin, self._words)
+        config = self.config.transcriber
+        whisper = None if anew else models.whisper
+        worker = Transcriber(
+            intake.ring,
+            origin_ns,
+            config,
+            whisper or config.load(),
+            intake.pacing,
+            begin,
+            self._words,
+        )
         self._post(TextReady(models.text))
         return worker
 
@@ -210,7 +231,7 @@ class Pipe:
         self.recognizer.handle(event)
         if isinstance(event, Heard):
             self._words = event.words
-            return [event] if event.changes else []
+            return [*self._behind(event), *([event] if event.changes else [])]
         if isinstance(event, Failed):
             at_ns = self.origin_ns + event.step * self.spec.step_ns
             return [Notice("worker_error", at_ns, event.modality, event.reason)]
@@ -220,6 +241,28 @@ class Pipe:
             self.restarts[event.stage] += 1
             return [Notice("worker_restarted", event.at_ns, FEEDS[event.stage], event.reason)]
         return self._notices(event) if isinstance(event, Condition) else []
+
+    def keep_pace(self, estimate: Estimate, late_ns: int, now_ns: int) -> Sequence[Notice]:
+        """Give up or take back work after a tick that began `late_ns` late; in real time only."""
+        gaps, pacing = estimate.window.gaps, self.intake.pacing
+        wanted = ["face", "voice"] if pacing.hears(estimate.step) else ["face"]
+        in_time = late_ns <= LATE_NS and not any(gaps[m][-1] in SLOW for m in wanted)
+        change = self.ladder.step(in_time)
+        if not change:
+            return []
+        step = (now_ns - self.origin_ns) // self.spec.step_ns + 1
+        level = self.ladder.level
+        pacing.change(step, level)
+        detail = f"level {level} of {len(LEVELS) - 1} from now on: {LEVELS[level].saying}"
+        at_ns = self.origin_ns + step * self.spec.step_ns
+        return [Notice("degraded" if change > 0 else "recovered", at_ns, None, detail)]
+
+    def _behind(self, event: Heard) -> Sequence[Notice]:
+        if event.skipped is None:
+            return []
+        begin_ns, end_ns = event.skipped
+        detail = f"{(end_ns - begin_ns) / 1e9:.1f} s of sound were skipped to keep up"
+        return [Notice("late_words", begin_ns, "text", detail)]
 
     def _notices(self, event: Condition) -> Sequence[Notice]:
         before = self._standing.get(event.modality)
@@ -244,7 +287,8 @@ class Pipe:
             stages[name] = {"p50_ms": float(p50), "p95_ms": float(p95)} if measured else None
         memory = psutil.Process().memory_info().rss / 2**20 if measured else None
         fresh = {m: f.share for m, f in self.recognizer.fresh.items()}
-        return Health(now_ns, sources, stages, memory, fresh, dict(self.restarts))
+        restarts, level = dict(self.restarts), self.ladder.level
+        return Health(now_ns, sources, stages, memory, fresh, restarts, level)
 
     def timed(self, stage: str, took_ns: int) -> None:
         """Remember what one run of a stage took."""

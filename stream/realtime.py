@@ -86,9 +86,12 @@ class Session:
             for stage in self._stages:
                 stage.check()
             began_ns = self._clock.now_ns()
+            late_ns = began_ns - due_ns
             estimate = self.pipe.tick(step, began_ns)
             self.pipe.timed("tick", self._clock.now_ns() - began_ns)
             yield self._clock.now_ns(), estimate
+            for notice in self.pipe.keep_pace(estimate, late_ns, self._clock.now_ns()):
+                yield self._clock.now_ns(), notice
             if (step + 1) * self.pipe.spec.step_ms % 1000 == 0:
                 yield self._clock.now_ns(), self.pipe.health(began_ns, measured=True)
             behind = (self._clock.now_ns() - self.pipe.closes_ns(step + 1)) // step_ns

@@ -95,6 +95,7 @@ class Recognizer:
         self._off = frozenset(off)
         self._words: tuple[TimedWord, ...] = ()
         self._horizon_ns = origin_ns
+        self._unheard: list[tuple[int, int]] = []  # begin and end of sound not transcribed
 
     def handle(self, event: Event) -> None:
         """Take in what a source or worker says."""
@@ -103,6 +104,8 @@ class Recognizer:
         elif isinstance(event, Heard):
             self._words = tuple(word.word for word in event.words)
             self._horizon_ns = event.horizon_ns
+            if event.skipped is not None:
+                self._unheard.append(event.skipped)
         elif isinstance(event, Condition):
             self._conditions[event.modality].append((event.at_ns, event.cause or NONE))
         elif isinstance(event, Down):
@@ -127,7 +130,10 @@ class Recognizer:
         begin_ns = self._origin_ns + (step + 1 - spec.steps) * spec.step_ns
         numbers = range(step + 1 - spec.steps, step + 1)
         columns = {m: [self._outcome(m, n) for n in numbers] for m in ("face", "voice")}
-        columns["text"] = self._text(begin_ns, numbers, [cause for cause, _ in columns["voice"]])
+        heard = [
+            self._heard(n, cause) for n, (cause, _) in zip(numbers, columns["voice"], strict=True)
+        ]
+        columns["text"] = self._text(begin_ns, numbers, heard)
         window = assemble(spec, begin_ns, columns)
         self._forget(numbers[0])
         for modality, fresh in self.fresh.items():
@@ -178,6 +184,10 @@ class Recognizer:
                 cause = changed
         return cause
 
+    def _heard(self, step: int, cause: str) -> str:
+        """A step that the voice worker gave up is whole for the words."""
+        return NONE if cause == "dropped" and self._steps["voice"][step].dropped else cause
+
     def _text(
         self, begin_ns: int, numbers: range, voice: list[str]
     ) -> list[tuple[str, Row | None]]:
@@ -198,17 +208,25 @@ class Recognizer:
                 column.append((heard, None))
             elif heard != "silence" and self._is_down("text", number):
                 column.append(("error", None))
+            elif heard != "silence" and self._was_skipped(end_ns):
+                column.append(("dropped", None))
             elif end_ns > self._horizon_ns and heard != "silence":
                 column.append(("late", None))
             else:
                 column.append(("no_words", None))
         return column
 
+    def _was_skipped(self, end_ns: int) -> bool:
+        """Whether the transcriber had no time for sound of the step that ends then."""
+        begin_ns = end_ns - self.spec.step_ns
+        return any(begin_ns < last and first < end_ns for first, last in self._unheard)
+
     def _forget(self, oldest: int) -> None:
         for steps in self._steps.values():
             for number in [n for n in steps if n < oldest]:
                 del steps[number]
         oldest_ns = self._origin_ns + oldest * self.spec.step_ns
+        self._unheard = [gap for gap in self._unheard if gap[1] > oldest_ns]
         for changes in self._conditions.values():
             while len(changes) > 1 and changes[1][0] < oldest_ns:
                 changes.pop(0)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from normtr import models, speech
-from normtr.errors import UserError
 from normtr.speech import LEAD_S, LONGEST_S, RATE, TAIL_S, Whisper
 from normtr.text import TimedWord
 from stream.events import Heard, Word, WordChange
 from stream.handoff import Sound, SoundRing
 from stream.hypothesis import Guess, Hypothesis
+from stream.ladder import Pacing
 
 MEMORY_NS = 30_000_000_000
 UNSETTLED_S = 0.3
@@ -23,27 +23,52 @@ UNSETTLED_S = 0.3
 
 @dataclass(frozen=True)
 class TranscriberConfig:
-    """`model`: an embedded package, a CTranslate2 folder, or (with a network) a hub name.
-
-    A pass is made after `interval_ms` of new sound, over at most `max_passage_s` (1 to 15).
-    What Silero gives at least `vad_threshold` (0..1) is speech; `pause_ms` without it end an
-    utterance.
-    """
+    """Speech to text: with which model, and how often."""
 
     model: str = models.SPEECH
+    """An embedded package, a folder with a CTranslate2 Whisper, or (with a network) a hub name."""
     language: str = "en"
+    """What is spoken, as Whisper's code; the embedded model knows English only."""
     interval_ms: int = 500
+    """New sound needed for a pass, at least 100."""
     max_passage_s: float = speech.PASSAGE_S
+    """The longest sound of one pass, 1 to 15."""
     pause_ms: int = speech.PAUSE_MS
+    """So long without speech ends an utterance."""
     vad_threshold: float = speech.THRESHOLD
+    """What Silero gives at least this is speech, over 0 and under 1."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a number out of its range."""
+        if self.interval_ms < 100:
+            raise ValueError(f"interval_ms is at least 100, not {self.interval_ms}")
+        if not 1 <= self.max_passage_s <= LONGEST_S:
+            raise ValueError(f"max_passage_s lies from 1 to 15, not at {self.max_passage_s:g}")
+        if self.pause_ms < 0:
+            raise ValueError(f"pause_ms is not negative, as {self.pause_ms} is")
+        if not 0.0 < self.vad_threshold < 1.0:
+            raise ValueError(f"vad_threshold lies between 0 and 1, not at {self.vad_threshold:g}")
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether this is the embedded model in its own language, which works."""
+        return (self.model, self.language) == (models.SPEECH, "en")
+
+    def load(self) -> Whisper:
+        """The speech model (about 0.5 s). Raises UserError when it cannot be used."""
+        return Whisper(self.model, self.language)
 
 
 @dataclass(frozen=True)
 class Passage:
-    """The sound of one pass; `final`: nothing comes after it."""
+    """The sound of one pass; `final`: nothing comes after it.
+
+    `skipped`: so many samples before it that no pass has had.
+    """
 
     sound: Sound
     final: bool
+    skipped: int
 
 
 class Transcriber:
@@ -56,25 +81,27 @@ class Transcriber:
         ring: SoundRing,
         origin_ns: int,
         config: TranscriberConfig,
+        whisper: Whisper,
+        pacing: Pacing,
         begin: int = 0,
         known: Sequence[Word] = (),
     ) -> None:
-        """Load the model (about 0.5 s); `ring` holds 16 kHz sound and more than a passage of it.
+        """`ring` holds 16 kHz sound and more than a passage of it; `whisper` as `config` says.
 
         It listens from sample `begin` on; `known` are the words of the one that it replaces.
-        Raises UserError when the model or the config is unusable.
         """
         if ring.rate != RATE:
             raise ValueError(f"the transcriber needs sound at {RATE} Hz, not {ring.rate}")
-        if not 1 <= config.max_passage_s <= LONGEST_S:
-            raise UserError(f"max_passage_s must be from 1 to 15, not {config.max_passage_s}.")
         self._ring = ring
         self._origin_ns = origin_ns
         self._config = config
-        self._whisper = Whisper(config.model, config.language)
+        self._longest = int(config.max_passage_s * RATE)
+        self._whisper = whisper
+        self._pacing = pacing
         self._hypothesis = Hypothesis(known)
         self._begin = begin  # the next passage's first sample
         self._taken = begin  # the end of the last passage
+        self._came = 0  # samples that came during the last pass
         self._listened = (0, 0)  # the samples of Whisper's last pass
 
     def take(self, now_ns: int, final: bool = False) -> Passage | None:
@@ -85,11 +112,17 @@ class Transcriber:
         end = self._ring.end
         new = end - self._taken
         unfinished = final and (new > 0 or bool(self._hypothesis.provisional))
-        if new < self._config.interval_ms * RATE // 1000 and not unfinished:
+        if new < self._enough() and not unfinished:
             return None
+        begin = max(self._begin, end - self._longest)
+        skipped = max(begin - self._taken, 0)
         self._taken = end
-        begin = max(self._begin, end - int(self._config.max_passage_s * RATE))
-        return Passage(self._ring.read(begin, end), final)
+        return Passage(self._ring.read(begin, end), final, skipped)
+
+    def _enough(self) -> int:
+        """New samples that are worth a pass: one pass is made in so many that could be made."""
+        interval = max(self._config.interval_ms * RATE // 1000, self._came)
+        return min(self._pacing.newest.transcribe * interval, self._longest)
 
     def run(self, work: Passage) -> Sequence[Heard]:
         """Listen to the passage; `ready_ns` is 0, the driver knows when it was ready."""
@@ -108,7 +141,10 @@ class Transcriber:
             self._begin = self._next_begin(sound)
         horizon_ns = self._ns(sound.end)
         told.forget(horizon_ns - MEMORY_NS)
-        return [Heard(told.words, tuple(changes), horizon_ns, ready_ns=0)]
+        begin = sound.begin
+        skipped = (self._ns(begin - work.skipped), self._ns(begin)) if work.skipped else None
+        self._came = self._ring.end - sound.end
+        return [Heard(told.words, tuple(changes), horizon_ns, 0, skipped)]
 
     def _listen(self, sound: Sound, speech_end: int) -> tuple[WordChange, ...]:
         """One Whisper pass over the passage up to the end of its speech."""

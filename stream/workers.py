@@ -18,6 +18,7 @@ from normtr.window import NONE
 from stream.events import Dropped, Event, FeatureRow
 from stream.handoff import Newest, SoundRing
 from stream.intake import Shot
+from stream.ladder import Pacing
 
 
 class Worker(Protocol):
@@ -59,6 +60,7 @@ class Second:
     step: int
     samples: Samples
     cause: str
+    wanted: bool
     skipped: tuple[tuple[int, str], ...]
     """Earlier steps that nobody had time for, and the cause of those that had no sound."""
 
@@ -74,10 +76,12 @@ class VoiceWorker:
         encoder: VoiceEncoder,
         spec: FeatureSpec,
         origin_ns: int,
+        pacing: Pacing,
         begin: int = 0,
     ) -> None:
         """`begin`: the ring's sample in whose step it begins."""
         self._ring = ring
+        self._pacing = pacing
         self._encoder = encoder
         self._spec = spec
         self._origin_ns = origin_ns
@@ -92,15 +96,17 @@ class VoiceWorker:
         sound = self._ring.read(end - self._spec.voice.context_samples, end)
         skipped = tuple((step, self._cause(step)) for step in range(self._next, newest))
         self._next = newest + 1
-        return Second(newest, sound.samples, self._cause(newest), skipped)
+        wanted = self._pacing.hears(newest)
+        return Second(newest, sound.samples, self._cause(newest), wanted, skipped)
 
     def run(self, work: Second) -> Sequence[Event]:
-        events: list[Event] = [
-            Dropped("voice", step) if cause == NONE else self._row(step, VoiceRow(cause))
-            for step, cause in work.skipped
-        ]
-        row = VoiceRow(work.cause) if work.cause != NONE else self._encoder(work.samples)
-        return [*events, self._row(work.step, row)]
+        events = [self._without_row(step, cause) for step, cause in work.skipped]
+        if work.cause != NONE or not work.wanted:
+            return [*events, self._without_row(work.step, work.cause)]
+        return [*events, self._row(work.step, self._encoder(work.samples))]
+
+    def _without_row(self, step: int, cause: str) -> Event:
+        return Dropped("voice", step) if cause == NONE else self._row(step, VoiceRow(cause))
 
     def _cause(self, step: int) -> str:
         """Why the step's own sound is not there; `none` if it is."""

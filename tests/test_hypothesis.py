@@ -97,6 +97,37 @@ def test_commit_before_takes_what_begins_before() -> None:
     assert story(told.commit_before(SECOND)) == ["commit 0 a", "commit 1 b"]
 
 
+def test_a_loop_is_cut_after_four_rounds_and_what_follows_is_taken() -> None:
+    told = Hypothesis()
+    told.revise(guesses("oh no no no no no no no stop it"), 0)
+    assert [w.word.text for w in told.words] == ["oh", *["no"] * 4, "stop", "it"]
+
+
+def test_a_loop_of_a_phrase_is_cut_whatever_its_case_and_punctuation() -> None:
+    told = Hypothesis()
+    told.revise(guesses("Thank you. thank you, Thank you thank you thank you. Thank you. Thank"), 0)
+    assert len(told.words) == 8
+
+
+def test_a_loop_that_goes_on_from_pass_to_pass_stays_cut() -> None:
+    """Four words of it as long as they are remembered, and four again."""
+    told = Hypothesis()
+    changes: list[WordChange] = []
+    for begin_s in range(0, 60, 2):
+        changes += told.revise(guesses("la la la la", begin_s=begin_s), 0)
+        told.commit_all()
+        told.forget((begin_s - 30) * SECOND)
+    assert len([change for change in changes if change.change == "add"]) == 8
+
+
+def test_the_same_answer_after_pauses_is_no_loop() -> None:
+    told = Hypothesis()
+    for begin_s in range(0, 20, 3):
+        told.revise(guesses("yes", begin_s=begin_s), 0)
+        told.commit_all()
+    assert len(told.words) == 7
+
+
 words = st.lists(
     st.builds(
         lambda text, begin, length, p: Guess(TimedWord(text, begin, begin + length), p),

@@ -14,7 +14,10 @@ import pytest
 import zmq
 
 import stream
-from stream.session import DEMO
+from stream.pipe import Costs, Health, Notice
+from stream.recognizer import Estimate
+from stream.session import DEMO, SourceConfig, open_session
+from stream.transcriber import TranscriberConfig
 from stream.wire import AFFECT, HEALTH, INFO, NOTIFY
 from tests import clips
 
@@ -162,10 +165,54 @@ def test_a_checkpoint_that_does_not_fit_is_named(tmp_path: Path) -> None:
     assert "nothing" in said
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "status", "says"),
+    [
+        ("--transcriber.language", "de", 1, "--text off"),
+        ("--transcriber.model", "/no/such/folder", 1, "/no/such/folder"),
+        ("--transcriber.interval_ms", "0", 2, "interval_ms"),
+        ("--transcriber.vad_threshold", "7", 2, "vad_threshold"),
+    ],
+)
+def test_words_that_cannot_be_had_are_refused_before_anything_runs(
+    option: str, value: str, status: int, says: str
+) -> None:
+    got, said = refused("--source", DEMO, option, value)
+    assert got == status
+    assert says in said
+
+
 def test_unwritable_outputs_are_refused_before_anything_runs(tmp_path: Path) -> None:
     status, said = refused("--source", DEMO, "--fast", "--record", tmp_path / "no" / "a.jsonl")
     assert status == 1
     assert "no" in said
+
+
+def test_a_transcriber_that_cannot_keep_up_skips_sound_and_says_so() -> None:
+    """Virtual time, a pass over 1 s takes 1.5 s: a third is not listened to; nothing is measured."""
+    config = SourceConfig(
+        source=str(DEMO),
+        fast=True,
+        face="off",
+        seconds=8.0,
+        costs=Costs(transcribe=1500),
+        transcriber=TranscriberConfig(max_passage_s=1.0),
+    )
+    outputs = [output for _, output in open_session(config).stream]
+    notices = [output for output in outputs if isinstance(output, Notice)]
+    assert len(notices) >= 4
+    assert {(n.kind, n.modality) for n in notices} == {("late_words", "text")}
+    assert notices[1].detail == "0.5 s of sound were skipped to keep up"
+    estimates = [output for output in outputs if isinstance(output, Estimate)]
+    assert any("dropped" in estimate.window.gaps["text"] for estimate in estimates)
+    assert not any("dropped" in estimate.window.gaps["voice"] for estimate in estimates)
+    assert {output.level for output in outputs if isinstance(output, Health)} == {0}
+
+
+def test_without_words_their_cause_is_off() -> None:
+    config = SourceConfig(source=str(DEMO), fast=True, face="off", text="off", seconds=1.0)
+    causes = [estimate.window.gaps["text"] for estimate in stream.estimates(config)]
+    assert {cause for gaps in causes for cause in gaps} == {"off"}
 
 
 def run_gaps(source: Path) -> dict[str, list[str]]:

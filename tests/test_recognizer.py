@@ -181,6 +181,34 @@ def test_words_fall_into_the_step_of_their_middle_and_the_rest_is_late_or_no_wor
     )
 
 
+def test_sound_that_the_transcriber_skipped_is_dropped_and_the_silence_in_it_is_not(
+    judge: Judge, encoder: TextEncoder
+) -> None:
+    it = recognizer(judge)
+    it.handle(TextReady(encoder))
+    for step in range(6):
+        it.handle(Arrived("voice", step))
+        it.handle(row("voice", step, "silence" if step == 2 else "none"))
+    said = words(("hello", 0.0, 0.2), ("you", 0.8, 0.9))
+    it.handle(Heard(said, (), 6 * STEP, 0, skipped=(STEP, 4 * STEP)))
+    gaps = it.tick(5, 0).window.gaps["text"][-6:]
+    assert gaps == ("none", "dropped", "no_words", "none", "no_words", "no_words")
+
+
+def test_a_step_that_the_voice_gave_up_is_whole_for_the_words(
+    judge: Judge, encoder: TextEncoder
+) -> None:
+    it = recognizer(judge)
+    it.handle(TextReady(encoder))
+    it.handle(Arrived("voice", 0))
+    it.handle(Dropped("voice", 0))
+    it.handle(Heard((), (), STEP, 0))
+    window = it.tick(0, 0).window
+    assert window.gaps["voice"][-1] == "dropped"
+    assert window.gaps["text"][-1] == "no_words"
+    assert it.fresh["voice"].share == 0.0
+
+
 def test_text_row_is_the_encoders_row_of_the_words_known_now(
     judge: Judge, encoder: TextEncoder
 ) -> None:

@@ -15,9 +15,10 @@ import pytest
 from faster_whisper.audio import decode_audio
 
 from normtr.errors import UserError
-from normtr.speech import RATE
+from normtr.speech import RATE, Whisper
 from stream.events import Heard, Word
 from stream.handoff import Samples, SoundRing
+from stream.ladder import Pacing
 from stream.transcriber import Transcriber, TranscriberConfig
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "replay_clips"
@@ -55,10 +56,25 @@ class Session:
         return [(ready[i] - end) / 1e9 for i, end in ends.items()]
 
 
-def listen(sound: Samples, config: TranscriberConfig | None = None) -> Session:
-    """Feed the sound in 100 ms pieces; the worker is busy for 550 ms after each take."""
+@cache
+def whisper() -> Whisper:
+    return TranscriberConfig().load()
+
+
+def worker(
+    ring: SoundRing,
+    origin_ns: int = 0,
+    config: TranscriberConfig | None = None,
+    pacing: Pacing | None = None,
+) -> Transcriber:
+    config, pacing = config or TranscriberConfig(), pacing or Pacing()
+    return Transcriber(ring, origin_ns, config, whisper(), pacing)
+
+
+def listen(sound: Samples, cost_ns: int = COST_NS) -> Session:
+    """Feed the sound in 100 ms pieces; the worker is busy for `cost_ns` after each take."""
     ring = SoundRing(RATE, 20 * RATE)
-    transcriber = Transcriber(ring, ORIGIN_NS, config or TranscriberConfig())
+    transcriber = worker(ring, ORIGIN_NS)
     heard = []
     longest = 0
     now_ns = free_ns = ORIGIN_NS
@@ -67,11 +83,11 @@ def listen(sound: Samples, config: TranscriberConfig | None = None) -> Session:
         ring.append(sound[begin : begin + piece])
         now_ns += PIECE_NS
         if now_ns >= free_ns and (work := transcriber.take(now_ns)):
-            free_ns = now_ns + COST_NS
+            free_ns = now_ns + cost_ns
             longest = max(longest, len(work.sound.samples))
             heard.append(replace(transcriber.run(work)[0], ready_ns=free_ns))
     if work := transcriber.take(free_ns, final=True):
-        heard.append(replace(transcriber.run(work)[0], ready_ns=max(now_ns, free_ns) + COST_NS))
+        heard.append(replace(transcriber.run(work)[0], ready_ns=max(now_ns, free_ns) + cost_ns))
     assert transcriber.take(free_ns, final=True) is None
     return Session(heard, longest / RATE)
 
@@ -173,7 +189,7 @@ def test_forty_seconds_of_speech_keep_the_passage_bounded() -> None:
 
 def test_a_stalled_worker_skips_forward_and_commits_what_it_knew() -> None:
     ring = SoundRing(RATE, 20 * RATE)
-    transcriber = Transcriber(ring, 0, TranscriberConfig(max_passage_s=3))
+    transcriber = worker(ring, config=TranscriberConfig(max_passage_s=3))
     sound = spoken(TEXT)
     ring.append(sound[: 2 * RATE])
     work = transcriber.take(0)
@@ -185,7 +201,61 @@ def test_a_stalled_worker_skips_forward_and_commits_what_it_knew() -> None:
     assert work is not None
     assert (work.sound.begin, work.sound.end) == (5 * RATE, 8 * RATE)
     after = transcriber.run(work)[0]
+    assert after.skipped == (2_000_000_000, 5_000_000_000)
     assert [w.id for w in after.words if w.committed][: len(before)] == [w.id for w in before]
+
+
+def test_a_slow_worker_never_gets_further_behind() -> None:
+    """3 s a pass over a minute and a half of speech: each ends with the newest sound."""
+    sound = np.tile(spoken(TEXT)[RATE // 2 :], 9)[: 90 * RATE]
+    result = listen(sound, cost_ns=3_000_000_000)
+    lags_s = [(h.ready_ns - h.horizon_ns) / 1e9 for h in result.heard]
+    assert len(lags_s) > 25
+    assert set(lags_s[:-1]) == {3.0}
+    assert lags_s[-1] <= 6.0  # the rest waits for the pass before it
+    assert not any(h.skipped for h in result.heard)
+    assert errors(TEXT * 6, result.text) < 0.4, result.text
+    replayed(result.heard)
+
+
+def test_a_worker_slower_than_its_passage_skips_sound_and_says_how_much() -> None:
+    sound = np.tile(spoken(TEXT)[RATE // 2 :], 6)[: 60 * RATE]
+    result = listen(sound, cost_ns=16_000_000_000)
+    skipped = [h.skipped for h in result.heard if h.skipped]
+    assert [round((end - begin) / 1e9) for begin, end in skipped] == [4, 4, 4]
+    assert {h.ready_ns - h.horizon_ns for h in result.heard[:-1]} == {16_000_000_000}
+    said = [word.word for word in result.words]
+    assert all(
+        w.end_ns <= begin + 500_000_000 or w.begin_ns >= end for w in said for begin, end in skipped
+    )
+    replayed(result.heard)
+
+
+def test_a_lower_pace_makes_passes_rarer_and_skips_nothing() -> None:
+    ring, pacing = SoundRing(RATE, 40 * RATE), Pacing()
+    transcriber = worker(ring, pacing=pacing)
+    taken = []
+    for level, seconds in ((0, 3), (2, 6), (3, 12)):
+        pacing.change(0, level)
+        begin = ring.end
+        for _ in range(seconds * 10):
+            ring.append(np.zeros(RATE // 10, np.float32))
+            if (work := transcriber.take(0)) is not None:
+                transcriber.run(work)
+                assert not work.skipped
+                taken.append(level)
+        assert ring.end - begin == seconds * RATE
+    assert [taken.count(level) for level in (0, 2, 3)] == [6, 6, 6]
+
+
+@pytest.mark.parametrize("text", ["no", "I am happy"])
+def test_a_looped_sound_gives_no_loop_of_words(text: str) -> None:
+    """Ten seconds of the same sound without a pause: Whisper writes on and on."""
+    loud = np.flatnonzero(np.abs(spoken(text)) > 0.01)
+    once = spoken(text)[loud[0] : loud[-1] + 800]
+    result = listen(np.tile(once, 10 * RATE // len(once) + 1)[: 10 * RATE])
+    said = [re.sub(r"[^a-z]", "", word.word.text.lower()) for word in result.words]
+    assert said == text.lower().split() * 4
 
 
 def test_a_pause_commits_everything() -> None:
@@ -194,14 +264,28 @@ def test_a_pause_commits_everything() -> None:
     assert all(word.committed for word in result.heard[-2].words)  # before the end is known
 
 
-SECONDS = 20
+SECONDS = 60
 noise = np.random.default_rng(0).normal(size=SECONDS * RATE) * 10 ** (-30 / 20)
-clock = np.arange(SECONDS * RATE) / RATE
-tones = 0.1 * sum(np.sin(2 * np.pi * hz * clock) for hz in (150, 440, 1000))
+
+
+def music() -> Samples:
+    """Chords, a melody with vibrato and overtones, a drum: two beats a second."""
+    generator = np.random.default_rng(0)
+    times = np.arange(RATE // 2) / RATE
+    drum = generator.normal(size=len(times)) * np.exp(-times * 100)
+    chords = ((220, 262, 330), (175, 220, 262), (131, 165, 196), (196, 247, 294))
+    beats = []
+    for beat in range(2 * SECONDS):
+        phase = 2 * np.pi * generator.choice([262, 294, 330, 392, 440]) * times
+        voice = phase + 3 * np.sin(2 * np.pi * 5.5 * times)
+        melody = sum(np.sin(n * voice) / n for n in range(1, 8)) * np.exp(-1.5 * times)
+        chord = sum(np.sin(2 * np.pi * hz * times) for hz in chords[beat // 4 % 4])
+        beats.append(0.05 * melody + 0.03 * chord * np.exp(-3 * times) + 0.15 * drum)
+    return np.concatenate(beats).astype(np.float32)
 
 
 @pytest.mark.parametrize(
-    "sound", [np.zeros(SECONDS * RATE), noise, tones], ids=["silence", "noise", "tones"]
+    "sound", [np.zeros(SECONDS * RATE), noise, music()], ids=["silence", "noise", "music"]
 )
 def test_no_words_without_speech(sound: Samples) -> None:
     result = listen(sound.astype(np.float32))
@@ -223,12 +307,13 @@ def test_real_people_are_understood() -> None:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (TranscriberConfig(max_passage_s=16), "max_passage_s"),
         (TranscriberConfig(model="/no/such/model"), "/no/such/model"),
-        (TranscriberConfig(model=str(Path(__file__).parent)), "cannot be loaded"),
+        (TranscriberConfig(model=str(Path(__file__).parent)), "has no model.bin"),
+        (TranscriberConfig(model="tynee"), "tynee"),
+        (TranscriberConfig(language="de"), "--text off"),
     ],
 )
-def test_an_unusable_config_is_one_sentence(config: TranscriberConfig, said: str) -> None:
+def test_an_unusable_model_is_one_sentence(config: TranscriberConfig, said: str) -> None:
     with pytest.raises(UserError, match=re.escape(said)) as error:
-        Transcriber(SoundRing(RATE, RATE), 0, config)
+        config.load()
     assert "\n" not in str(error.value)

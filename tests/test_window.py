@@ -79,6 +79,14 @@ def test_a_second_at_any_frame_rate_gives_at_most_two_pictures_a_step(
     assert max(steps.count(step) for step in steps) <= 2
 
 
+def test_a_step_can_be_given_fewer_pictures_from_its_begin_on() -> None:
+    slots = Slots(SPEC)
+    every_40_ms = range(0, SECOND, 40_000_000)
+    taken = [slots.step_for(at, 1 if at < SECOND // 2 else 2) for at in every_40_ms]
+    assert [step for step in taken if step is not None] == [0, 0, 1, 1, 2, 3]
+    assert slots.step_for(SECOND, 99) == 4
+
+
 def test_a_picture_that_comes_again_or_from_the_past_is_not_wanted() -> None:
     slots = Slots(SPEC)
     assert slots.step_for(SECOND) == 4
