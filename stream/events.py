@@ -81,6 +81,13 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class OtherPerson:
+    """From the picture at `at_ns` on it is another person's face that is recognised."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True)
 class Failed:
     """A worker raised on the input of this modality and step."""
 
@@ -104,4 +111,6 @@ class TextReady:
     encoder: TextEncoder
 
 
-Event = Arrived | Dropped | FeatureRow | Heard | Condition | Failed | Ended | TextReady
+Event = (
+    Arrived | Dropped | FeatureRow | Heard | Condition | OtherPerson | Failed | Ended | TextReady
+)

@@ -11,6 +11,7 @@ from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder, TimedWord
 from normtr.window import NONE, Row, Window, assemble, first_cause, mean_row
 from stream.events import Arrived, Condition, Dropped, Event, Failed, FeatureRow, Heard, TextReady
+from stream.smoothing import Smoothed
 
 UNREADY = ("dropped", "error", "late")
 """Causes of ours: the input was there, its row was not."""
@@ -27,6 +28,8 @@ class Estimate:
     """When the tick began: the end of the window and the settling."""
     faces: int
     """Pictures used for the closing step."""
+    smoothed: Smoothed | None = None
+    """Only where the config asks for it, and something was seen."""
 
 
 @dataclass

@@ -1,0 +1,160 @@
+"""`normtr calibrate`: what is measured, what is kept, what is refused."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import stream
+from normtr import checkpoint, personal
+from normtr.checkpoint import Checkpoint
+from normtr.errors import UserError
+from normtr.judge import Judge
+from normtr.spec import LABELS
+from normtr.window import NONE, Window, assemble
+from stream import calibrate
+from stream.session import DEMO
+from tests import clips
+from tests.test_live import refused
+
+NEUTRAL = LABELS.index("neutral")
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Checkpoint:
+    return checkpoint.load(checkpoint.SHIPPED)
+
+
+def rows(shipped: Checkpoint, n: int = 20) -> dict[str, list[Any]]:
+    random = np.random.default_rng(0)
+    return {
+        m: list(random.random((n, dim), np.float32))
+        for m, dim in shipped.spec.dims.items()
+        if m != "text"
+    }
+
+
+def window(shipped: Checkpoint, seen: dict[str, list[Any]]) -> Window:
+    columns: dict[str, list[Any]] = {
+        m: [(NONE, row) for row in of[: shipped.spec.steps]] for m, of in seen.items()
+    }
+    return assemble(shipped.spec, 0, {**columns, "text": [("off", None)] * shipped.spec.steps})
+
+
+def logits(shipped: Checkpoint, modality: str, row: Any) -> Any:
+    head = {"face": shipped.face.head, "voice": shipped.voice.head}[modality]
+    found = head.weight.numpy() @ row + head.bias.numpy()
+    return found - found.mean()
+
+
+def test_a_share_of_what_is_said_beside_neutral_is_taken_off_within_a_limit(
+    shipped: Checkpoint,
+) -> None:
+    seen = rows(shipped)
+    found = personal.measured(shipped, seen)
+    off = personal.offsets(shipped, found)
+    for m in ("face", "voice"):
+        bias = np.array(found.bias[m])
+        assert bias[NEUTRAL] == 0.0
+        assert 0 < np.abs(bias).max() <= personal.LIMIT
+        change = logits(shipped, m, seen[m][0]) - logits(shipped, m, seen[m][0] - off[m])
+        assert np.allclose(change, bias - bias.mean(), atol=1e-3)
+    some = window(shipped, seen)
+    plain, moved = Judge(shipped)(some), Judge(shipped, personal=found)(some)
+    assert plain.probabilities != moved.probabilities
+    nothing = replace(found, bias={})
+    assert Judge(shipped, personal=nothing)(some) == plain
+
+
+def test_a_modality_with_few_steps_stays_and_with_neither_there_is_a_sentence(
+    shipped: Checkpoint,
+) -> None:
+    seen = rows(shipped)
+    seen["face"] = seen["face"][: personal.FEWEST["face"] - 1]
+    assert set(personal.measured(shipped, seen).bias) == {"voice"}
+    seen["voice"] = []
+    with pytest.raises(UserError, match="face in 15 steps, voice in 0; 4 s of face or 2 s of"):
+        personal.measured(shipped, seen)
+
+
+def test_the_file_is_private_whole_and_read_back(shipped: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "person.json"
+    found = personal.measured(shipped, rows(shipped))
+    personal.write(path, found)
+    personal.write(path, found)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [p.name for p in path.parent.iterdir()] == ["person.json"]
+    assert personal.read(path, shipped) == found
+    assert set(json.loads(path.read_text())) == {"format", "model", "steps", "bias"}
+    with pytest.raises(UserError, match="other weights"):
+        personal.read(path, replace(shipped, sha256="0" * 64))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"bias": {"face": [0.1] * 6}},
+        {"bias": {"face": [9.0] * 7}},
+        {"bias": {"face": [float("nan")] * 7}},
+        {"bias": {"text": [0.0] * 7}},
+        {"bias": [1]},
+        {"bias": {"face": ["x"] * 7}},
+        {"more": 1},
+        None,
+    ],
+)
+def test_what_is_no_calibration_is_refused(
+    shipped: Checkpoint, tmp_path: Path, change: dict[str, Any] | None
+) -> None:
+    path = tmp_path / "person.json"
+    personal.write(path, personal.measured(shipped, rows(shipped)))
+    content = json.loads(path.read_text())
+    path.write_text("[" * 9000 if change is None else json.dumps({**content, **change}))
+    with pytest.raises(UserError, match=r"is no calibration of this version"):
+        personal.read(path, shipped)
+
+
+def test_a_clip_calibrates_and_live_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    path = tmp_path / "normtr" / "person.json"
+    live = stream.SourceConfig(source=str(DEMO), fast=True, text="off", seconds=4)
+    with pytest.raises(UserError, match="run `normtr calibrate` first"):
+        next(stream.estimates(replace(live, calibrated=True)))
+    assert calibrate.run(["--source", str(DEMO), "--fast"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "No picture and no sound is kept." in said
+    assert "nothing leaves this machine" in said
+    assert set(json.loads(path.read_text())["bias"]) == {"face", "voice"}
+    first = path.read_bytes()
+    assert calibrate.run(["--source", str(DEMO), "--fast"]) == 0
+    assert path.read_bytes() == first  # virtual time: always the same
+
+    plain = list(stream.estimates(live))
+    moved = list(stream.estimates(replace(live, calibrated=True)))
+    assert [e.window.gaps for e in plain] == [e.window.gaps for e in moved]
+    for a, b in zip(plain, moved, strict=True):  # rows stay pure
+        assert all(np.array_equal(a.window.rows[m], b.window.rows[m]) for m in a.window.rows)
+    assert plain[-1].judgement.probabilities != moved[-1].judgement.probabilities
+
+    assert calibrate.run(["--delete"]) == 0
+    assert not path.exists()
+
+
+def test_with_nobody_to_measure_nothing_is_written(tmp_path: Path) -> None:
+    empty = clips.write(tmp_path / "empty.mp4", seconds=1.0, sound=False)
+    file = tmp_path / "person.json"
+    status, said = refused("--source", empty, "--fast", "--personal", file, verb="calibrate")
+    assert status == 1
+    assert "too little was seen and heard" in said
+    status, said = refused("--source", empty, "--seconds", "0", verb="calibrate")
+    assert status == 2
+    assert not file.exists()
