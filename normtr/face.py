@@ -152,11 +152,17 @@ class FaceEncoder:
 
     def __call__(self, frame: Image) -> FaceRow:
         """RGB uint8 [H, W, 3] -> FaceRow of the largest face."""
-        faces = self._detect(frame)
+        faces = self.faces(frame)
         if not faces:
             return FaceRow("no_face")
-        face = faces[0]
-        crop = align(frame, face, self.spec)
+        return self.of(align(frame, faces[0], self.spec), faces[0])
+
+    def faces(self, frame: Image) -> list[Face]:
+        """RGB uint8 [H, W, 3] -> the faces in it, the largest first."""
+        return self._detect(frame)
+
+    def of(self, crop: Image, face: Face) -> FaceRow:
+        """FaceRow of one face and its aligned crop."""
         if is_poor(crop, face, self.spec):
             return FaceRow("poor_image", face=face)
         return FaceRow("none", self.row(crop), face)

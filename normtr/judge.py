@@ -9,8 +9,9 @@ import torch
 
 from normtr.calibration import with_neutral
 from normtr.checkpoint import Checkpoint
+from normtr.personal import Personal, offsets
 from normtr.spec import MODALITIES
-from normtr.window import Window
+from normtr.window import Row, Window
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,20 @@ class Judge:
     """NORM-TR at batch 1, the same live and offline."""
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str = "cpu", neutral: float | None = None
+        self,
+        checkpoint: Checkpoint,
+        device: str = "cpu",
+        neutral: float | None = None,
+        personal: Personal | None = None,
     ) -> None:
-        """`neutral`: the share of neutral windows that is expected; None: the checkpoint's prior."""
+        """`neutral`: the share of neutral windows that is expected; None: the checkpoint's prior.
+
+        `personal`: a bias that is taken off the rows.
+        """
         self._labels = checkpoint.labels
         self._calibration = checkpoint.calibration
         self._prior = None if neutral is None else with_neutral(neutral, checkpoint.labels)
+        self._offsets = {} if personal is None else offsets(checkpoint, personal)
         self._network = checkpoint.norm_tr.to(device)
         self._device = device
 
@@ -49,7 +58,7 @@ class Judge:
         for version, modality in enumerate(some, 1):
             valid[version, MODALITIES.index(modality)] = False
         rows = {
-            m: torch.tensor(window.rows[m]).to(self._device).expand(versions, -1, -1)
+            m: torch.tensor(self._rows(window, m)).to(self._device).expand(versions, -1, -1)
             for m in MODALITIES
         }
         with torch.inference_mode():
@@ -67,6 +76,11 @@ class Judge:
             not some or confidence < self._calibration.threshold,
             _attributed(whole[best], {m: p[best] for m, p in zip(some, without, strict=True)}),
         )
+
+    def _rows(self, window: Window, modality: str) -> Row:
+        """[T, N]; what an invalid step holds does not count."""
+        rows, offset = window.rows[modality], self._offsets.get(modality)
+        return rows if offset is None else rows - offset
 
 
 def _attributed(whole: float, without: dict[str, float]) -> dict[str, float]:

@@ -86,6 +86,13 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class OtherPerson:
+    """From the picture at `at_ns` on it is another person's face that is recognised."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True)
 class Failed:
     """A worker raised on the input of this modality and step."""
 
@@ -133,6 +140,7 @@ Event = (
     | FeatureRow
     | Heard
     | Condition
+    | OtherPerson
     | Failed
     | Down
     | Restarted

@@ -77,6 +77,7 @@ class Messages:
                 "steps": window.steps,
             },
             "gaps": {modality: list(causes) for modality, causes in window.gaps.items()},
+            "smoothed": None if estimate.smoothed is None else asdict(estimate.smoothed),
             "share": judgement.share,
             "latency_ms": {
                 "settle": (estimate.tick_ns - window.end_ns) / 1e6,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import torch
 
-from normtr import checkpoint
+from normtr import checkpoint, personal
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
 from normtr.judge import Judge
@@ -20,10 +20,23 @@ from normtr.pools import one_thread_each
 from normtr.spec import MODALITIES
 from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
-from stream.events import FEEDS, Condition, Down, Event, Failed, Heard, Restarted, TextReady, Word
+from stream.events import (
+    FEEDS,
+    Condition,
+    Down,
+    Event,
+    Failed,
+    Heard,
+    OtherPerson,
+    Restarted,
+    TextReady,
+    Word,
+)
 from stream.intake import Intake
 from stream.ladder import LEVELS, Ladder
+from stream.person import Person, Rule
 from stream.recognizer import Estimate, Recognizer
+from stream.smoothing import Smoother
 from stream.transcriber import Transcriber, TranscriberConfig
 from stream.workers import FaceWorker, VoiceWorker, Worker
 
@@ -61,13 +74,23 @@ class PipeConfig:
     """Whether speech is transcribed (English)."""
     neutral: float | None = None
     """Expected share of windows without emotion, over 0 and under 1; else all seven are even."""
+    person: Rule = "keep"
+    """Of several faces: keep the first chosen one, or take the largest, or the one in the centre."""
+    calibrated: bool = False
+    """Take off the bias that `normtr calibrate` measured; its --help says what that gives."""
+    personal: Path | None = None
+    """The file of that calibration, if not the usual one in your data folder."""
+    smoothing: float | None = None
+    """Publish a smoothed label, too, averaged over about so many seconds; else none."""
     transcriber: TranscriberConfig = field(default_factory=TranscriberConfig)
     """Speech to text."""
     costs: Costs = field(default_factory=Costs)
     """What each stage takes in virtual time, in ms."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a share that is none."""
+        """Raises ValueError for a share or a time that is none."""
+        if self.smoothing is not None and not 0.0 < self.smoothing <= 60.0:
+            raise ValueError(f"smoothing lies over 0 and up to 60 s, not at {self.smoothing:g}")
         if self.neutral is not None and not 0.0 < self.neutral < 1.0:
             raise ValueError(f"neutral lies between 0 and 1, not at {self.neutral:g}")
 
@@ -132,7 +155,10 @@ class Models:
         spec = self.checkpoint.spec
         self.load_face()
         self.load_voice()
-        self.judge = Judge(self.checkpoint, self.device, config.neutral)
+        path = config.personal or personal.usual_path()
+        self.personal = personal.read(path, self.checkpoint) if config.calibrated else None
+        """The bias that is taken off; None: none."""
+        self.judge = Judge(self.checkpoint, self.device, config.neutral, self.personal)
         # A named model is loaded first, so that what is wrong with it is said at once.
         named = "text" not in config.off and not config.transcriber.is_usual
         self.whisper = config.transcriber.load() if named else None
@@ -183,6 +209,10 @@ class Pipe:
         self.ladder = Ladder()
         self._models = models
         self._post = post
+        self._person = Person(config.person)
+        self._smoother = (
+            None if config.smoothing is None else Smoother(config.smoothing, models.checkpoint)
+        )
         self._words: tuple[Word, ...] = ()
         self._standing: dict[str, str | None] = {}
         self._was: dict[str, int] = {}
@@ -198,7 +228,7 @@ class Pipe:
         if stage == "face":
             if anew:
                 models.load_face()
-            return FaceWorker(intake.frames, models.face)
+            return FaceWorker(intake.frames, models.face, self._person)
         if stage == "voice":
             if anew:
                 models.load_voice()
@@ -224,7 +254,10 @@ class Pipe:
         return self.origin_ns + (step + 1) * self.spec.step_ns + self.spec.settle_ns
 
     def tick(self, step: int, now_ns: int) -> Estimate:
-        return self.recognizer.tick(step, now_ns)
+        estimate = self.recognizer.tick(step, now_ns)
+        if self._smoother is None:
+            return estimate
+        return replace(estimate, smoothed=self._smoother(estimate.window, estimate.judgement))
 
     def absorb(self, event: Event) -> Sequence[Output]:
         """Take an event in; return what of it goes out at once."""
@@ -235,6 +268,8 @@ class Pipe:
         if isinstance(event, Failed):
             at_ns = self.origin_ns + event.step * self.spec.step_ns
             return [Notice("worker_error", at_ns, event.modality, event.reason)]
+        if isinstance(event, OtherPerson):
+            return [Notice("person_changed", event.at_ns, "face", "another person is in view")]
         if isinstance(event, Down):
             return [Notice("worker_down", event.at_ns, FEEDS[event.stage], event.reason)]
         if isinstance(event, Restarted):

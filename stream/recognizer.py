@@ -23,6 +23,7 @@ from stream.events import (
     Restarted,
     TextReady,
 )
+from stream.smoothing import Smoothed
 
 UNREADY = ("dropped", "error", "late")
 """Causes of ours: the input was there, its row was not."""
@@ -39,6 +40,8 @@ class Estimate:
     """When the tick began: the end of the window and the settling."""
     faces: int
     """Pictures used for the closing step."""
+    smoothed: Smoothed | None = None
+    """Only where the config asks for it, and something was seen."""
 
 
 @dataclass

@@ -78,6 +78,7 @@ class Opened:
             },
             "source": self.name,
             "virtual": self.virtual,
+            "calibrated": self.models.personal is not None,
             "versions": {
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("normtr", "torch", "numpy", "pyzmq")},
@@ -137,10 +138,12 @@ def _virtual(config: SourceConfig, source: str, remark: str) -> Opened:
     identity = hashlib.sha256()
     if Path(source).is_file():
         identity.update(Path(source).read_bytes())
-    named = {field.name for field in fields(PipeConfig)} - {"checkpoint"} | {"seconds"}
+    named = {field.name for field in fields(PipeConfig)} - {"checkpoint", "personal"} | {"seconds"}
     settings = {key: value for key, value in asdict(config).items() if key in named}
     identity.update(json.dumps(settings, sort_keys=True, default=str).encode())
     identity.update(models.checkpoint.sha256.encode())
+    if models.personal is not None:
+        identity.update(json.dumps(asdict(models.personal), sort_keys=True).encode())
     stream = virtual.outputs(config, models, media, config.seconds)
     session = identity.hexdigest()[:16]
     return Opened(media.name, session, 0, True, models, stream, None, False, remark)

@@ -59,10 +59,10 @@ def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -
         lights.append(f"{modality:<6}{SAYING.get(cause, cause):<16}")
         marks = "".join("▮" if gap == "none" else "▯" for gap in gaps)
         lights.append(f"{marks}\n", style="dim")
-    verdict = "not enough to say" if affect["abstained"] else affect["top"]
+    shown = affect.get("smoothed") or affect
     head = Text.assemble(
-        (verdict, "bold"),
-        f"   confidence {affect['confidence']:.0%}",
+        (_verdict(shown), "bold"),
+        f"   confidence {shown['confidence']:.0%}",
         (f"   latency {affect['latency_ms']['total']:.0f} ms", "dim"),
     )
     body = Table.grid(padding=(0, 3))
@@ -75,10 +75,16 @@ def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -
 
 def line(affect: Mapping[str, Any], origin_ns: int) -> str:
     """The same in one line, for a terminal that cannot redraw or a file."""
-    verdict = "not enough to say" if affect["abstained"] else affect["top"]
+    shown = affect.get("smoothed") or affect
     lights = " ".join(
         f"{modality}={SAYING.get(gaps[-1], gaps[-1]).replace(' ', '_')}"
         for modality, gaps in affect["gaps"].items()
     )
     at_s = (affect["t_ns"] - origin_ns) / 1e9
-    return f"{at_s:8.2f} s  {verdict:<18} {affect['confidence']:4.0%}  {lights}"
+    return f"{at_s:8.2f} s  {_verdict(shown):<18} {shown['confidence']:4.0%}  {lights}"
+
+
+def _verdict(shown: Mapping[str, Any]) -> str:
+    """Of an `affect` payload or its `smoothed` part."""
+    top: str = "not enough to say" if shown["abstained"] else shown["top"]
+    return top

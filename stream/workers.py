@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from normtr.face import FaceEncoder
+from normtr.face import FaceEncoder, FaceRow, align
 from normtr.sound import Samples, hole_cause
 from normtr.spec import FeatureSpec
 from normtr.voice import VoiceEncoder, VoiceRow
 from normtr.window import NONE
-from stream.events import Dropped, Event, FeatureRow
+from stream.events import Dropped, Event, FeatureRow, OtherPerson
 from stream.handoff import Newest, SoundRing
 from stream.intake import Shot
 from stream.ladder import Pacing
+from stream.person import MOST, Person
 
 
 class Worker(Protocol):
@@ -36,21 +37,28 @@ class Worker(Protocol):
 
 
 class FaceWorker:
-    """Pictures -> one FeatureRow a picture."""
+    """Pictures -> one FeatureRow a picture, of the person's face."""
 
     name = "face"
 
-    def __init__(self, frames: Newest[Shot], encoder: FaceEncoder) -> None:
+    def __init__(self, frames: Newest[Shot], encoder: FaceEncoder, person: Person) -> None:
         self._frames = frames
         self._encoder = encoder
+        self._person = person
 
     def take(self, now_ns: int, final: bool = False) -> Shot | None:
         return self._frames.take()
 
     def run(self, work: Shot) -> Sequence[Event]:
-        row = self._encoder(work.image)
         at_ns = work.at_ns
-        return [FeatureRow("face", work.step, row.cause, row.vector, at_ns, at_ns, 0)]
+        faces = self._encoder.faces(work.image)[:MOST]
+        crops = [align(work.image, face, self._encoder.spec) for face in faces]
+        chosen = self._person.choose(at_ns, work.image.shape[:2], faces, crops)
+        row = FaceRow("no_face")
+        if chosen.index is not None:
+            row = self._encoder.of(crops[chosen.index], faces[chosen.index])
+        out = FeatureRow("face", work.step, row.cause, row.vector, at_ns, at_ns, 0)
+        return [OtherPerson(at_ns), out] if chosen.changed else [out]
 
 
 @dataclass(frozen=True)

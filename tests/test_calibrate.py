@@ -1,87 +1,160 @@
-"""Calibration under gaps: fitted on some windows, right on others."""
+"""`normtr calibrate`: what is measured, what is kept, what is refused."""
 
 from __future__ import annotations
 
+import json
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
-import torch
 
-from normtr.calibration import with_neutral
-from normtr.config import parse
-from normtr.errors import UsageError
-from normtr.spec import LABELS, MODALITIES
-from stream.pipe import PipeConfig
-from training import assess, calibrate, noise
-from training.pairing import NEUTRAL
-from training.windows import Windows
+import stream
+from normtr import checkpoint, personal
+from normtr.checkpoint import Checkpoint
+from normtr.errors import UserError
+from normtr.judge import Judge
+from normtr.spec import LABELS
+from normtr.window import NONE, Window, assemble
+from stream import calibrate
+from stream.session import DEMO
+from tests import clips
+from tests.test_live import refused
 
-N, STEPS = 1_400, 16
-
-
-def made(seed: int) -> Windows:
-    """Windows whose face rows are the logits that their labels were drawn by."""
-    torch.manual_seed(seed)
-    true = torch.randn(N, len(LABELS)) * 2
-    labels = torch.distributions.Categorical(logits=true).sample()
-    rows = {m: true[:, None].expand(-1, STEPS, -1) for m in MODALITIES}
-    return Windows(rows, torch.rand(N, len(MODALITIES), STEPS) < 0.8, labels)
+NEUTRAL = LABELS.index("neutral")
 
 
 @pytest.fixture(scope="module")
-def windows() -> Windows:
-    return made(0)
+def shipped() -> Checkpoint:
+    return checkpoint.load(checkpoint.SHIPPED)
 
 
-def test_calibration_undoes_a_wrong_temperature(windows: Windows) -> None:
-    """Logits three times too large: the fitted temperature is near 3, the NLL is lower."""
-    true, labels = windows.rows["face"][:, 0], windows.labels
-    calibration = calibrate.with_threshold(
-        calibrate.temperatures(3 * true, windows), 3 * true, windows
-    )
-    p = calibrate.probabilities(calibration, 3 * true, windows.valid)
-    nothing = np.zeros(1_400, np.bool_)
-    truth = labels.numpy()
-    found = assess.reliability(p, truth, nothing, calibration.threshold)
-    raw = assess.reliability((3 * true).softmax(1).double().numpy(), truth, nothing, 0.0)
-    ideal = assess.reliability(true.softmax(1).double().numpy(), truth, nothing, 0.0)
-    assert found.nll == pytest.approx(ideal.nll, rel=0.01)
-    assert found.nll < raw.nll
-    assert found.brier < raw.brier
-    assert found.ece < 0.06 < raw.ece
-    assert found.selective_accuracy is not None
-    assert found.selective_accuracy >= calibrate.CONFIDENT
-    assert found.accuracy_of_the_surest > found.accuracy == raw.accuracy
-    risk = assess.risk_coverage(p, truth)["risk"]
-    assert risk[-1] == pytest.approx(1 - found.accuracy)
-    assert risk[0] < risk[-1]
-    unseen = assess.reliability(p, truth, ~nothing, calibration.threshold)
-    assert (unseen.coverage, unseen.selective_accuracy) == (0.0, None)
-    # The batch form is the shipped form.
-    share = dict(zip(MODALITIES, windows.valid[5].double().mean(1).tolist(), strict=True))
-    shipped = calibration.probabilities((3 * true)[5].numpy(), share)
-    assert np.allclose(p[5], shipped, atol=1e-9)
-    everyday = calibration.probabilities((3 * true)[5].numpy(), share, with_neutral(0.6, LABELS))
-    odds = everyday / shipped
-    assert odds[NEUTRAL] / odds[0] == pytest.approx(0.6 / (0.4 / 6))
+def rows(shipped: Checkpoint, n: int = 20) -> dict[str, list[Any]]:
+    random = np.random.default_rng(0)
+    return {
+        m: list(random.random((n, dim), np.float32))
+        for m, dim in shipped.spec.dims.items()
+        if m != "text"
+    }
 
 
-def test_each_half_is_judged_under_the_calibration_of_the_other() -> None:
-    """One half's labels are drawn by chance, so that what it teaches is wrong for the other."""
-    sure, chance = made(1), made(2)
-    random = torch.randint(len(LABELS), (N,))
-    chance = Windows(chance.rows, chance.valid, random)
-    alike = calibrate.ece_of_others(first_step, [sure, made(3)], seed=1)
-    unlike = calibrate.ece_of_others(first_step, [sure, chance], seed=1)
-    assert set(alike) == {f"{rate:.1f}" for rate in noise.RATES}
-    assert max(alike.values()) < 0.05
-    assert min(unlike.values()) > 0.1
+def window(shipped: Checkpoint, seen: dict[str, list[Any]]) -> Window:
+    columns: dict[str, list[Any]] = {
+        m: [(NONE, row) for row in of[: shipped.spec.steps]] for m, of in seen.items()
+    }
+    return assemble(shipped.spec, 0, {**columns, "text": [("off", None)] * shipped.spec.steps})
 
 
-def first_step(windows: Windows) -> torch.Tensor:
-    return windows.rows["face"][:, 0]
+def logits(shipped: Checkpoint, modality: str, row: Any) -> Any:
+    head = {"face": shipped.face.head, "voice": shipped.voice.head}[modality]
+    found = head.weight.numpy() @ row + head.bias.numpy()
+    return found - found.mean()
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.2])
-def test_a_share_of_neutral_windows_lies_between_0_and_1(share: float) -> None:
-    with pytest.raises(UsageError, match=r"neutral lies between 0 and 1, not at .*\.$"):
-        parse(PipeConfig, ["--neutral", str(share)], "live")
+def test_a_share_of_what_is_said_beside_neutral_is_taken_off_within_a_limit(
+    shipped: Checkpoint,
+) -> None:
+    seen = rows(shipped)
+    found = personal.measured(shipped, seen)
+    off = personal.offsets(shipped, found)
+    for m in ("face", "voice"):
+        bias = np.array(found.bias[m])
+        assert bias[NEUTRAL] == 0.0
+        assert 0 < np.abs(bias).max() <= personal.LIMIT
+        change = logits(shipped, m, seen[m][0]) - logits(shipped, m, seen[m][0] - off[m])
+        assert np.allclose(change, bias - bias.mean(), atol=1e-3)
+    some = window(shipped, seen)
+    plain, moved = Judge(shipped)(some), Judge(shipped, personal=found)(some)
+    assert plain.probabilities != moved.probabilities
+    nothing = replace(found, bias={})
+    assert Judge(shipped, personal=nothing)(some) == plain
+
+
+def test_a_modality_with_few_steps_stays_and_with_neither_there_is_a_sentence(
+    shipped: Checkpoint,
+) -> None:
+    seen = rows(shipped)
+    seen["face"] = seen["face"][: personal.FEWEST["face"] - 1]
+    assert set(personal.measured(shipped, seen).bias) == {"voice"}
+    seen["voice"] = []
+    with pytest.raises(UserError, match="face in 15 steps, voice in 0; 4 s of face or 2 s of"):
+        personal.measured(shipped, seen)
+
+
+def test_the_file_is_private_whole_and_read_back(shipped: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "person.json"
+    found = personal.measured(shipped, rows(shipped))
+    personal.write(path, found)
+    personal.write(path, found)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [p.name for p in path.parent.iterdir()] == ["person.json"]
+    assert personal.read(path, shipped) == found
+    assert set(json.loads(path.read_text())) == {"format", "model", "steps", "bias"}
+    with pytest.raises(UserError, match="other weights"):
+        personal.read(path, replace(shipped, sha256="0" * 64))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"bias": {"face": [0.1] * 6}},
+        {"bias": {"face": [9.0] * 7}},
+        {"bias": {"face": [float("nan")] * 7}},
+        {"bias": {"text": [0.0] * 7}},
+        {"bias": [1]},
+        {"bias": {"face": ["x"] * 7}},
+        {"more": 1},
+        None,
+    ],
+)
+def test_what_is_no_calibration_is_refused(
+    shipped: Checkpoint, tmp_path: Path, change: dict[str, Any] | None
+) -> None:
+    path = tmp_path / "person.json"
+    personal.write(path, personal.measured(shipped, rows(shipped)))
+    content = json.loads(path.read_text())
+    path.write_text("[" * 9000 if change is None else json.dumps({**content, **change}))
+    with pytest.raises(UserError, match=r"is no calibration of this version"):
+        personal.read(path, shipped)
+
+
+def test_a_clip_calibrates_and_live_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    path = tmp_path / "normtr" / "person.json"
+    live = stream.SourceConfig(source=str(DEMO), fast=True, text="off", seconds=4)
+    with pytest.raises(UserError, match="run `normtr calibrate` first"):
+        next(stream.estimates(replace(live, calibrated=True)))
+    assert calibrate.run(["--source", str(DEMO), "--fast"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "No picture and no sound is kept." in said
+    assert "nothing leaves this machine" in said
+    assert set(json.loads(path.read_text())["bias"]) == {"face", "voice"}
+    first = path.read_bytes()
+    assert calibrate.run(["--source", str(DEMO), "--fast"]) == 0
+    assert path.read_bytes() == first  # virtual time: always the same
+
+    plain = list(stream.estimates(live))
+    moved = list(stream.estimates(replace(live, calibrated=True)))
+    assert [e.window.gaps for e in plain] == [e.window.gaps for e in moved]
+    for a, b in zip(plain, moved, strict=True):  # rows stay pure
+        assert all(np.array_equal(a.window.rows[m], b.window.rows[m]) for m in a.window.rows)
+    assert plain[-1].judgement.probabilities != moved[-1].judgement.probabilities
+
+    assert calibrate.run(["--delete"]) == 0
+    assert not path.exists()
+
+
+def test_with_nobody_to_measure_nothing_is_written(tmp_path: Path) -> None:
+    empty = clips.write(tmp_path / "empty.mp4", seconds=1.0, sound=False)
+    file = tmp_path / "person.json"
+    status, said = refused("--source", empty, "--fast", "--personal", file, verb="calibrate")
+    assert status == 1
+    assert "too little was seen and heard" in said
+    status, said = refused("--source", empty, "--seconds", "0", verb="calibrate")
+    assert status == 2
+    assert not file.exists()

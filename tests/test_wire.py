@@ -60,7 +60,7 @@ def messages() -> list[Message]:
 
 
 GOLDEN = {
-    "er.v1.affect": "337f5dd63c22fa2a",
+    "er.v1.affect": "a7a0776bbcf84126",
     "er.v1.health": "0d619cd216403355",
     "er.v1.notify": "fb612f885dea399e",
     "er.v1.text": "ba7bd853be752505",

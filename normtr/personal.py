@@ -1,0 +1,144 @@
+"""A person's bias: what their neutral face and voice say beside `neutral`, taken off before fusion.
+
+On neutral material the other six labels should be alike. What sets them apart there is the
+person's (a resting face that looks sad), and a share of it is taken off the logits of the face and
+voice heads, within a limit. The file holds these few numbers and the weights' sha256, nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import dacite
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr.checkpoint import Checkpoint
+from normtr.errors import UserError
+from normtr.spec import LABELS
+from normtr.window import Row
+
+FORMAT = 1
+SHARE = 0.25
+"""So much of the bias is taken off. On RAVDESS's voices a quarter gains nothing and more harms."""
+LIMIT = 0.5
+"""And at most so much of any logit."""
+FEWEST = {"face": 16, "voice": 8}
+"""Steps that a modality needs; with fewer it stays as it is."""
+MAX_BYTES = 10_000
+
+
+@dataclass(frozen=True)
+class Personal:
+    """What is taken off one person's logits under one recognizer."""
+
+    model: str
+    """The checkpoint's sha256."""
+    steps: dict[str, int]
+    """How many steps were seen, per modality."""
+    bias: dict[str, tuple[float, ...]]
+    """Per corrected modality, in the order of the labels."""
+    format: int = FORMAT
+
+
+def usual_path() -> Path:
+    """Where the calibration is kept unless another file is named: the user's own data folder."""
+    base = os.environ.get("XDG_DATA_HOME", "")
+    folder = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
+    return folder / "normtr" / "person.json"
+
+
+def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> Personal:
+    """Rows [dim] of a person's neutral steps, per modality -> their bias.
+
+    Raises UserError when neither face nor voice has enough of them.
+    """
+    steps = {m: len(rows.get(m, ())) for m in FEWEST}
+    enough = [m for m, fewest in FEWEST.items() if steps[m] >= fewest]
+    if not enough:
+        wanted = " or ".join(
+            f"{n * checkpoint.spec.step_ms / 1000:g} s of {m}" for m, n in FEWEST.items()
+        )
+        raise UserError(
+            f"too little was seen and heard: face in {steps['face']} steps, voice in "
+            f"{steps['voice']}; {wanted} are needed."
+        )
+    neutral = checkpoint.labels.index("neutral")
+    bias = {}
+    for m in enough:
+        weight, constant = _head(checkpoint, m)
+        logits = np.mean(rows[m], axis=0, dtype=np.float64) @ weight.T + constant
+        excess = logits - np.delete(logits, neutral).mean()
+        excess[neutral] = 0.0
+        bias[m] = tuple(float(x) for x in np.clip(SHARE * excess, -LIMIT, LIMIT))
+    return Personal(checkpoint.sha256, steps, bias)
+
+
+def offsets(checkpoint: Checkpoint, personal: Personal) -> dict[str, Row]:
+    """Per corrected modality the float32 [dim] that, taken off a row, takes the bias off its logits.
+
+    The smallest such: it changes nothing else of what the head reads out of a row.
+    """
+    out = {}
+    for m, bias in personal.bias.items():
+        weight, _ = _head(checkpoint, m)
+        row = np.linalg.pinv(weight - weight.mean(0)) @ (np.array(bias) - np.mean(bias))
+        out[m] = row.astype(np.float32)
+    return out
+
+
+def _head(checkpoint: Checkpoint, modality: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    head = {"face": checkpoint.face.head, "voice": checkpoint.voice.head}[modality]
+    return head.weight.detach().double().cpu().numpy(), head.bias.detach().double().cpu().numpy()
+
+
+def write(path: Path, personal: Personal) -> None:
+    """Whole or not at all, for the user's eyes only (mode 600). Raises UserError where it cannot."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A temporary file has mode 600 from its first byte on.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            json.dump(asdict(personal), file, indent=1)
+            file.write("\n")
+        os.replace(file.name, path)
+    except OSError as error:
+        raise UserError(f"the calibration cannot be written: {error}.") from None
+
+
+def read(path: Path, checkpoint: Checkpoint) -> Personal:
+    """Raises UserError when there is none, it is damaged, or it was made with other weights."""
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.read(MAX_BYTES))
+        personal = dacite.from_dict(
+            Personal, found, dacite.Config(cast=[tuple], type_hooks={float: float}, strict=True)
+        )
+    except FileNotFoundError:
+        raise UserError(f"there is no calibration {path}; run `normtr calibrate` first.") from None
+    except OSError as error:
+        raise UserError(f"the calibration {path} cannot be read: {error}.") from None
+    except (ValueError, TypeError, RecursionError, dacite.DaciteError):
+        raise _damaged(path) from None
+    numbers = [x for bias in personal.bias.values() for x in bias]
+    if (
+        personal.format != FORMAT
+        or not set(personal.bias) <= set(FEWEST)
+        or any(len(bias) != len(LABELS) for bias in personal.bias.values())
+        or not all(math.isfinite(x) and abs(x) <= LIMIT for x in numbers)
+    ):
+        raise _damaged(path)
+    if personal.model != checkpoint.sha256:
+        raise UserError(
+            f"the calibration {path} was made with other weights; run `normtr calibrate` again."
+        )
+    return personal
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} is no calibration of this version; run `normtr calibrate` again.")
