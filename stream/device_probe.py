@@ -104,12 +104,18 @@ def _camera(which: str, name: str) -> Finding:
 def microphone(wanted: str | None) -> list[Finding]:
     """The sound inputs, and one second of the wanted one (None: the default). May block."""
     from stream import microphone as sound
+    from stream.sound_input import choose
 
     fix = "connect one, or name another: normtr live --microphone NAME"
-    if reason := sound.unusable(wanted):
-        return [Finding("microphone", "warning", reason, fix)]
-    chosen, inputs = sound.choose(wanted), sound.inputs()
-    listed = [f"{i.index} {i.name} ({i.rate} Hz, {i.channels} channels)" for i in inputs]
+    try:
+        inputs, default = sound.inputs()
+        chosen = choose(wanted, inputs, default)
+    except UserError as error:
+        return [Finding("microphone", "warning", str(error), fix)]
+    listed = [
+        f"{'' if i.source else f'{i.index} '}{i.name} ({i.rate} Hz, {i.channels} channels)"
+        for i in inputs
+    ]
     found = [Finding("sound inputs", "ok", "; ".join(listed), figures={"inputs": listed})]
     try:
         intake, _ = _sampled(sound.Microphone(wanted), "microphone")

@@ -20,7 +20,7 @@ from normtr.pools import one_thread_each
 from normtr.spec import MODALITIES
 from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
-from stream.events import Condition, Event, Failed, Heard, TextReady
+from stream.events import Condition, Event, Failed, FeatureRow, Heard, TextReady
 from stream.intake import Intake
 from stream.recognizer import Estimate, Recognizer
 from stream.transcriber import Transcriber, TranscriberConfig
@@ -83,12 +83,16 @@ class Notice:
 
 @dataclass(frozen=True)
 class SourceHealth:
-    """One source over the last second; `lag_ms`: age of its newest item."""
+    """One source over the last second; `lag_ms`: age of its newest item.
+
+    `drift_ppm`: how much faster its clock runs than ours.
+    """
 
     alive: bool
     rate_hz: float
     drops: int
     lag_ms: float | None
+    drift_ppm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,7 @@ class Pipe:
         self._last_health: dict[str, int] = {}
         self._standing: dict[str, str | None] = {}
         self._was: dict[str, int] = {}
+        self._muted = False
 
     def workers(self) -> list[Worker]:
         """Face and voice, as far as they are on; the transcriber is loaded apart."""
@@ -194,7 +199,19 @@ class Pipe:
         if isinstance(event, Failed):
             at_ns = self.origin_ns + event.step * self.spec.step_ns
             return [Notice("worker_error", at_ns, event.modality, event.reason)]
+        if isinstance(event, FeatureRow) and event.modality == "voice":
+            return self._mute_notices(event)
         return self._notices(event) if isinstance(event, Condition) else []
+
+    def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
+        """A device that is muted, or whose sound was led elsewhere, gives exact zeros."""
+        was, self._muted = self._muted, row.cause == "muted"
+        if self._muted and not was:
+            detail = "the microphone gives exact zeros; is it muted, or another one in use?"
+            return [Notice("muted", row.end_ns, row.modality, detail)]
+        if was and not self._muted:
+            return [Notice("unmuted", row.begin_ns, row.modality, "the microphone gives sound")]
+        return []
 
     def _notices(self, event: Condition) -> Sequence[Notice]:
         before = self._standing.get(event.modality)
@@ -214,7 +231,8 @@ class Pipe:
             items, self._was[name] = meter.items - self._was.get(name, 0), meter.items
             lag = None if meter.newest_ns is None else (now_ns - meter.newest_ns) / 1e6
             drops = self.intake.frames.dropped if name == "camera" else self.intake.ring.missing
-            sources[name] = SourceHealth(lag is not None and lag < 1000.0, float(items), drops, lag)
+            alive = lag is not None and lag < 1000.0
+            sources[name] = SourceHealth(alive, float(items), drops, lag, meter.drift_ppm)
         stages: dict[str, dict[str, float] | None] = {}
         for name, times in sorted(self.stage_ms.items()):
             p50, p95 = np.percentile(list(times), [50, 95]) if times else (0.0, 0.0)
