@@ -68,9 +68,9 @@ def _sampled(source: Source, name: str) -> tuple[Intake, float]:
 
 def cameras(wanted: str | None) -> list[Finding]:
     """One second of the wanted camera, None: of each that the system lists. May block."""
-    from stream import camera
+    from stream.cameras import cameras as listing
 
-    listed = camera.cameras() if wanted is None else [(wanted, wanted)]
+    listed = listing() if wanted is None else [(wanted, wanted)]
     return [_camera(which, name) for which, name in listed or [("0", "0")]]
 
 
