@@ -52,7 +52,7 @@ class DoctorConfig:
     camera: str | None = None
     """Index, part of the name, device path, file or URL; None: every camera the system lists."""
     microphone: str | None = None
-    """Index or part of the name; None: the default input."""
+    """Index or part of the name; None: the default input, and every other one."""
     av_skew: str | None = None
     """Only tell how much later sound comes than picture in this clip, or from this camera."""
     json: bool = False
@@ -115,7 +115,7 @@ def _probes(config: DoctorConfig) -> Iterator[list[Finding]]:
     yield [_demo(), *_ports()]
     # Devices may be missing: there is the demo clip.
     yield _probe("camera", "warning", lambda: device_probe.cameras(config.camera))
-    yield _probe("microphone", "warning", lambda: device_probe.microphone(config.microphone))
+    yield _probe("microphone", "warning", lambda: device_probe.microphones(config.microphone))
 
 
 def _probe(what: str, otherwise: State, ask: Callable[[], list[Finding]]) -> list[Finding]:
