@@ -205,12 +205,13 @@ class Pipe:
 
     def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
         """A device that is muted, or whose sound was led elsewhere, gives exact zeros."""
-        was, self._muted = self._muted, row.cause == "muted"
-        if self._muted and not was:
-            detail = "the microphone gives exact zeros; is it muted, or another one in use?"
+        if row.cause == "muted" and not self._muted:
+            self._muted = True
+            detail = "only exact zeros come: the microphone is muted, or another one is in use"
             return [Notice("muted", row.end_ns, row.modality, detail)]
-        if was and not self._muted:
-            return [Notice("unmuted", row.begin_ns, row.modality, "the microphone gives sound")]
+        if row.cause in ("none", "silence") and self._muted:
+            self._muted = False
+            return [Notice("unmuted", row.begin_ns, row.modality, "sound comes again")]
         return []
 
     def _notices(self, event: Condition) -> Sequence[Notice]:

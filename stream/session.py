@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from normtr.errors import UserError
+from normtr.errors import UsageError, UserError
 from normtr.media import Media
 from normtr.spec import MODALITIES
 from stream import camera, microphone, virtual
@@ -49,11 +49,14 @@ class SourceConfig(PipeConfig):
     """How much earlier the sound was made than the microphone says."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a latency that no device has."""
+        """Raises UsageError for a latency that no device has."""
         super().__post_init__()
         for name in ("camera_latency_ms", "microphone_latency_ms"):
             if not 0.0 <= getattr(self, name) <= 1000.0:
-                raise ValueError(f"{name} lies between 0 and 1000, not at {getattr(self, name):g}")
+                option = name.replace("_", "-")
+                raise UsageError(
+                    f"--{option} lies between 0 and 1000, not {getattr(self, name):g}."
+                )
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,9 @@ def test_doctor_sees_hears_and_never_hangs(tone: Path, portrait: Path) -> None:
             hung = ask()["microphone"]
             assert hung["state"] == "warning"
             assert "did not answer" in hung["detail"]
+            assert process.stdout.readline() == "0\n"
+            assert process.stdin is not None
+            process.stdin.close()
             assert process.wait(timeout=10) == 0
             assert time.monotonic() - began < 15
         finally:
