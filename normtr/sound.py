@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,6 +17,18 @@ TOLERANCE_NS = 60_000_000
 """A piece may begin so much off its expected time (rounded PTS, jitter) and still continue."""
 MAX_HOLE_S = 0.04
 """A step with longer holes in its own sound has no voice row."""
+STEER_FROM_NS = 3_000_000
+"""A steered stream may lie so far off its time (measured times jitter);"""
+STEER_NS = 10_000_000_000
+"""what goes beyond it makes good within about so long,"""
+MAX_STEER = 0.005
+"""stretched or squeezed by at most this share."""
+DRIFT_FROM_NS = 5_000_000_000
+"""The first times of a stream are not relied on for its drift."""
+DRIFT_SPAN_NS = 60_000_000_000
+"""Drift is told from so much sound on,"""
+DRIFT_POINTS = 900
+"""and from the last 15 minutes of it."""
 
 
 @dataclass(frozen=True)
@@ -41,27 +54,47 @@ class SoundTrack:
     Sample n lies at n / `rate` seconds after the grid's origin. A jump in time or a new input
     rate ends the stream and begins another; what would overlap is cut, what lies before the
     origin is dropped.
+
+    A device's samples are `steered`: its clock runs a little faster or slower than ours, so the
+    resampler's ratio follows the times it is given, and no jump ever comes of it.
     """
 
     def __init__(self, rate: int) -> None:
+        self.drift = Drift()
         self._rate = rate
         self._stream: soxr.ResampleStream | None = None
         self._rate_in = 0
         self._begin_ns = 0
         self._fed = 0
+        self._steered_ns = 0
         self._end = 0
         self._next = 0
 
-    def push(self, begin_ns: int, samples: Samples, rate_in: int) -> list[Placed]:
+    def push(
+        self, begin_ns: int, samples: Samples, rate_in: int, *, steered: bool = False
+    ) -> list[Placed]:
         """Mono float32 samples at `rate_in` Hz, the first at `begin_ns` after the origin."""
         out: list[Placed] = []
-        expected_ns = self._begin_ns + self._fed * NS_PER_S // max(self._rate_in, 1)
-        jump = abs(begin_ns - expected_ns) > TOLERANCE_NS
-        if self._stream is None or jump or rate_in != self._rate_in:
+        fed_ns = self._fed * NS_PER_S // max(self._rate_in, 1)
+        off_ns = begin_ns - (self._begin_ns + fed_ns + self._steered_ns)
+        if self._stream is None or abs(off_ns) > TOLERANCE_NS or rate_in != self._rate_in:
             out += self.flush()
-            self._stream = soxr.ResampleStream(rate_in, self._rate, 1, dtype="float32")
+            # A stream whose ratio may change is told the largest one.
+            most = rate_in * (1 + 2 * MAX_STEER) if steered else rate_in
+            self._stream = soxr.ResampleStream(most, self._rate, 1, dtype="float32", vr=steered)
             self._rate_in, self._begin_ns, self._fed = rate_in, begin_ns, 0
+            self._steered_ns = off_ns = fed_ns = 0
             self._next = round(begin_ns * self._rate / NS_PER_S)
+            self.drift = Drift()
+            if steered:
+                self._stream.set_io_ratio(rate_in, self._rate)
+        if steered:
+            self.drift.add(fed_ns, begin_ns - self._begin_ns)
+            beyond_ns = off_ns - min(max(off_ns, -STEER_FROM_NS), STEER_FROM_NS)
+            share = beyond_ns / STEER_NS - (self.drift.ppm or 0.0) / 1e6
+            share = min(max(share, -MAX_STEER), MAX_STEER)
+            self._stream.set_io_ratio(rate_in, self._rate * (1 + share), len(samples))
+            self._steered_ns += round(share * len(samples) * NS_PER_S / rate_in)
         self._fed += len(samples)
         return out + self._place(self._stream.resample_chunk(np.ascontiguousarray(samples)))
 
@@ -80,6 +113,27 @@ class SoundTrack:
             return []
         self._end = self._next
         return [Placed(begin + late, samples[late:])]
+
+
+class Drift:
+    """How much faster a device's clock runs than ours: a line through its times, one a second."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[int, int]] = deque(maxlen=DRIFT_POINTS)
+        self._due_ns = DRIFT_FROM_NS
+        self.ppm: float | None = None
+        """Parts per million; None before `DRIFT_SPAN_NS` of sound."""
+
+    def add(self, device_ns: int, our_ns: int) -> None:
+        """The same moment on both clocks, each since its own begin of the stream."""
+        if device_ns < self._due_ns:
+            return
+        self._due_ns = device_ns + NS_PER_S
+        self._points.append((device_ns, our_ns - device_ns))
+        if device_ns - self._points[0][0] >= DRIFT_SPAN_NS:
+            times, lags = np.array(self._points, np.float64).T
+            times -= times.mean()
+            self.ppm = -1e6 * float(times @ lags) / float(times @ times)
 
 
 def hole_cause(holes: Iterable[Hole], begin: int, end: int, rate: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,10 +16,13 @@ from normtr.errors import UserError
 if TYPE_CHECKING:  # without its system libraries OpenCV cannot even be imported: tell, not fail
     from stream.intake import Intake
     from stream.realtime import Source
+    from stream.sound_input import Input
 
 FIRST_ITEM_LIMIT_S = 4.0
 SAMPLE_S = 1.0
 SILENCE_DBFS = -100.0
+
+MICROPHONE_FIX = "connect one, or name another: normtr live --microphone NAME"
 
 State = Literal["ok", "warning", "missing"]
 
@@ -68,9 +72,9 @@ def _sampled(source: Source, name: str) -> tuple[Intake, float]:
 
 def cameras(wanted: str | None) -> list[Finding]:
     """One second of the wanted camera, None: of each that the system lists. May block."""
-    from stream import camera
+    from stream.cameras import cameras as listing
 
-    listed = camera.cameras() if wanted is None else [(wanted, wanted)]
+    listed = listing() if wanted is None else [(wanted, wanted)]
     return [_camera(which, name) for which, name in listed or [("0", "0")]]
 
 
@@ -79,7 +83,7 @@ def _camera(which: str, name: str) -> Finding:
     from stream import camera
 
     what = f"camera {which}"
-    fix = "connect or free it, or name another: normtr live --camera INDEX"
+    fix = "connect or free it, or name another: normtr live --camera INDEX_OR_NAME"
     if reason := camera.unusable(which):
         return Finding(what, "warning", reason, fix)
     try:
@@ -101,33 +105,53 @@ def _camera(which: str, name: str) -> Finding:
     return Finding(what, "ok", detail, figures=figures, frame=shot.image)
 
 
-def microphone(wanted: str | None) -> list[Finding]:
-    """The sound inputs, and one second of the wanted one (None: the default). May block."""
-    from stream import microphone as sound
+def microphones(wanted: str | None) -> list[Finding]:
+    """The sound inputs, and one second of the wanted one; None: of the default one and the others.
 
-    fix = "connect one, or name another: normtr live --microphone NAME"
-    if reason := sound.unusable(wanted):
-        return [Finding("microphone", "warning", reason, fix)]
-    chosen, inputs = sound.choose(wanted), sound.inputs()
-    listed = [f"{i.index} {i.name} ({i.rate} Hz, {i.channels} channels)" for i in inputs]
-    found = [Finding("sound inputs", "ok", "; ".join(listed), figures={"inputs": listed})]
+    May block.
+    """
+    from stream import microphone as sound
+    from stream.sound_input import choose
+
     try:
-        intake, _ = _sampled(sound.Microphone(wanted), "microphone")
+        inputs, default = sound.inputs()
+        chosen = choose(wanted, inputs, default)
     except UserError as error:
-        return [*found, Finding("microphone", "warning", str(error), fix)]
+        return [Finding("microphone", "warning", str(error), MICROPHONE_FIX)]
+    listed = [
+        f"{'' if i.source else f'{i.index} '}{i.name} ({i.rate} Hz, {i.channels} channels)"
+        for i in inputs
+    ]
+    found = Finding("sound inputs", "ok", "; ".join(listed), figures={"inputs": listed})
+    heard: list[tuple[str, str | None, Input]] = [("microphone", wanted, chosen)]
+    if wanted is None:
+        # Where there is a sound server, the devices themselves are in its use.
+        behind = [i for i in inputs if i.source] or [i for i in inputs if i != chosen]
+        heard += [(f"microphone {i.name}", i.source or str(i.index), i) for i in behind]
+    with ThreadPoolExecutor(len(heard)) as pool:
+        return [found, *pool.map(lambda one: _microphone(*one), heard)]
+
+
+def _microphone(what: str, which: str | None, device: Input) -> Finding:
+    from stream.microphone import Microphone
+
+    try:
+        intake, _ = _sampled(Microphone(which), "microphone")
+    except UserError as error:
+        return Finding(what, "warning", str(error), MICROPHONE_FIX)
     ring = intake.ring
     samples = ring.read(max(0, ring.end - round(SAMPLE_S * ring.rate)), ring.end).samples
     levels = [_dbfs(float(np.sqrt(np.mean(part**2)))) for part in np.array_split(samples, 40)]
     level, peak = _dbfs(float(np.sqrt(np.mean(samples**2)))), _dbfs(float(np.abs(samples).max()))
-    figures = {"name": chosen.name, "rate_hz": chosen.rate, "level_dbfs": level}
+    figures = {"name": device.name, "rate_hz": device.rate, "level_dbfs": level}
     figures |= {"peak_dbfs": peak, "levels_dbfs": levels}
-    name = f"{chosen.name}: {chosen.rate} Hz"
+    name = f"{device.name}: {device.rate} Hz"
     if not samples.any():
         detail = f"{name}, silent (exact zeros: muted?)"
-        return [*found, Finding("microphone", "warning", detail, "unmute it", figures)]
+        return Finding(what, "warning", detail, "unmute it", figures)
     bars = "".join("▁▂▃▄▅▆▇█"[min(7, max(0, int((db + 72) / 9)))] for db in levels)
     detail = f"{name}, level {level:.0f} dBFS, peak {peak:.0f} dBFS  {bars}"
-    return [*found, Finding("microphone", "ok", detail, figures=figures)]
+    return Finding(what, "ok", detail, figures=figures)
 
 
 def _dbfs(amplitude: float) -> float:

@@ -50,9 +50,11 @@ class DoctorConfig:
     """Look at devices, models and versions; say what is missing and how to get it."""
 
     camera: str | None = None
-    """Index, device path, file or URL; None: every camera the system lists."""
+    """Index, part of the name, device path, file or URL; None: every camera the system lists."""
     microphone: str | None = None
-    """Index or part of the name; None: the default input."""
+    """Index or part of the name; None: the default input, and every other one."""
+    av_skew: str | None = None
+    """Only tell how much later sound comes than picture in this clip, or from this camera."""
     json: bool = False
     """One JSON object on standard output instead of a table."""
 
@@ -61,6 +63,16 @@ def run(argv: Sequence[str]) -> int:
     """Exit status 0: `normtr live` can run, at least on the demo clip; 1: it cannot."""
     config = parse(DoctorConfig, argv, "doctor")
     before = set(threading.enumerate())
+    status = _examine(config) if config.av_skew is None else _skew(config.av_skew, config)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(SAMPLE_S)
+        if thread.is_alive():  # hangs in a driver, where it would break the interpreter's end
+            sys.stdout.flush()
+            os._exit(status)
+    return status
+
+
+def _examine(config: DoctorConfig) -> int:
     with Console(stderr=True).status("looking at models and devices (up to half a minute)"):
         findings = [finding for probe in _probes(config) for finding in probe]
     status = int(any(finding.state == "missing" for finding in findings))
@@ -69,12 +81,30 @@ def run(argv: Sequence[str]) -> int:
         print(json.dumps({"ok": status == 0, "findings": rows}))
     else:
         _show(findings)
-    for thread in set(threading.enumerate()) - before:
-        thread.join(SAMPLE_S)
-        if thread.is_alive():  # hangs in a driver, where it would break the interpreter's end
-            sys.stdout.flush()
-            os._exit(status)
     return status
+
+
+def _skew(source: str, config: DoctorConfig) -> int:
+    from stream.av_skew import DEVICES_S, measure
+
+    doing = f"waiting for a flash and a beep (a camera: {DEVICES_S:.0f} s)"
+    try:
+        with Console(stderr=True).status(doing):
+            skew = measure(source, config.microphone)
+    except UserError as error:
+        print(f"normtr doctor: {error}", file=sys.stderr)
+        return error.status
+    if config.json:
+        print(json.dumps({"ok": True, "source": source} | asdict(skew)))
+        return 0
+    when = "after" if skew.ms >= 0 else "before"
+    print(
+        f"{source}: the sound comes {abs(skew.ms):.0f} ms {when} the picture "
+        f"(within {skew.resolution_ms:.0f} ms; flashes with a beep: {skew.pairs})"
+    )
+    late = "microphone" if skew.ms >= 0 else "camera"
+    print(f"→ from devices: normtr live --{late}-latency-ms {abs(skew.ms):.0f} makes them even")
+    return 0
 
 
 def _probes(config: DoctorConfig) -> Iterator[list[Finding]]:
@@ -85,7 +115,7 @@ def _probes(config: DoctorConfig) -> Iterator[list[Finding]]:
     yield [_demo(), *_ports()]
     # Devices may be missing: there is the demo clip.
     yield _probe("camera", "warning", lambda: device_probe.cameras(config.camera))
-    yield _probe("microphone", "warning", lambda: device_probe.microphone(config.microphone))
+    yield _probe("microphone", "warning", lambda: device_probe.microphones(config.microphone))
 
 
 def _probe(what: str, otherwise: State, ask: Callable[[], list[Finding]]) -> list[Finding]:

@@ -109,6 +109,9 @@ class Faulty:
         else:
             self._intake.picture(at_ns, image)
 
+    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
+        self.sound(at_ns, samples, rate, cause)
+
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
         kinds = self._kinds("microphone", at_ns)
         if kinds & {"stall", "lose"}:

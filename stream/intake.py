@@ -37,18 +37,26 @@ class Meter:
 
     items: int = 0
     newest_ns: int | None = None
+    drift_ppm: float | None = None
+    """How much faster the device's clock runs than ours; None: not known."""
 
 
-class Feed(Protocol):
-    """What a source pours into."""
-
-    origin_ns: int
+class Sink(Protocol):
+    """What a camera and a microphone hand their items to: an intake, or what measures them."""
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None: ...
 
-    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None: ...
+    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None: ...
 
     def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None: ...
+
+
+class Feed(Sink, Protocol):
+    """What any source pours into, a clip too."""
+
+    origin_ns: int
+
+    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None: ...
 
     def end(self, source: str, at_ns: int) -> None: ...
 
@@ -94,6 +102,15 @@ class Intake:
         if {"voice", "text"} <= self._off:
             return
         self._place(self._track.push(at_ns - self.origin_ns, samples, rate), cause)
+
+    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
+        """As `sound`, but from a device, whose clock drifts: the times are measured ones."""
+        self._seen("microphone", at_ns)
+        if {"voice", "text"} <= self._off:
+            return
+        pieces = self._track.push(at_ns - self.origin_ns, samples, rate, steered=True)
+        self.meters["microphone"].drift_ppm = self._track.drift.ppm
+        self._place(pieces, cause)
 
     def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None:
         """From `at_ns` on the source is kept from working by `cause`; None: it works."""

@@ -26,6 +26,7 @@ from stream.events import (
     Down,
     Event,
     Failed,
+    FeatureRow,
     Heard,
     OtherPerson,
     Restarted,
@@ -111,12 +112,16 @@ class Notice:
 
 @dataclass(frozen=True)
 class SourceHealth:
-    """One source over the last second; `lag_ms`: age of its newest item."""
+    """One source over the last second; `lag_ms`: age of its newest item.
+
+    `drift_ppm`: how much faster its clock runs than ours.
+    """
 
     alive: bool
     rate_hz: float
     drops: int
     lag_ms: float | None
+    drift_ppm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +221,7 @@ class Pipe:
         self._words: tuple[Word, ...] = ()
         self._standing: dict[str, str | None] = {}
         self._was: dict[str, int] = {}
+        self._muted = False
 
     def worker(self, stage: str, anew: bool = False) -> Worker:
         """The worker of a stage that is on; `anew`: it replaces one, with its model loaded again.
@@ -275,6 +281,8 @@ class Pipe:
         if isinstance(event, Restarted):
             self.restarts[event.stage] += 1
             return [Notice("worker_restarted", event.at_ns, FEEDS[event.stage], event.reason)]
+        if isinstance(event, FeatureRow) and event.modality == "voice":
+            return self._mute_notices(event)
         return self._notices(event) if isinstance(event, Condition) else []
 
     def keep_pace(self, estimate: Estimate, late_ns: int, now_ns: int) -> Sequence[Notice]:
@@ -299,6 +307,17 @@ class Pipe:
         detail = f"{(end_ns - begin_ns) / 1e9:.1f} s of sound were skipped to keep up"
         return [Notice("late_words", begin_ns, "text", detail)]
 
+    def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
+        """A device that is muted, or whose sound was led elsewhere, gives exact zeros."""
+        if row.cause == "muted" and not self._muted:
+            self._muted = True
+            detail = "only exact zeros come: the microphone is muted, or another one is in use"
+            return [Notice("muted", row.end_ns, row.modality, detail)]
+        if row.cause in ("none", "silence") and self._muted:
+            self._muted = False
+            return [Notice("unmuted", row.begin_ns, row.modality, "sound comes again")]
+        return []
+
     def _notices(self, event: Condition) -> Sequence[Notice]:
         before = self._standing.get(event.modality)
         self._standing[event.modality] = event.cause
@@ -315,7 +334,8 @@ class Pipe:
             items, self._was[name] = meter.items - self._was.get(name, 0), meter.items
             lag = None if meter.newest_ns is None else (now_ns - meter.newest_ns) / 1e6
             drops = self.intake.frames.dropped if name == "camera" else self.intake.ring.missing
-            sources[name] = SourceHealth(lag is not None and lag < 1000.0, float(items), drops, lag)
+            alive = lag is not None and lag < 1000.0
+            sources[name] = SourceHealth(alive, float(items), drops, lag, meter.drift_ppm)
         stages: dict[str, dict[str, float] | None] = {}
         for name, times in sorted(self.stage_ms.items()):
             p50, p95 = np.percentile(list(times), [50, 95]) if times else (0.0, 0.0)

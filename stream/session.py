@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from normtr.errors import UserError
+from normtr.errors import UsageError, UserError
 from normtr.media import Media
 from normtr.spec import MODALITIES
 from stream import camera, microphone, virtual
@@ -33,15 +33,31 @@ class SourceConfig(PipeConfig):
     """What is recognised, how, and from what."""
 
     source: str | None = None
-    """A file or URL; None: webcam and microphone, the demo clip where one is missing."""
+    """A file or URL; None: webcam and microphone, the demo clip where one is missing.
+
+    A device that is named is waited for instead."""
     seconds: float | None = None
     """End after so many seconds of event time."""
     fast: bool = False
     """Play a clip in virtual time: nothing is measured, the same bytes come out each time."""
     camera: str = "0"
-    """Index of the camera, or a device path or URL that OpenCV opens."""
+    """Index or part of the name of the camera, or a device path or URL that OpenCV opens."""
     microphone: str | None = None
     """Index or part of the name of a sound input; without it the system's default."""
+    camera_latency_ms: float = 0.0
+    """How much earlier a picture was taken than the camera says."""
+    microphone_latency_ms: float = 0.0
+    """How much earlier the sound was made than the microphone says."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a latency that no device has."""
+        super().__post_init__()
+        for name in ("camera_latency_ms", "microphone_latency_ms"):
+            if not 0.0 <= getattr(self, name) <= 1000.0:
+                option = name.replace("_", "-")
+                raise UsageError(
+                    f"--{option} lies between 0 and 1000, not {getattr(self, name):g}."
+                )
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,7 @@ def open_session(
         raise UserError(f"--seconds must be above 0, not {config.seconds:g}.")
     source, remark = config.source, ""
     if source is None:
-        remark = "" if wait else _missing_device(config)
+        remark = "" if wait or _names_devices(config) else _missing_device(config)
         if remark or config.fast:
             source = str(DEMO)
     if config.fast and source is not None:
@@ -149,6 +165,11 @@ def _virtual(config: SourceConfig, source: str, remark: str) -> Opened:
     return Opened(media.name, session, 0, True, models, stream, None, False, remark)
 
 
+def _names_devices(config: SourceConfig) -> bool:
+    """Who names a device wants that one, and waits until it is there."""
+    return config.camera != SourceConfig.camera or config.microphone is not None
+
+
 def _missing_device(config: SourceConfig) -> str:
     """Why the devices that are wanted cannot be used; empty when they can."""
     reasons = []
@@ -164,9 +185,10 @@ def _missing_device(config: SourceConfig) -> str:
 def _devices(config: SourceConfig) -> list[Source]:
     sources: list[Source] = []
     if config.face == "on":
-        sources.append(camera.Camera(config.camera))
+        sources.append(camera.Camera(config.camera, config.camera_latency_ms))
     if (config.voice, config.text) != ("off", "off"):
-        sources.append(microphone.Microphone(config.microphone))
+        latency_ms = config.microphone_latency_ms
+        sources.append(microphone.Microphone(config.microphone, latency_ms))
     return sources
 
 

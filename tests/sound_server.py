@@ -20,7 +20,7 @@ START_LIMIT_S = 10.0
 # Without `norewinds` the monitor of an idle null sink gives nothing for up to 2 s.
 _SERVER = """\
 load-module module-native-protocol-unix auth-anonymous=1 socket={socket}
-load-module module-null-sink sink_name=speaker rate=44100 norewinds=1
+load-module module-null-sink sink_name=speaker rate={rate} channels={channels} norewinds=1
 set-default-sink speaker
 set-default-source speaker.monitor
 """
@@ -46,7 +46,6 @@ class SoundServer:
             raise RuntimeError("ALSA lacks Pulse; type: apt-get install -y libasound2-plugins")
         self._folder = Path(tempfile.mkdtemp(prefix="sound-"))
         self._socket = self._folder / "native"
-        (self._folder / "server.pa").write_text(_SERVER.format(socket=self._socket))
         (self._folder / "alsa.conf").write_text(_ALSA)
         gone = ("DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "PULSE_SINK", "PULSE_SOURCE")
         self.env = {key: value for key, value in os.environ.items() if key not in gone} | {
@@ -70,8 +69,10 @@ class SoundServer:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def start(self) -> None:
+    def start(self, rate: int = 44_100, channels: int = 2) -> None:
         """Start the server (again) and wait until it answers. Raises RuntimeError with its log."""
+        script = _SERVER.format(socket=self._socket, rate=rate, channels=channels)
+        (self._folder / "server.pa").write_text(script)
         self._socket.unlink(missing_ok=True)
         log = self._folder / "log"
         with log.open("wb") as out:
@@ -95,6 +96,10 @@ class SoundServer:
     def play(self, wav: Path) -> None:
         """Play a file into the sink; returns when it has been heard."""
         subprocess.run(["paplay", wav], env=self.env, check=True, timeout=60)
+
+    def control(self, *words: str) -> None:
+        """Have `pactl` do something."""
+        subprocess.run(["pactl", *words], env=self.env, check=True, timeout=10, capture_output=True)
 
     def stall(self) -> None:
         """Stop the server's processes without ending them: nothing arrives any more."""

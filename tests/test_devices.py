@@ -22,7 +22,7 @@ import soxr
 from numpy.typing import NDArray
 
 from normtr.spec import FeatureSpec
-from stream import camera, microphone
+from stream import camera, sound_clock
 from stream.clock import Monotonic
 from stream.events import Condition, Event
 from stream.intake import Intake
@@ -242,13 +242,20 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+FINER = 8
+
+
 def best_match(heard: NDArray[np.float32], played: NDArray[np.float32]) -> tuple[int, float]:
-    """Where `played` begins in `heard`, and the normalised correlation there."""
+    """Where `played` begins in `heard`, and the normalised correlation there.
+
+    At eight times the rate, because a sound need not begin at a sample of ours.
+    """
+    heard, played = (soxr.resample(sound, 1, FINER) for sound in (heard, played))
     size = 1 << (len(heard) + len(played)).bit_length()
     spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(played, size))
     at = int(np.argmax(np.fft.irfft(spectrum, size)[: len(heard) - len(played)]))
     part = heard[at : at + len(played)]
-    return at, float(part @ played / (np.linalg.norm(part) * np.linalg.norm(played)))
+    return round(at / FINER), float(part @ played / (np.linalg.norm(part) * np.linalg.norm(played)))
 
 
 def test_microphone_hears_what_is_played_and_survives_its_server(
@@ -289,7 +296,7 @@ def test_microphone_hears_what_is_played_and_survives_its_server(
         pcm = np.frombuffer(file.readframes(-1), "<i2").astype(np.float32) / 32768
     played = soxr.resample(pcm, 44_100, 16_000)
     at, correlation = best_match(heard, played)
-    assert correlation > 0.99
+    assert correlation > 0.95  # the resampler that follows a drift turns phases over 3 kHz a little
     assert abs(np.linalg.norm(heard[at : at + len(played)]) / np.linalg.norm(played) - 1) < 0.02
     # The times are true: it began and ended while the player ran. (A null sink renders its sound
     # 50 ms ahead of time, and its monitor hears it then.)
@@ -318,26 +325,26 @@ def test_a_machine_without_sound_says_so() -> None:
     assert done.stdout.strip() == "there is no microphone: the sound system lists no input."
 
 
-def block(came_ms: int, age_s: float = -1.0, overflowed: bool = False) -> microphone.Block:
+def block(came_ms: int, age_s: float = -1.0, overflowed: bool = False) -> sound_clock.Block:
     """20 ms at 48 kHz; age -1: the driver tells none."""
     samples = np.zeros((960, 1), np.float32)
-    return microphone.Block(came_ms * 1_000_000, age_s, samples, overflowed)
+    return sound_clock.Block(came_ms * 1_000_000, age_s, samples, overflowed)
 
 
 def test_late_blocks_do_not_move_the_sound() -> None:
     """A callback held up for 300 ms hands 15 blocks over at once; wrong ages come first."""
-    timeline = microphone.Timeline(48_000)
+    timeline = sound_clock.Timeline(48_000)
     came = [max((n + 1) * 20, 900 if 30 <= n < 45 else 0) for n in range(100)]
     ages = [0.09, 0.07, *[-1.0, 0.0, 1e9, 0.02] * 25]
     placed = [timeline.push(block(ms, age)) for ms, age in zip(came, ages, strict=False)]
-    assert not any(placed[: microphone.SETTLED_BLOCKS - 1])
+    assert not any(placed[: sound_clock.SETTLED_BLOCKS - 1])
     assert [begin_ns for some in placed for begin_ns, _ in some] == [
         n * 20_000_000 for n in range(100)
     ]
 
 
 def test_an_overflow_moves_the_sound() -> None:
-    timeline = microphone.Timeline(48_000)
+    timeline = sound_clock.Timeline(48_000)
     for n in range(20):
         timeline.push(block((n + 1) * 20))
     later = [timeline.push(block(900 + n * 20, overflowed=n == 0)) for n in range(8)]

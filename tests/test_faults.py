@@ -82,6 +82,9 @@ class Given:
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
         self.blocks.append((at_ns, float(np.abs(samples).max()), cause))
 
+    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
+        self.sound(at_ns, samples, rate, cause)
+
     def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None:
         self.told.append((source, cause))
 

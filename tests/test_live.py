@@ -182,6 +182,12 @@ def test_words_that_cannot_be_had_are_refused_before_anything_runs(
     assert says in said
 
 
+def test_a_latency_that_no_device_has_is_refused() -> None:
+    status, said = refused("--source", DEMO, "--microphone-latency-ms", "-5")
+    assert status == 2
+    assert "--microphone-latency-ms lies between 0 and 1000, not -5." in said
+
+
 def test_unwritable_outputs_are_refused_before_anything_runs(tmp_path: Path) -> None:
     status, said = refused("--source", DEMO, "--fast", "--record", tmp_path / "no" / "a.jsonl")
     assert status == 1

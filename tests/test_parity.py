@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,12 @@ def test_two_fast_recordings_are_equal_byte_for_byte(fast: Path, tmp_path: Path)
     live("--source", DEMO, "--fast", "--words", "--record", again)
     assert fast.read_bytes() == again.read_bytes()
     assert not again.with_name("again.jsonl.partial").exists()
+
+
+def test_a_stretch_of_exact_zeros_is_told(fast: Path) -> None:
+    messages = [json.loads(line) for line in fast.read_text().splitlines()]
+    told = [m["payload"]["kind"] for m in messages if m["topic"] == "er.v1.notify"]
+    assert told[:2] == ["muted", "unmuted"]
 
 
 def test_live_and_offline_windows_are_equal_given_the_recorded_gaps_and_words(fast: Path) -> None:

@@ -1,0 +1,61 @@
+"""When the samples of one sound stream were taken."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from statistics import median_low
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_AGE_S = 5.0
+"""PortAudio's capture time is believed when it lies at most so far back."""
+TIMED_BLOCKS = 50
+"""Blocks (1 s of sound) that together tell when a stream's samples were taken."""
+SETTLED_BLOCKS = 8
+"""So many blocks after its begin or an overflow, a stream's times are relied on."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """What PortAudio hands over: float32 [n, channels], and the seconds since its capture."""
+
+    came_ns: int
+    age_s: float
+    samples: NDArray[np.float32]
+    overflowed: bool
+
+
+class Timeline:
+    """When the samples of one stream were taken.
+
+    Between two overflows no sample is missing, so one moment places them all: the median of what
+    the last blocks say, because single ones err (a busy machine hands them over late and in
+    bursts; a stream just opened tells ages that are too large).
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._samples = 0
+        self._starts: deque[int] = deque(maxlen=TIMED_BLOCKS)
+        self._waiting: list[tuple[int, Block]] = []
+
+    def push(self, block: Block) -> list[tuple[int, Block]]:
+        """Blocks that can be placed by now, each with the time of its first sample in ns."""
+        placed: list[tuple[int, Block]] = []
+        if block.overflowed:
+            placed = self._placed()
+            self._starts.clear()
+        length_s = len(block.samples) / self._rate
+        # Some drivers tell no capture time, or one later than the block's own length allows.
+        age_s = max(block.age_s, length_s) if block.age_s <= MAX_AGE_S else length_s
+        before_ns = self._samples * 1_000_000_000 // self._rate
+        self._starts.append(block.came_ns - round(age_s * 1e9) - before_ns)
+        self._waiting.append((before_ns, block))
+        self._samples += len(block.samples)
+        return placed + (self._placed() if len(self._starts) >= SETTLED_BLOCKS else [])
+
+    def _placed(self) -> list[tuple[int, Block]]:
+        waiting, self._waiting = self._waiting, []
+        return [(median_low(self._starts) + before_ns, block) for before_ns, block in waiting]
