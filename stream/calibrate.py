@@ -12,7 +12,7 @@ from normtr.config import parse
 from normtr.errors import UsageError, UserError
 from normtr.personal import FEWEST, Personal, measured, usual_path, write
 from normtr.window import NONE, Row
-from stream.pipe import Switch
+from stream.pipe_config import Switch
 from stream.recognizer import Estimate
 from stream.session import Opened, SourceConfig, open_session
 

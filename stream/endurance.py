@@ -13,7 +13,7 @@ import numpy as np
 from normtr.window import NONE, first_cause
 from stream.events import Heard
 from stream.faults import EXPECTED, Fault, Plan
-from stream.pipe import Health, Notice, Output
+from stream.outputs import Health, Notice, Output
 from stream.recognizer import Estimate
 
 SETTLED_S = 300.0

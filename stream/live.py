@@ -19,7 +19,7 @@ from stream.events import Heard, Word
 from stream.gap_recorder import GapRecorder
 from stream.interrupts import Interrupts
 from stream.messages import Messages
-from stream.pipe import Notice, Output
+from stream.outputs import Notice, Output
 from stream.publisher import Publisher
 from stream.recognizer import Estimate
 from stream.recording import Recorder

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from stream.events import Heard
-from stream.pipe import Health, Notice, Output
+from stream.outputs import Health, Notice, Output
 from stream.recognizer import Estimate
 from stream.wire import AFFECT, HEALTH, NOTIFY, TEXT, VERSION, Message
 

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 import psutil
-import torch
 
-from normtr import checkpoint, personal
-from normtr.errors import UserError
-from normtr.face import FaceEncoder
-from normtr.judge import Judge
-from normtr.pools import one_thread_each
-from normtr.spec import MODALITIES
-from normtr.text import TextEncoder
-from normtr.voice import VoiceEncoder
 from stream.events import (
     FEEDS,
     Condition,
@@ -35,166 +24,19 @@ from stream.events import (
 )
 from stream.intake import Intake
 from stream.ladder import LEVELS, Ladder
-from stream.person import Person, Rule
+from stream.models import Models
+from stream.outputs import Health, Notice, Output, SourceHealth
+from stream.person import Person
+from stream.pipe_config import PipeConfig
 from stream.recognizer import Estimate, Recognizer
 from stream.smoothing import Smoother
-from stream.transcriber import Transcriber, TranscriberConfig
+from stream.transcriber import Transcriber
 from stream.workers import FaceWorker, VoiceWorker, Worker
 
-Switch = Literal["on", "off"]
 LATE_NS = 50_000_000
 """A tick that begins later than this was not in time."""
 SLOW = ("dropped", "late")
 """Causes that show a machine too slow."""
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What each stage takes in virtual time, in ms: constants, so that nothing is measured."""
-
-    face: int = 60
-    voice: int = 40
-    transcribe: int = 550
-    text: int = 25
-    tick: int = 5
-
-
-@dataclass(frozen=True)
-class PipeConfig:
-    """What is recognised and how; the same in every program that runs the pipe."""
-
-    checkpoint: Path = checkpoint.SHIPPED
-    """Folder of the recognizer's weights."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the networks run; auto: CUDA where there is a GPU."""
-    face: Switch = "on"
-    """Whether faces are looked at."""
-    voice: Switch = "on"
-    """Whether the sound of the voice is used."""
-    text: Switch = "on"
-    """Whether speech is transcribed (English)."""
-    neutral: float | None = None
-    """Expected share of windows without emotion, over 0 and under 1; else all seven are even."""
-    person: Rule = "keep"
-    """Of several faces: keep the first chosen one, or take the largest, or the one in the centre."""
-    calibrated: bool = False
-    """Take off the bias that `normtr calibrate` measured; its --help says what that gives."""
-    personal: Path | None = None
-    """The file of that calibration, if not the usual one in your data folder."""
-    smoothing: float | None = None
-    """Publish a smoothed label, too, averaged over about so many seconds; else none."""
-    transcriber: TranscriberConfig = field(default_factory=TranscriberConfig)
-    """Speech to text."""
-    costs: Costs = field(default_factory=Costs)
-    """What each stage takes in virtual time, in ms."""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a share or a time that is none."""
-        if self.smoothing is not None and not 0.0 < self.smoothing <= 60.0:
-            raise ValueError(f"smoothing lies over 0 and up to 60 s, not at {self.smoothing:g}")
-        if self.neutral is not None and not 0.0 < self.neutral < 1.0:
-            raise ValueError(f"neutral lies between 0 and 1, not at {self.neutral:g}")
-
-    @property
-    def off(self) -> frozenset[str]:
-        return frozenset(m for m in MODALITIES if getattr(self, m) == "off")
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something a subscriber should know: `kind` as in the schema of `er.v1.notify`."""
-
-    kind: str
-    at_ns: int
-    modality: str | None = None
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class SourceHealth:
-    """One source over the last second; `lag_ms`: age of its newest item.
-
-    `drift_ppm`: how much faster its clock runs than ours.
-    """
-
-    alive: bool
-    rate_hz: float
-    drops: int
-    lag_ms: float | None
-    drift_ppm: float | None = None
-
-
-@dataclass(frozen=True)
-class Health:
-    """Once a second; measured fields are None in virtual time. `level`: of the ladder, 0 to 4."""
-
-    at_ns: int
-    sources: dict[str, SourceHealth]
-    stages: dict[str, dict[str, float] | None]
-    memory_mib: float | None
-    fresh_share: dict[str, float | None]
-    restarts: dict[str, int]
-    """By stage: workers that took the place of one that failed or hung."""
-    level: int
-
-
-Output = Estimate | Heard | Notice | Health
-Sent = tuple[int, Output]
-"""The time at which something goes out, in ns on the session's clock, and what it is."""
-
-
-def choose_device(wanted: str) -> str:
-    """`auto` takes CUDA where there is a GPU. Raises UserError when `cuda` cannot be had."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("there is no CUDA device here; use --device cpu.")
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-class Models:
-    """The loaded networks of a checkpoint."""
-
-    def __init__(self, config: PipeConfig) -> None:
-        one_thread_each()
-        self.device = choose_device(config.device)
-        self.checkpoint = checkpoint.load(config.checkpoint)
-        spec = self.checkpoint.spec
-        self.load_face()
-        self.load_voice()
-        path = config.personal or personal.usual_path()
-        self.personal = personal.read(path, self.checkpoint) if config.calibrated else None
-        """The bias that is taken off; None: none."""
-        self.judge = Judge(self.checkpoint, self.device, config.neutral, self.personal)
-        # A named model is loaded first, so that what is wrong with it is said at once.
-        named = "text" not in config.off and not config.transcriber.is_usual
-        self.whisper = config.transcriber.load() if named else None
-        # Importing BERT beside running workers would hold them up for two seconds.
-        self.text = (
-            None
-            if "text" in config.off
-            else TextEncoder(spec.text, self.device, adapter=self.checkpoint.adapter)
-        )
-
-    def load_face(self) -> None:
-        """Also instead of one that is not to be trusted any more."""
-        self.face = FaceEncoder(self.checkpoint.spec.face, self.checkpoint.face, self.device)
-
-    def load_voice(self) -> None:
-        """Also instead of one that is not to be trusted any more."""
-        self.voice = VoiceEncoder(self.checkpoint.spec.voice, self.checkpoint.voice)
-
-    def warm_up(self, picture_size: tuple[int, int]) -> None:
-        """One pass of each, so that the first real one is not late.
-
-        `picture_size`: height and width of the pictures that will come, where known: the
-        detector is built anew for each.
-        """
-        spec = self.checkpoint.spec
-        self.face(np.zeros((*picture_size, 3), np.uint8))
-        self.face.row(np.zeros((spec.face.crop_px, spec.face.crop_px), np.uint8))
-        ramp = np.linspace(-1, 1, spec.voice.context_samples, dtype=np.float32)
-        self.voice(ramp)
-        if self.text is not None:
-            self.text.word_vectors(["ready"])
 
 
 class Pipe:

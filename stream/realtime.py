@@ -10,7 +10,10 @@ from typing import Protocol
 from stream.clock import Clock
 from stream.events import Ended, Event
 from stream.intake import Feed
-from stream.pipe import Models, Notice, Pipe, PipeConfig, Sent
+from stream.models import Models
+from stream.outputs import Notice, Sent
+from stream.pipe import Pipe
+from stream.pipe_config import PipeConfig
 from stream.stage import POLL_S, Around, Stage
 
 LAST_WORDS_S = 3.0

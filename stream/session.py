@@ -19,7 +19,9 @@ from normtr.spec import MODALITIES
 from stream import camera, microphone, virtual
 from stream.clip import RealTimeClip
 from stream.clock import Monotonic
-from stream.pipe import Models, PipeConfig, Sent
+from stream.models import Models
+from stream.outputs import Sent
+from stream.pipe_config import PipeConfig
 from stream.realtime import Session, Source
 from stream.stage import Around
 

@@ -15,7 +15,10 @@ from normtr.media import Media, Picture, Piece
 from stream.clip import begun, conditions, feed
 from stream.clock import Virtual
 from stream.events import Event, FeatureRow, Heard
-from stream.pipe import Models, Pipe, PipeConfig, Sent
+from stream.models import Models
+from stream.outputs import Sent
+from stream.pipe import Pipe
+from stream.pipe_config import PipeConfig
 
 PACKET, RESULT, TICK = 0, 1, 2
 

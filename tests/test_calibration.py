@@ -10,7 +10,7 @@ from normtr.calibration import with_neutral
 from normtr.config import parse
 from normtr.errors import UsageError
 from normtr.spec import LABELS, MODALITIES
-from stream.pipe import PipeConfig
+from stream.pipe_config import PipeConfig
 from training import assess, calibrate, noise
 from training.pairing import NEUTRAL
 from training.windows import Windows

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from normtr.errors import UsageError
 from stream.endurance import Endurance, Series, wrong_causes
 from stream.faults import Fault, Faulty, Plan, load
-from stream.pipe import Notice
+from stream.outputs import Notice
 
 PLAN = """
 [[faults]]

@@ -16,7 +16,10 @@ from stream.events import Arrived, Dropped, Event, FeatureRow
 from stream.handoff import SoundRing
 from stream.intake import Intake
 from stream.ladder import CALM, JUDGED, LEVELS, LONGEST_CALM, Ladder, Pace, Pacing
-from stream.pipe import LATE_NS, Models, Notice, Pipe, PipeConfig
+from stream.models import Models
+from stream.outputs import Notice
+from stream.pipe import LATE_NS, Pipe
+from stream.pipe_config import PipeConfig
 from stream.workers import VoiceWorker
 
 BOTTOM = len(LEVELS) - 1

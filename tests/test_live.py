@@ -14,7 +14,8 @@ import pytest
 import zmq
 
 import stream
-from stream.pipe import Costs, Health, Notice
+from stream.outputs import Health, Notice
+from stream.pipe_config import Costs
 from stream.recognizer import Estimate
 from stream.session import DEMO, SourceConfig, open_session
 from stream.transcriber import TranscriberConfig

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from normtr.spec import MODALITIES
-from stream.pipe import Models
+from stream.models import Models
 from stream.recognizer import Estimate
 from stream.session import DEMO, SourceConfig, open_session
 from tests import clips

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from normtr.media import Media, Picture
-from stream.pipe import Notice
+from stream.outputs import Notice
 from stream.recognizer import Estimate
 from stream.session import SourceConfig, open_session
 from tests import clips

@@ -14,7 +14,10 @@ import pytest
 from stream.clip import RealTimeClip
 from stream.clock import Monotonic, Virtual
 from stream.events import Condition, Down, Event, Failed, Heard, Restarted
-from stream.pipe import Health, Models, Notice, Output, Pipe, PipeConfig
+from stream.models import Models
+from stream.outputs import Health, Notice, Output
+from stream.pipe import Pipe
+from stream.pipe_config import PipeConfig
 from stream.realtime import Session
 from stream.recognizer import Estimate
 from stream.session import DEMO

@@ -17,7 +17,7 @@ from normtr.text import TimedWord
 from normtr.window import CAUSES, NONE, assemble
 from stream.events import Heard, Word, WordChange
 from stream.messages import Messages
-from stream.pipe import Health, Notice, Output, SourceHealth
+from stream.outputs import Health, Notice, Output, SourceHealth
 from stream.recognizer import Estimate
 from stream.wire import AFFECT, INFO, Message, WireError, decode, encode, schema
 
