@@ -5,33 +5,41 @@ It remembers the last half hour in detail and counts the rest: a session may run
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from dataclasses import dataclass
+from collections import Counter
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from normtr.spec import MODALITIES
-from normtr.window import NONE
+from normtr.window import CAUSES, NONE
 from stream.recognizer import Estimate
 from stream.settled import Causes, Settled
 
 REMEMBERED = 7200
 """Steps: half an hour."""
+CODES = (NONE, *CAUSES)
 
 
-@dataclass(frozen=True)
-class Moment:
-    """What an estimate said."""
+class Latest:
+    """The last `REMEMBERED` records of a kind, 60 bytes each instead of some hundred."""
 
-    step: int
-    probabilities: tuple[float, ...]
-    top: str
-    confidence: float
-    abstained: bool
-    total_ms: float
+    def __init__(self, kind: list[tuple[Any, ...]]) -> None:
+        self._records = np.zeros(REMEMBERED, kind)
+        self._count = 0
+
+    def add(self, *values: Any) -> None:
+        self._records[self._count % REMEMBERED] = values
+        self._count += 1
+
+    def __call__(self) -> NDArray[Any]:
+        """In the order in which they came."""
+        if self._count <= REMEMBERED:
+            return self._records[: self._count]
+        return np.roll(self._records, -(self._count % REMEMBERED))
 
 
 class Summary:
@@ -41,34 +49,46 @@ class Summary:
         self.labels = labels
         self.origin_ns = origin_ns
         self.estimates = 0
-        self.moments: deque[Moment] = deque(maxlen=REMEMBERED)
         self.step_s = 0.0
+        self.moments = Latest(
+            [
+                ("step", np.int64),
+                ("probabilities", np.float32, (len(labels),)),
+                ("top", np.uint8),
+                ("confidence", np.float32),
+                ("abstained", np.bool_),
+                ("total_ms", np.float32),
+            ]
+        )
+        """What the estimates said; `top` counts in `labels`."""
         self._settled = Settled()
         self._causes: dict[str, Counter[str]] = {m: Counter() for m in MODALITIES}
-        self._steps: deque[tuple[int, Causes]] = deque(maxlen=REMEMBERED)
+        self._steps = Latest([("step", np.int64), ("causes", np.uint8, (len(MODALITIES),))])
 
     def add(self, sent_ns: int, estimate: Estimate) -> None:
-        window, judgement = estimate.window, estimate.judgement
+        window, said = estimate.window, estimate.judgement
         self.estimates += 1
         self.step_s = window.step_ns / 1e9
-        self.moments.append(
-            Moment(
-                estimate.step,
-                judgement.probabilities,
-                judgement.top,
-                judgement.confidence,
-                judgement.abstained,
-                (sent_ns - window.end_ns) / 1e6,
-            )
+        self.moments.add(
+            estimate.step,
+            said.probabilities,
+            self.labels.index(said.top),
+            said.confidence,
+            said.abstained,
+            (sent_ns - window.end_ns) / 1e6,
         )
         for number, causes in self._settled.add(estimate):
-            self._steps.append((number, causes))
+            self._steps.add(number, [CODES.index(causes[m]) for m in MODALITIES])
             for modality, cause in causes.items():
                 self._causes[modality][cause] += 1
 
     def steps(self) -> list[tuple[int, Causes]]:
         """The remembered steps with their causes, in order."""
-        return [*self._steps, *self._settled.rest()][-REMEMBERED:]
+        settled = [
+            (int(number), {m: CODES[code] for m, code in zip(MODALITIES, codes, strict=True)})
+            for number, codes in self._steps()
+        ]
+        return settled + list(self._settled.rest())
 
     def causes(self, modality: str) -> Counter[str]:
         """How many steps had which cause, over the whole session."""
@@ -77,19 +97,19 @@ class Summary:
     def stretches(self) -> list[tuple[float, float, str, float]]:
         """Runs of one top label: (begin s, end s, label or `not enough to say`, confidence)."""
         out: list[tuple[float, float, str, float]] = []
-        for moment in self.moments:
-            label = "not enough to say" if moment.abstained else moment.top
-            begin = moment.step * self.step_s
+        for moment in self.moments():
+            label = "not enough to say" if moment["abstained"] else self.labels[moment["top"]]
+            begin, confidence = moment["step"] * self.step_s, float(moment["confidence"])
             if out and out[-1][2] == label:
-                first, _, _, confidence = out[-1]
-                out[-1] = (first, begin + self.step_s, label, max(confidence, moment.confidence))
+                first, _, _, most = out[-1]
+                out[-1] = (first, begin + self.step_s, label, max(confidence, most))
             else:
-                out.append((begin, begin + self.step_s, label, moment.confidence))
+                out.append((begin, begin + self.step_s, label, confidence))
         return out
 
     def render(self) -> Group:
         """Tables for the terminal."""
-        if not self.moments:
+        if not self.estimates:
             return Group(Text("no estimate was made"))
         emotions = Table("from", "to", "emotion", "confidence up to", title="Emotions over time")
         for begin, end, label, confidence in self.stretches():
@@ -100,7 +120,7 @@ class Summary:
             valid = counts.pop(NONE, 0)
             causes = ", ".join(f"{cause} {n}" for cause, n in counts.most_common())
             gaps.add_row(modality, f"{valid / (valid + counts.total()):.0%}", causes)
-        p50, p95 = np.percentile([moment.total_ms for moment in self.moments], [50, 95])
+        p50, p95 = np.percentile(self.moments()["total_ms"], [50, 95])
         latency = Text(
             f"{self.estimates} estimates; window's end to publishing: "
             f"median {p50:.0f} ms, 95th percentile {p95:.0f} ms"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -45,26 +46,26 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     top, bottom = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1], "hspace": 0.08}
     )
-    moments, step_s = summary.moments, summary.step_s
-    times = np.array([(moment.step + 1) * step_s for moment in moments])
-    curves = np.array([moment.probabilities for moment in moments])
+    moments, step_s = summary.moments(), summary.step_s
+    times, curves = (moments["step"] + 1) * step_s, moments["probabilities"]
     for index, label in enumerate(summary.labels):
         colour = "black" if label == "neutral" else COLOURS[label].replace("yellow", "orange")
         top.plot(times, curves[:, index], color=colour, label=label, linewidth=1.8)
-    for time, moment in zip(times, moments, strict=True):
-        if moment.abstained:
-            top.axvspan(time - step_s, time, color="#000000", alpha=0.06, linewidth=0)
+    for time in times[moments["abstained"]]:
+        top.axvspan(time - step_s, time, color="#000000", alpha=0.06, linewidth=0)
     top.set_ylim(0, 1)
     top.set_ylabel("calibrated probability")
     top.set_title(f"{title}   (grey: abstained)", loc="left", fontsize=10)
     top.legend(loc="upper left", bbox_to_anchor=(1.005, 1), fontsize=8, frameon=False)
 
-    seen = set()
+    seen, steps = set(), summary.steps()
     for row, modality in enumerate(MODALITIES):
-        for step, causes in summary.steps():
-            cause = causes[modality]
+        told = ((causes[modality], step) for step, causes in steps)
+        for cause, run in groupby(told, key=itemgetter(0)):
+            numbers = [step for _, step in run]
             colour = "#2ca02c" if cause == NONE else CAUSE_COLOURS[cause]
-            bottom.barh(row, step_s, left=step * step_s, height=0.8, color=colour, linewidth=0)
+            begin, end = numbers[0] * step_s, (numbers[-1] + 1) * step_s
+            bottom.barh(row, end - begin, left=begin, height=0.8, color=colour, linewidth=0)
             seen.add(cause)
     bottom.set_yticks(range(len(MODALITIES)), MODALITIES)
     bottom.invert_yaxis()
@@ -74,7 +75,7 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     bottom.legend(
         handles=patches, loc="upper left", bbox_to_anchor=(1.005, 1.1), fontsize=8, frameon=False
     )
-    begin_s = moments[0].step * step_s
+    begin_s = float(times[0]) - step_s
     duration_s = float(times[-1]) - begin_s
     free_s = [0.0] * WORD_ROWS  # where each row of words is free again
     for word in words:
