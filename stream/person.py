@@ -61,6 +61,8 @@ class _Known:
     since_ns: int
     seen_ns: int
     views: deque[Look]
+    in_company: bool = False
+    """Whether they were ever in one picture with somebody else."""
 
     def like(self, look: Look) -> float:
         """The best correlation with a view of theirs."""
@@ -104,22 +106,36 @@ class Person:
     ) -> Chosen:
         """`size`: height and width of the picture; `faces` in it, the largest first; their crops."""
         seen = self._assign(at_ns, faces, [_look(crop) for crop in crops])
-        index = None
-        if self._rule == "keep":
-            index = self._kept(at_ns, seen)
-        elif faces:
-            index = 0 if self._rule == "largest" else _middlemost(faces, size)
+        if self._rule == "keep" and self._waiting(at_ns, seen):
+            return Chosen(0 if self._alone(seen) else None)
+        index = self._index(size, faces, seen)
         if index is None or seen[index] is None:
             return Chosen(index)
         before, self._person = self._person, seen[index]
         return Chosen(index, before is not None and before is not self._person)
 
-    def _kept(self, at_ns: int, seen: Sequence[_Known | None]) -> int | None:
-        if self._person in seen and self._person is not None:
-            return seen.index(self._person)
-        if self._person is not None and at_ns - self._person.seen_ns < PATIENCE_NS:
+    def _waiting(self, at_ns: int, seen: Sequence[_Known | None]) -> bool:
+        """For a person who is out of view, but not for long."""
+        person = self._person
+        return person is not None and person not in seen and at_ns - person.seen_ns < PATIENCE_NS
+
+    def _alone(self, seen: Sequence[_Known | None]) -> bool:
+        """The only face in view, and of nobody who was seen beside others: nothing to choose.
+
+        It may be the person's, half covered or turned away.
+        """
+        return len(seen) == 1 and (seen[0] is None or not seen[0].in_company)
+
+    def _index(
+        self, size: tuple[int, int], faces: Sequence[Face], seen: Sequence[_Known | None]
+    ) -> int | None:
+        if self._rule == "keep":
+            if self._person is not None and self._person in seen:
+                return seen.index(self._person)
+            return next((n for n, known in enumerate(seen) if known is not None), None)
+        if not faces:
             return None
-        return next((n for n, known in enumerate(seen) if known is not None), None)
+        return 0 if self._rule == "largest" else _middlemost(faces, size)
 
     def _assign(
         self, at_ns: int, faces: Sequence[Face], looks: Sequence[Look]
@@ -142,6 +158,8 @@ class Person:
                 who[n] = _Known(face, at_ns, at_ns, deque([look], maxlen=VIEWS))
                 self._known.append(who[n])
         self._reclaim(who, at_ns, faces, looks)
+        for known in who.values():
+            known.in_company |= len(faces) > 1
         self._known = [k for k in self._known if k is self._person or at_ns - k.seen_ns < FORGET_NS]
         return [who.get(n) for n in range(len(faces))]
 
