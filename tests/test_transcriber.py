@@ -206,15 +206,15 @@ def test_a_stalled_worker_skips_forward_and_commits_what_it_knew() -> None:
 
 
 def test_a_slow_worker_never_gets_further_behind() -> None:
-    """3 s a pass over a minute and a half of speech: each ends with the newest sound."""
-    sound = np.tile(spoken(TEXT)[RATE // 2 :], 9)[: 90 * RATE]
+    """3 s a pass over a minute of speech: each ends with the newest sound."""
+    sound = np.tile(spoken(TEXT)[RATE // 2 :], 5)[: 60 * RATE]
     result = listen(sound, cost_ns=3_000_000_000)
     lags_s = [(h.ready_ns - h.horizon_ns) / 1e9 for h in result.heard]
-    assert len(lags_s) > 25
+    assert len(lags_s) > 15
     assert set(lags_s[:-1]) == {3.0}
     assert lags_s[-1] <= 6.0  # the rest waits for the pass before it
     assert not any(h.skipped for h in result.heard)
-    assert errors(TEXT * 6, result.text) < 0.4, result.text
+    assert errors(TEXT * 4, result.text) < 0.4, result.text
     replayed(result.heard)
 
 
