@@ -68,9 +68,9 @@ def fit(
     `ema`: decay of a moving average of the weights, which is validated and kept; 0: none.
     `devices`: GPUs, or processes where there is none; only the first one returns.
     """
-    keeper = ModelCheckpoint(
-        run, "best", monitor=monitor, mode=mode, save_last=True, enable_version_counter=False
-    )
+    keeper = ModelCheckpoint(run, "best", monitor=monitor, mode=mode, enable_version_counter=False)
+    # Not the keeper's `save_last`, which keeps the last one that was the best so far.
+    latest = ModelCheckpoint(run, "last", enable_version_counter=False)
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="auto",
@@ -87,6 +87,7 @@ def fit(
         plugins=[WholeFiles()],
         callbacks=[
             keeper,
+            latest,
             SeedEpoch(seed),
             *([TQDMProgressBar(refresh_rate=10)] if progress else []),
             *([EMAWeightAveraging(decay=ema)] if ema else []),
@@ -105,7 +106,7 @@ def fit(
         raise KeyboardInterrupt
     if trainer.global_rank:
         raise SystemExit(0)
-    return Path(keeper.best_model_path or run / "best.ckpt")
+    return run / "best.ckpt"  # wherever the run has been moved to
 
 
 def weights_of(checkpoint: Path, prefix: str) -> dict[str, torch.Tensor]:
