@@ -107,7 +107,7 @@ def test_a_closed_terminal_ends_it_cleanly(
     os.close(terminal)  # the kernel sends SIGHUP, and writing fails with EIO
     assert live.wait(30) == 0
     assert gone(everyone)
-    listener.until(lambda: bool(listener.got.get(NOTIFY)))
+    listener.until(lambda: "stopping" in [m["kind"] for m in listener.got.get(NOTIFY, [])])
     assert listener.got[NOTIFY][-1]["kind"] == "stopping"
     messages = list(recording.read(record))
     assert messages[-1].payload["kind"] == "stopping"

@@ -59,7 +59,9 @@ class Run:
     origin_ns: int
 
     def notices(self, modality: str) -> list[Notice]:
-        return [o for o in self.outputs if isinstance(o, Notice) and o.modality == modality]
+        """Of the modality's worker."""
+        told = [o for o in self.outputs if isinstance(o, Notice) and o.modality == modality]
+        return [notice for notice in told if notice.kind.startswith("worker_")]
 
     def gaps(self, modality: str) -> list[str]:
         """Each step's cause as it left the window."""

@@ -61,7 +61,7 @@ def test_the_network_takes_mean_and_deviation_of_the_encoders_states() -> None:
 
 
 def test_an_unknown_speech_model_is_one_sentence() -> None:
-    with pytest.raises(UserError, match="speech model 'nowhere' cannot be loaded"):
+    with pytest.raises(UserError, match="there is no speech model folder 'nowhere'"):
         States(VoiceSpec(model="nowhere"))
 
 
