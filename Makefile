@@ -1,6 +1,6 @@
 # make run     recognise from webcam and microphone (the first time: installs everything before)
 # make test    lint, types, all tests
-# Others: install, lock, demo, picture, weights, clean.
+# Others: install, lock, demo, picture, soak, weights, clean.
 
 ARGS    ?=
 UPGRADE ?=
@@ -15,7 +15,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	2>/dev/null && { echo $$name; break; }; done)
 
 .NOTPARALLEL:
-.PHONY: run test install lock demo picture weights clean libraries
+.PHONY: run test install lock demo picture soak weights clean libraries
 
 run: libraries $(BIN)/.installed
 	@exec $(BIN)/normtr live $(ARGS)
@@ -82,6 +82,13 @@ demo: $(BIN)/.installed
 # The README's pictures.
 picture: $(BIN)/.installed
 	@$(BIN)/python -m tests.make_picture > /dev/null
+
+# Half an hour of the real pipe under a plan of faults; figures and a picture into runs/soak.
+soak: libraries $(BIN)/.installed
+	@mkdir -p runs/soak
+	@$(BIN)/normtr bench live --seconds 1800 --faults configs/faults/soak.toml \
+	--timeline runs/soak/timeline.png --json > runs/soak/report.json.partial
+	@mv runs/soak/report.json.partial runs/soak/report.json && cat runs/soak/report.json
 
 # Trains all parts (hours on 2 cores), each resuming where it was stopped, into
 # runs/weights, and says whether they are the shipped ones.

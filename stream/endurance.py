@@ -18,8 +18,8 @@ from stream.recognizer import Estimate
 
 SETTLED_S = 300.0
 """Memory is judged from here on."""
-RECOVERED_S = 3.0
-"""So long after a fault of a worker or the machine its traces may be seen."""
+RECOVERED_S = 6.0
+"""So long after a fault of a worker or the machine its traces may be seen: restarts back off."""
 BUSY = frozenset({"late", "dropped"})
 """What a machine without time may make of any step."""
 
