@@ -14,14 +14,12 @@ from normtr.window import NONE, first_cause
 from stream.events import Heard
 from stream.faults import EXPECTED, Fault, Plan
 from stream.outputs import Health, Notice, Output
-from stream.recognizer import Estimate
+from stream.recognizer import SLOW, Estimate
 
 SETTLED_S = 300.0
 """Memory is judged from here on."""
 RECOVERED_S = 6.0
 """So long after a fault of a worker or the machine its traces may be seen: restarts back off."""
-BUSY = frozenset({"late", "dropped"})
-"""What a machine without time may make of any step."""
 
 
 @dataclass
@@ -113,12 +111,10 @@ class Endurance:
 
     def drifts(self) -> dict[str, Any]:
         """Of delays in ms an hour, of memory in MiB in ten minutes."""
-        words_ms = Series(self.first_seen_s.at_s, array("d", self.first_seen_s.values))
-        for i, value in enumerate(words_ms.values):
-            words_ms.values[i] = 1e3 * value
-        delays = {"capture_to_topic": self.total_ms, **self.stages_ms, "words": words_ms}
+        delays = {"capture_to_topic": self.total_ms, **self.stages_ms}
+        an_hour = {name: series.slope(3600.0) for name, series in delays.items()}
         return {
-            "delay_ms_an_hour": {name: series.slope(3600.0) for name, series in delays.items()},
+            "delay_ms_an_hour": {**an_hour, "words": self.first_seen_s.slope(1e3 * 3600.0)},
             "memory_mib_in_10_minutes": self.memory_mib.after(SETTLED_S).slope(600.0),
         }
 
@@ -206,4 +202,4 @@ def _allowed(
             else:
                 planned.append(EXPECTED[fault.kind])
     right = {first_cause(planned)} if planned else own
-    return right | BUSY if busy else right
+    return right | set(SLOW) if busy else right

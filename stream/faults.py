@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.errors import UsageError
+from stream.events import FEEDS
 from stream.intake import AFFECTS, Feed
 
 Kind = Literal["cover", "mute", "stall", "lose", "overflow", "kill", "flood", "deaf"]
@@ -26,8 +27,7 @@ EXPECTED = {
 }
 """The gap cause that a fault of the input, or of a worker, must be told by."""
 OF = {"cover": ("camera",), "mute": ("microphone",), "overflow": ("microphone",)}
-DEVICES: tuple[str, ...] = ("camera", "microphone")
-WORKERS = ("face", "voice", "transcribe")
+DEVICES, WORKERS = tuple(AFFECTS), tuple(FEEDS)
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,10 @@ class Fault:
     def until_s(self) -> float:
         return self.at_s + self.for_s
 
+    def on(self, at_s: float) -> bool:
+        """Whether it is on at that time."""
+        return self.at_s <= at_s < self.until_s
+
     @property
     def devices(self) -> tuple[str, ...]:
         return (self.what,) if self.what in DEVICES else OF.get(self.kind, ())
@@ -66,7 +70,7 @@ class Fault:
     def modalities(self) -> tuple[str, ...]:
         """Those whose steps it makes gaps."""
         if self.kind == "kill":
-            return ("text",) if self.what == "transcribe" else (self.what,)
+            return (FEEDS[self.what],)
         return tuple(m for device in self.devices for m in AFFECTS[device])
 
 
@@ -78,7 +82,7 @@ class Plan:
 
     def now(self, device: str, at_s: float) -> Iterator[Fault]:
         """The faults of a device that are on at that time."""
-        return (f for f in self.faults if device in f.devices and f.at_s <= at_s < f.until_s)
+        return (f for f in self.faults if device in f.devices and f.on(at_s))
 
 
 def load(path: Path) -> Plan:

@@ -73,7 +73,7 @@ class Faults:
         if self.origin_ns is None:
             return []
         at_s = (now_ns - self.origin_ns) / 1e9
-        return [fault for fault in self.plan.faults if fault.at_s <= at_s < fault.until_s]
+        return [fault for fault in self.plan.faults if fault.on(at_s)]
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from normtr import gap_trace
-from normtr.errors import UserError
+from stream.line_file import LineFile
 from stream.recognizer import Estimate
 from stream.settled import Causes, Settled
 
@@ -16,12 +16,8 @@ class GapRecorder:
 
     def __init__(self, path: Path) -> None:
         """Raises UserError when the file cannot be written."""
-        self._path = path
         self._settled = Settled()
-        try:
-            self._file = path.open("w", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}.") from None
+        self._file = LineFile(path)
 
     def add(self, estimate: Estimate) -> None:
         """Raises UserError when the disk takes no more."""
@@ -32,8 +28,5 @@ class GapRecorder:
         self._file.close()
 
     def _write(self, steps: Iterable[tuple[int, Causes]]) -> None:
-        try:
-            for number, causes in steps:
-                self._file.write(gap_trace.line(number, causes))
-        except OSError as error:
-            raise UserError(f"cannot write {self._path}: {error.strerror}.") from None
+        for number, causes in steps:
+            self._file.write(gap_trace.line(number, causes))

@@ -98,19 +98,11 @@ class Intake:
 
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
         """Mono float32 samples, the first at `at_ns`; a hole before them is due to `cause`."""
-        self._seen("microphone", at_ns)
-        if {"voice", "text"} <= self._off:
-            return
-        self._place(self._track.push(at_ns - self.origin_ns, samples, rate), cause)
+        self._hear(at_ns, samples, rate, cause, steered=False)
 
     def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
         """As `sound`, but from a device, whose clock drifts: the times are measured ones."""
-        self._seen("microphone", at_ns)
-        if {"voice", "text"} <= self._off:
-            return
-        pieces = self._track.push(at_ns - self.origin_ns, samples, rate, steered=True)
-        self.meters["microphone"].drift_ppm = self._track.drift.ppm
-        self._place(pieces, cause)
+        self._hear(at_ns, samples, rate, cause, steered=True)
 
     def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None:
         """From `at_ns` on the source is kept from working by `cause`; None: it works."""
@@ -130,6 +122,16 @@ class Intake:
             self._place(self._track.flush(), "stalled")
         self._post(Ended(source, at_ns))
         self._ring_bells()
+
+    def _hear(
+        self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str, *, steered: bool
+    ) -> None:
+        self._seen("microphone", at_ns)
+        if {"voice", "text"} <= self._off:
+            return
+        pieces = self._track.push(at_ns - self.origin_ns, samples, rate, steered=steered)
+        self.meters["microphone"].drift_ppm = self._track.drift.ppm
+        self._place(pieces, cause)
 
     def _seen(self, source: str, at_ns: int) -> None:
         meter = self.meters[source]

@@ -23,7 +23,7 @@ OPEN_LIMIT_NS = 5_000_000_000
 SILENT_LIMIT_NS = 1_500_000_000
 """one that was heard, after so long."""
 POLL_S = 0.2
-HARMLESS = {"start_new_session": True} if sys.platform != "win32" else {}
+HARMLESS: dict[str, Any] = {"start_new_session": True} if sys.platform != "win32" else {}
 """Ctrl-C in the terminal is for the program, not for who listens for it."""
 
 
@@ -33,7 +33,7 @@ def inputs() -> tuple[list[Input], int]:
     Raises UserError without PortAudio, or when the sound system does not answer.
     """
     command = [sys.executable, "-m", "stream.sound_input", "list"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, **HARMLESS)  # type: ignore[call-overload]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, **HARMLESS)
     if not done.stdout:
         raise UserError(f"the sound system did not answer within {LIST_LIMIT_S} s.")
     record = json.loads(done.stdout)
@@ -110,7 +110,7 @@ class Microphone:
                 stdin=subprocess.PIPE,  # its end tells the process to leave
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                **HARMLESS,  # type: ignore[call-overload]
+                **HARMLESS,
             )
         with process:
             assert process.stdout is not None

@@ -28,15 +28,13 @@ from stream.models import Models
 from stream.outputs import Health, Notice, Output, SourceHealth
 from stream.person import Person
 from stream.pipe_config import PipeConfig
-from stream.recognizer import Estimate, Recognizer
+from stream.recognizer import SLOW, Estimate, Recognizer
 from stream.smoothing import Smoother
 from stream.transcriber import Transcriber
 from stream.workers import FaceWorker, VoiceWorker, Worker
 
 LATE_NS = 50_000_000
 """A tick that begins later than this was not in time."""
-SLOW = ("dropped", "late")
-"""Causes that show a machine too slow."""
 
 
 class Pipe:

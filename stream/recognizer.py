@@ -25,7 +25,9 @@ from stream.events import (
 )
 from stream.smoothing import Smoothed
 
-UNREADY = ("dropped", "error", "late")
+SLOW = ("dropped", "late")
+"""Causes that show a machine too slow."""
+UNREADY = (*SLOW, "error")
 """Causes of ours: the input was there, its row was not."""
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 from normtr.errors import UserError
+from stream.line_file import LineFile
 from stream.wire import Message
 
 
@@ -18,17 +18,11 @@ class Recorder:
         """Raises UserError when the file cannot be written."""
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
-        try:
-            self._file: TextIO = self._partial.open("w", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}.") from None
+        self._file = LineFile(self._partial, path)
 
     def write(self, message: Message) -> None:
-        try:
-            record = {"topic": message.topic, "payload": message.payload}
-            self._file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise UserError(f"cannot write {self._path}: {error.strerror}.") from None
+        """Raises UserError when the disk takes no more."""
+        self._file.write(json.dumps({"topic": message.topic, "payload": message.payload}) + "\n")
 
     def close(self) -> None:
         self._file.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
+from normtr.whole_file import whole_file
 
 USAGE = """\
 usage: normtr service print|install [options of normtr live]
@@ -92,11 +93,9 @@ def run(argv: list[str]) -> int:
 
 def _install(text: str) -> None:
     target = path()
-    partial = target.with_name(f"{target.name}.partial")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
+        with whole_file(target) as partial:
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror}.") from None
     _systemctl("daemon-reload")

@@ -20,12 +20,12 @@ from normtr.spec import MODALITIES
 from normtr.window import CAUSES, NONE
 from stream.recognizer import Estimate
 from stream.settled import Causes, Settled
+from stream.view import NOTHING
 
 REMEMBERED = 7200
 """Steps, at least: half an hour. 60 bytes of each."""
 STRETCHES = 30
 """So many last stretches of one label are shown."""
-NOTHING = "not enough to say"
 
 _NAMES = (NONE, *CAUSES)
 _CODES = {cause: code for code, cause in enumerate(_NAMES)}

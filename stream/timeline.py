@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from normtr.spec import MODALITIES
+from normtr.whole_file import whole_file
 from normtr.window import CAUSES, NONE
 from stream.events import Word
 from stream.summary import Summary
@@ -86,6 +87,5 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     bottom.set_xlim(begin_s, begin_s + duration_s)
     bottom.set_xlabel("seconds")
     figure.subplots_adjust(left=0.06, right=0.87, top=0.94, bottom=0.08)
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png")

@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 BAR = 20
+NOTHING = "not enough to say"
+"""What is shown of a window that is abstained from."""
 COLOURS = {
     "angry": "red",
     "disgust": "green",
@@ -86,5 +88,5 @@ def line(affect: Mapping[str, Any], origin_ns: int) -> str:
 
 def _verdict(shown: Mapping[str, Any]) -> str:
     """Of an `affect` payload or its `smoothed` part."""
-    top: str = "not enough to say" if shown["abstained"] else shown["top"]
+    top: str = NOTHING if shown["abstained"] else shown["top"]
     return top

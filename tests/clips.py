@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -50,6 +52,14 @@ def tone(rate: int, seconds: float, hz: float = 440.0, level: float = 0.3) -> ND
     """A sine; with hz = 0 and level 0 it is silence."""
     wave = level * np.sin(2 * np.pi * hz * np.arange(round(rate * seconds)) / rate)
     return wave.astype(np.float32)
+
+
+def write_wav(path: Path, samples: NDArray[np.floating[Any]], rate: int) -> Path:
+    """Mono samples in -1..1 as 16 bits."""
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, rate, 0, "NONE", ""))
+        out.writeframes((samples * 32767).astype("<i2").tobytes())
+    return path
 
 
 def write(

@@ -26,6 +26,7 @@ from stream import camera, sound_clock
 from stream.clock import Monotonic
 from stream.events import Condition, Event
 from stream.intake import Intake
+from tests import clips
 from tests.sound_server import SoundServer
 
 NS_PER_S = 1_000_000_000
@@ -236,10 +237,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """1.5 s of noise, 44.1 kHz mono, below 6 kHz so that nothing is lost at 16 kHz."""
     path = tmp_path_factory.mktemp("sound") / "noise.wav"
     white = np.random.default_rng(3).normal(0, 0.1, 18_000)
-    with wave.open(str(path), "wb") as out:
-        out.setparams((1, 2, 44_100, 0, "NONE", ""))
-        out.writeframes((soxr.resample(white, 12_000, 44_100) * 32767).astype("<i2").tobytes())
-    return path
+    return clips.write_wav(path, soxr.resample(white, 12_000, 44_100), 44_100)
 
 
 FINER = 8

@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import math
 import os
 import socket
 import subprocess
 import sys
 import time
-import wave
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
 
 from normtr import checkpoint
 from stream import doctor
 from stream.session import DEMO
+from tests import clips
 from tests.sound_server import SoundServer
 
 RUNS = """if True:
@@ -40,12 +38,7 @@ def by_name(output: str) -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def tone(tmp_path: Path) -> Path:
     """60 s of 440 Hz with amplitude 0.1: peak -20 dBFS, level -23 dBFS."""
-    path = tmp_path / "tone.wav"
-    times = np.arange(60 * 44_100) / 44_100
-    with wave.open(str(path), "wb") as out:
-        out.setparams((1, 2, 44_100, 0, "NONE", ""))
-        out.writeframes((3276.7 * np.sin(math.tau * 440 * times)).astype("<i2").tobytes())
-    return path
+    return clips.write_wav(tmp_path / "tone.wav", clips.tone(44_100, 60, level=0.1), 44_100)
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import subprocess
 import time
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from normtr.sound import SoundTrack
 from stream import microphone
 from stream.clock import Monotonic
 from stream.sound_clock import Block, Timeline
+from tests import clips
 from tests.sound_server import SoundServer
 
 RATE = 16_000
@@ -55,12 +54,7 @@ class Ear:
 @pytest.fixture
 def tone(tmp_path: Path) -> Path:
     """60 s of 440 Hz with amplitude 0.3."""
-    path = tmp_path / "tone.wav"
-    times = np.arange(60 * 44_100) / 44_100
-    with wave.open(str(path), "wb") as out:
-        out.setparams((1, 2, 44_100, 0, "NONE", ""))
-        out.writeframes((9830 * np.sin(math.tau * 440 * times)).astype("<i2").tobytes())
-    return path
+    return clips.write_wav(tmp_path / "tone.wav", clips.tone(44_100, 60, level=0.3), 44_100)
 
 
 @contextlib.contextmanager

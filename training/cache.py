@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from normtr.errors import UserError
 from normtr.spec import MODALITIES, FeatureSpec, SpecError
 from normtr.text import TimedWord
+from normtr.whole_file import whole_file
 from normtr.window import NONE
-from training.whole_file import whole_file
 
 FORMAT = 1
 MANIFEST, CLIPS, GAPS = "manifest.json", "clips.jsonl", "gaps.npy"

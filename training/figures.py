@@ -13,9 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from normtr.whole_file import whole_file
 from training.measures import Measure, measures
 from training.systems import Section, System
-from training.whole_file import whole_file
 
 LINES = 5
 """Systems beside the reference in one panel."""

@@ -20,6 +20,8 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from normtr.whole_file import whole_file
+
 
 def first_process() -> bool:
     """Whether this is the process that tells: torchrun and Lightning number theirs."""
@@ -42,9 +44,8 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        partial = Path(f"{path}.partial")
-        super().save_checkpoint(checkpoint, partial, storage_options)
-        partial.replace(path)
+        with whole_file(Path(path)) as partial:
+            super().save_checkpoint(checkpoint, partial, storage_options)
 
 
 def fit(

@@ -149,25 +149,26 @@ class FusionPart:
 
     def _strangers(self, out: Path, used: Parts, fold: int, seed: int) -> Windows:
         """Windows of one half of the validation people, by the networks that are used."""
+        path = out / f"validation-{fold}.npz"
+        people = kept(path, lambda: self._half(used, fold, seed))
+        keys = [(0, i) for i in range(self.valid_windows // len(FOLDS))]
+        return draw(Pairing(people, self.spec.steps, seed + 1), keys).windows
+
+    def _half(self, used: Parts, fold: int, seed: int) -> Bank:
         faces = fer2013.load(self.fer2013, fer2013.PUBLIC_TEST)
         clips = ravdess.load(self.ravdess, True)
         said = meld.load(self.meld / "meld_dev_sent_emo.csv")
         numbers, dialogues = [str(n) for n in faces.numbers], [u.dialogue for u in said]
-        people = kept(
-            out / f"validation-{fold}.npz",
-            lambda: bank.of_strangers(
-                faces.part(folds(numbers) == fold),
-                [c for c in clips if c.speaker in VALID_ACTORS and folds([c.speaker]) == fold],
-                [u for u, of in zip(said, folds(dialogues), strict=True) if of == fold],
-                used,
-                self.spec,
-                self.versions,
-                seed,
-                read=True,
-            ),
+        return bank.of_strangers(
+            faces.part(folds(numbers) == fold),
+            [c for c in clips if c.speaker in VALID_ACTORS and folds([c.speaker]) == fold],
+            [u for u, of in zip(said, folds(dialogues), strict=True) if of == fold],
+            used,
+            self.spec,
+            self.versions,
+            seed,
+            read=True,
         )
-        keys = [(0, i) for i in range(self.valid_windows // len(FOLDS))]
-        return draw(Pairing(people, self.spec.steps, seed + 1), keys).windows
 
     def _fit(
         self, out: Path, seed: int, config: NormTrConfig, pairing: Pairing, traces: Traces

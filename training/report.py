@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from normtr.config import parse
 from normtr.errors import UserError
+from normtr.whole_file import whole_file
 from training import figures, inside, run_folder, systems, tables
 from training.bootstrap import DRAWS, LEVEL
 from training.curve import MASK_SEEDS, Protocol
@@ -21,7 +22,6 @@ from training.probe import RATE
 from training.results import Result, result
 from training.samples import Split
 from training.systems import Section, System
-from training.whole_file import whole_file
 
 Stage = Literal["feature", "word"]
 STAGES: tuple[Stage, ...] = ("feature", "word")

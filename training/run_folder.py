@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from normtr.errors import UserError
+from normtr.whole_file import whole_file
 from training.described import describe, restore
-from training.whole_file import whole_file
 
 SETTINGS, MODEL = "run.json", "model.safetensors"
 
