@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import sys
@@ -10,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
 from rich.live import Live as Redraw
 
 from normtr.config import parse
@@ -25,7 +25,7 @@ from stream.recognizer import Estimate
 from stream.recording import Recorder
 from stream.session import Opened, SourceConfig, open_session
 from stream.summary import Summary
-from stream.terminal import Screen, unless_gone
+from stream.terminal import Patient
 from stream.wire import AFFECT, INFO, TEXT, Message
 
 DRAWN_WORDS = 10_000
@@ -51,7 +51,7 @@ class Live(SourceConfig):
 class _Outlets:
     """Where messages go: the socket, the recording, the terminal."""
 
-    def __init__(self, config: Live, opened: Opened, console: Screen) -> None:
+    def __init__(self, config: Live, opened: Opened, console: Console) -> None:
         self.messages = Messages(
             opened.session, opened.models.checkpoint.sha256, opened.models.checkpoint.labels
         )
@@ -76,15 +76,13 @@ class _Outlets:
 
     def __enter__(self) -> _Outlets:
         self.info(0 if self._opened.virtual else time.monotonic_ns())
-        with unless_gone(sys.stderr):
-            if self._redraw is not None:
-                self._redraw.start()
+        if self._redraw is not None:
+            self._redraw.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with unless_gone(sys.stderr):
-            if self._redraw is not None:
-                self._redraw.stop()
+        if self._redraw is not None:
+            self._redraw.stop()
         for file in (self._recorder, self._gaps):
             if file is not None:
                 file.close()
@@ -102,12 +100,11 @@ class _Outlets:
         for message in self.messages.of(sent_ns, output):
             if message.topic != TEXT or self._config.words:
                 self._send(message)
-            with unless_gone(sys.stderr):
-                if message.topic == AFFECT:
-                    self._show(message)
-                elif isinstance(output, Notice) and output.detail and not self._opened.virtual:
-                    where = f"{output.modality}: " if output.modality else ""
-                    self._console.print(f"{where}{output.detail}", soft_wrap=True)
+            if message.topic == AFFECT:
+                self._show(message)
+            elif isinstance(output, Notice) and output.detail and not self._opened.virtual:
+                where = f"{output.modality}: " if output.modality else ""
+                self._console.print(f"{where}{output.detail}", soft_wrap=True)
 
     def answer_subscribers(self) -> None:
         """Send `info` again when someone subscribed to it, at most once a tick."""
@@ -127,7 +124,7 @@ class _Outlets:
         elif sd_notify.wanted():
             return  # the journal is no place for what somebody felt
         elif not self._opened.virtual and message.payload["seq"] % 4 == 3:
-            print(view.line(message.payload, self._opened.origin_ns), file=sys.stderr)
+            print(view.line(message.payload, self._opened.origin_ns), file=self._console.file)
 
 
 def run(argv: list[str]) -> int:
@@ -135,27 +132,29 @@ def run(argv: list[str]) -> int:
     if config.fast and config.source is None:
         raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
     interrupts = Interrupts()
+    out, error_out = Patient(sys.stdout), Patient(sys.stderr)
     try:
-        _recognise(config, Screen(stderr=True), interrupts)
+        _recognise(config, out, error_out.console(), interrupts)
         status = interrupts.status
     except KeyboardInterrupt:
         status = interrupts.status
     except UserError as error:
-        with unless_gone(sys.stderr):
-            print(f"normtr live: {error}", file=sys.stderr)
+        print(f"normtr live: {error}", file=error_out)
         status = error.status
-    _leave(status)
+    out.close()
+    error_out.close()
+    if "pytest" not in sys.modules:
+        os._exit(status)  # a thread that hangs in a driver must not keep the process alive
     return status
 
 
-def _recognise(config: Live, console: Screen, interrupts: Interrupts) -> None:
+def _recognise(config: Live, out: Patient, console: Console, interrupts: Interrupts) -> None:
     for path in (config.record, config.record_gaps, config.timeline):
         if path is not None and not path.absolute().parent.is_dir():
             raise UserError(f"there is no folder {path.absolute().parent} for {path.name}.")
     opened = open_session(config, wait=sd_notify.wanted())
     if opened.remark:
-        with unless_gone(sys.stderr):
-            console.print(f"{opened.remark} Playing the demo clip instead.", soft_wrap=True)
+        console.print(f"{opened.remark} Playing the demo clip instead.", soft_wrap=True)
     labels = opened.models.checkpoint.labels
     summary = Summary(labels, opened.origin_ns)
     words: dict[int, Word] = {}
@@ -181,18 +180,8 @@ def _recognise(config: Live, console: Screen, interrupts: Interrupts) -> None:
         sd_notify.tell("STOPPING=1")
         end_ns = sent_ns if opened.virtual else time.monotonic_ns()
         outlets.give(end_ns, Notice("stopping", end_ns))
-    with unless_gone(sys.stdout):
-        Screen().print(summary.render())
+    out.console().print(summary.render())
     if config.timeline is not None and summary.estimates:
         from stream import timeline  # brings Matplotlib, which takes 0.3 s at every start
 
         timeline.draw(config.timeline, summary, list(words.values()), opened.name)
-
-
-def _leave(status: int) -> None:
-    """End now: a thread that hangs in a driver must not keep the process alive."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    if "pytest" not in sys.modules:
-        os._exit(status)

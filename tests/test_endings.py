@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgpack
+import numpy as np
 import psutil
 import pytest
 import zmq
@@ -115,6 +116,29 @@ def test_a_closed_terminal_ends_it_cleanly(
     assert [len(stream) for stream in gap_trace.read(gaps)] == [estimates]
     assert picture.stat().st_size > 0
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_paused_terminal_holds_up_no_estimate_and_no_end(
+    address: str, listener: Listener
+) -> None:
+    terminal, inside = pty.openpty()
+    live = subprocess.Popen(command(address), stdin=inside, stdout=inside, stderr=inside)
+    os.close(inside)
+    os.set_blocking(terminal, False)
+    listener.until(lambda: drained(terminal) and len(listener.got.get(AFFECT, [])) >= 2)
+    os.write(terminal, b"\x13")  # Ctrl-S
+    try:
+        before = len(listener.got[AFFECT])
+        listener.estimates(before + 20)
+        numbers = [estimate["seq"] for estimate in listener.got[AFFECT]]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        times = [estimate["t_ns"] for estimate in listener.got[AFFECT]]
+        assert set(np.diff(times)) == {250_000_000}  # no step was left out
+        live.terminate()
+        assert live.wait(30) == 0
+    finally:
+        live.kill()
+        os.close(terminal)
 
 
 def take_terminal() -> None:
