@@ -25,6 +25,7 @@ from stream import recording, sd_notify
 from stream.publisher import Publisher
 from stream.session import DEMO
 from stream.wire import AFFECT, INFO, NOTIFY, Message
+from tests.sound_server import SoundServer
 
 IDLE = """
 import sys, time, zmq
@@ -179,6 +180,36 @@ def test_a_killed_session_leaves_no_process_and_whole_lines(
     partial = list(recording.read(tmp_path / "a.jsonl.partial"))
     assert sum(message.topic == AFFECT for message in partial) >= 16
     Publisher(address).close()  # the port is free
+
+
+def test_kill_9_of_the_microphone_or_of_its_session_leaves_nothing_behind(
+    address: str, listener: Listener
+) -> None:
+    def kinds() -> list[str]:
+        every = [message["kind"] for message in listener.got.get(NOTIFY, [])]
+        return [kind for kind in every if kind.startswith("device")]
+
+    words = ("--face", "off", "--text", "off", "--microphone", "default")
+    with SoundServer() as server:
+        live = subprocess.Popen(
+            [sys.executable, "-m", "normtr", "live", "--bind", address, *words],
+            env=server.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        listener.estimates(4)
+        (reader,) = psutil.Process(live.pid).children()
+        reader.kill()
+        listener.until(lambda: kinds() == ["device_lost", "device_back"])
+        everyone = family(live)
+        assert reader not in everyone
+        assert len(everyone) == 2
+        live.kill()
+        live.wait(10)
+        assert gone(everyone)
+        command = ["pactl", "list", "short", "source-outputs"]
+        listening = subprocess.run(command, env=server.env, capture_output=True, check=True)
+        assert listening.stdout == b""
 
 
 def idle(address: str) -> subprocess.Popen[str]:
