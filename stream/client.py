@@ -175,7 +175,7 @@ class Subscription(_Inbox):
         self.close()
 
     def _open(self) -> zmq.Socket[Any]:
-        self._socket = zmq.Context.instance().socket(zmq.SUB)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         return self._socket
 
 

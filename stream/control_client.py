@@ -82,6 +82,6 @@ class Control:
         self.close()
 
     def _open(self) -> zmq.Socket[bytes]:
-        socket = zmq.Context.instance().socket(zmq.REQ)
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
         connect(socket, self._address, self._keys)
         return socket

@@ -206,7 +206,7 @@ def _frozen(value: Any) -> Any:
 
 def _earlier(values: dict[str, Any], offset_ns: int) -> dict[str, Any]:
     """The same with its times, and those of the maps in it, on the other clock."""
-    out = {}
+    out: dict[str, Any] = {}
     for key, value in values.items():
         if key in TIMES and isinstance(value, int):
             out[key] = value - offset_ns
