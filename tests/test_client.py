@@ -108,7 +108,7 @@ def test_every_topic_arrives_as_its_dataclass(
     assert type(message) is KINDS[topic]
     assert plain(message.payload) == SAID[topic].payload
     for field in fields(message):
-        if field.name not in ("topic", "payload", "source", "replay"):
+        if field.name in SAID[topic].payload:
             assert plain(getattr(message, field.name)) == SAID[topic].payload[field.name]
 
 
