@@ -18,6 +18,7 @@ from stream import sd_notify, view
 from stream.events import Heard, Word
 from stream.gap_recorder import GapRecorder
 from stream.interrupts import Interrupts
+from stream.lsl import LslOutlets
 from stream.messages import Messages
 from stream.outputs import Notice, Output
 from stream.publisher import Publisher
@@ -46,6 +47,8 @@ class Live(SourceConfig):
     """Where to publish; this machine only."""
     words: bool = False
     """Publish and show the words (`er.v1.text`); they identify people, so only when asked for."""
+    lsl: bool = False
+    """Send the estimates to Lab Streaming Layer, too; everyone on the network can read them."""
 
 
 class _Outlets:
@@ -62,6 +65,7 @@ class _Outlets:
         # In virtual time nobody can follow; the recording is the output.
         self._publisher = None if opened.virtual else Publisher(config.bind)
         self._recorder = None if config.record is None else Recorder(config.record)
+        self._lsl = LslOutlets() if config.lsl else None
         self._gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)
         self._redraw = (
             Redraw(console=console, auto_refresh=False, transient=True)
@@ -86,6 +90,8 @@ class _Outlets:
         for file in (self._recorder, self._gaps):
             if file is not None:
                 file.close()
+        if self._lsl is not None:
+            self._lsl.close()
         if self._publisher is not None:
             self._publisher.close()
 
@@ -116,6 +122,8 @@ class _Outlets:
             self._publisher.send(message)
         if self._recorder is not None:
             self._recorder.write(message)
+        if self._lsl is not None and message.topic == AFFECT:
+            self._lsl.push(message.payload)
 
     def _show(self, message: Message) -> None:
         words = [word.word.text for word in self._shown] if self._config.words else []
@@ -131,6 +139,8 @@ def run(argv: list[str]) -> int:
     config = parse(Live, argv, "live")
     if config.fast and config.source is None:
         raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
+    if config.fast and config.lsl:
+        raise UsageError("--lsl sends in real time; leave --fast out.")
     interrupts = Interrupts()
     out, error_out = Patient(sys.stdout), Patient(sys.stderr)
     try:
