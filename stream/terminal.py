@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
+from collections.abc import Iterator
 from typing import TextIO, cast
 
 from rich.console import Console
@@ -13,6 +15,26 @@ WAITING = 256
 """So many pieces of text wait for an output that takes none; what comes then is lost."""
 LAST_S = 5.0
 """So long what is left is waited for at the end."""
+
+
+@contextlib.contextmanager
+def unless_gone(output: TextIO) -> Iterator[None]:
+    """Ends quietly where `output` was closed at its other end."""
+    try:
+        yield
+        output.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, output.fileno())
+            os.close(nowhere)
+
+
+class Screen(Console):
+    """A console that leaves a closed pipe to `unless_gone`; Rich would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 class Patient:
