@@ -8,7 +8,8 @@ import pytest
 import zmq
 
 from normtr.errors import UserError
-from stream.publisher import Publisher, is_local
+from stream.endpoint import is_local
+from stream.publisher import Publisher
 from stream.wire import INFO, Message, decode
 
 
