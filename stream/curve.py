@@ -97,7 +97,7 @@ class Guard:
             raise UserError(f"{path} can be read by others; run: chmod 600 {path}")
         self._authenticator = ThreadAuthenticator(context)
         self._authenticator.start()
-        self._authenticator.configure_curve_callback("*", self)
+        self._authenticator.configure_curve_callback(DOMAIN.decode(), self)
 
     def protect(self, socket: zmq.Socket[bytes]) -> None:
         """Before the socket is bound."""

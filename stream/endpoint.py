@@ -34,6 +34,18 @@ def beside(address: str) -> str:
     return f"{path}{colon}{int(port) + 1}" if port.isdecimal() else f"{address}.control"
 
 
+def check(address: str, option: str, keys: Path | None) -> None:
+    """Raises UserError when others could reach the address without keys, or ZeroMQ none at all."""
+    if keys is None and not is_local(address):
+        raise UserError(
+            f"{address} can be reached from other machines, and no CURVE keys are configured; "
+            f"give {option} tcp://127.0.0.1:PORT, or make keys with `normtr keys` and give "
+            "--curve-keys FOLDER."
+        )
+    if not address.startswith(("tcp://", "ipc://", "inproc://")):
+        raise UserError(f"cannot bind to {address}: give {option} tcp://HOST:PORT.")
+
+
 class Endpoint:
     """One bound socket in a context of its own; the socket belongs to the thread that uses it."""
 
@@ -51,14 +63,7 @@ class Endpoint:
         `keys`: a folder of `normtr keys`; only the clients on its list get through. Raises
         UserError when the address is open to others without keys, taken, or no address.
         """
-        if keys is None and not is_local(address):
-            raise UserError(
-                f"{address} can be reached from other machines, and no CURVE keys are configured; "
-                f"give {option} tcp://127.0.0.1:PORT, or make keys with `normtr keys` and give "
-                "--keys FOLDER."
-            )
-        if not address.startswith(("tcp://", "ipc://", "inproc://")):
-            raise UserError(f"cannot bind to {address}: give {option} tcp://HOST:PORT.")
+        check(address, option, keys)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._guard: Guard | None = None
         try:

@@ -17,7 +17,7 @@ class Keys:
     """Make the recognizer's keys where there are none, and keep the list of clients it serves."""
 
     folder: Path = field(default_factory=curve.usual_folder)
-    """Where the keys are kept; `normtr live --keys` takes the same folder."""
+    """Where the keys are kept; `normtr live --curve-keys` takes the same folder."""
     allow: str | None = None
     """Serve one more client, under this name."""
     key: str | None = None

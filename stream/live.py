@@ -17,7 +17,7 @@ from normtr.errors import UsageError, UserError
 from stream import sd_notify, timeline, view
 from stream.control import Control
 from stream.desk import Desk
-from stream.endpoint import beside
+from stream.endpoint import beside, check
 from stream.events import Heard, Seen, Word
 from stream.gap_recorder import GapRecorder
 from stream.interrupts import Interrupts
@@ -47,10 +47,10 @@ class Live(SourceConfig):
     timeline: Path | None = None
     """Draw the session into this PNG at the end."""
     bind: str = "tcp://127.0.0.1:5577"
-    """Where to publish; other machines only with --keys."""
+    """Where to publish; other machines only with --curve-keys."""
     control: str | None = None
     """Where requests are answered, or `off`; without it on the port after that of --bind."""
-    keys: Path | None = None
+    curve_keys: Path | None = None
     """Folder of CURVE keys (`normtr keys`): only the clients on its list are served."""
     words: bool = False
     """Publish and show the words (`er.v1.text`); they identify people, so only when asked for."""
@@ -58,6 +58,11 @@ class Live(SourceConfig):
     """Publish where each face is and what it alone says (`er.v1.face`) to who subscribes to it."""
     frames: bool = False
     """Publish small pictures of the camera (`er.v1.frame`) to who subscribes to it."""
+
+    @property
+    def requests(self) -> str:
+        """The address of the control port, or `off`."""
+        return self.control or beside(self.bind)
 
 
 class _Outlets:
@@ -72,13 +77,13 @@ class _Outlets:
         self._console = console
         self._shown: list[Word] = []
         # In virtual time nobody can follow; the recording is the output.
-        self._publisher = None if opened.virtual else Publisher(config.bind, config.keys)
+        self._publisher = None if opened.virtual else Publisher(config.bind, config.curve_keys)
         self._previews = Previews(opened.models.checkpoint, config.faces, config.frames)
         self._desk: Desk | None = None
         self._control: Control | None = None
-        if not opened.virtual and (address := config.control or beside(config.bind)) != "off":
+        if not opened.virtual and config.requests != "off":
             self._desk = Desk(config, opened)
-            self._control = Control(address, self._desk.verbs, config.keys)
+            self._control = Control(config.requests, self._desk.verbs, config.curve_keys)
         self._recorder = None if config.record is None else Recorder(config.record)
         self._gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)
         self._redraw = (
@@ -185,6 +190,9 @@ def _recognise(config: Live, console: Screen, interrupts: Interrupts) -> None:
     for path in (config.record, config.record_gaps, config.timeline):
         if path is not None and not path.absolute().parent.is_dir():
             raise UserError(f"there is no folder {path.absolute().parent} for {path.name}.")
+    for address, option in ((config.bind, "--bind"), (config.requests, "--control")):
+        if address != "off":
+            check(address, option, config.curve_keys)
     opened = open_session(config, wait=sd_notify.wanted())
     if opened.remark:
         with unless_gone(sys.stderr):

@@ -117,7 +117,7 @@ class Pipe:
             at_ns = self.origin_ns + event.step * self.spec.step_ns
             return [Notice("worker_error", at_ns, event.modality, event.reason)]
         if isinstance(event, Seen):
-            return [event]
+            return [] if self.intake.was_held("camera", event.at_ns) else [event]
         if isinstance(event, Asked):
             return [Notice(event.kind, event.at_ns, event.modality, event.detail)]
         if isinstance(event, OtherPerson):

@@ -29,8 +29,9 @@ def main(argv: list[str]) -> None:
     address, others, deaf = argv[0], int(argv[1]), int(argv[2])
     context = zmq.Context()
     measured = _socket(context, address, [AFFECT, FLOODED, INFO, NOTIFY], ENOUGH)
-    kept = [_socket(context, address, [PREFIX], 1) for _ in range(deaf)]
-    reading = [_socket(context, address, [PREFIX], 1000) for _ in range(others)]
+    most = [1] * deaf + [1000] * others
+    crowd = [_socket(context, address, [PREFIX], waiting) for waiting in most]
+    reading = crowd[deaf:]
     measured.recv_multipart()
     for socket in reading:
         socket.recv_multipart()
