@@ -56,7 +56,7 @@ class Endpoint:
         option: str,
         largest: int,
         keys: Path | None = None,
-        settings: Mapping[int, int] | None = None,
+        settings: Mapping[zmq.SocketOption, int] | None = None,
     ) -> None:
         """`option`: of the command line, for what is said; `largest`: bytes of a frame sent to us.
 
