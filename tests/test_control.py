@@ -162,8 +162,21 @@ frames = (
 )
 
 
-def test_the_port_outlives_hostile_frames(port: str) -> None:
-    process = psutil.Process()
+SERVER = """
+import sys
+from stream.control import Control
+control = Control(sys.argv[1], {"echo": lambda word: {"said": word}, "none": lambda: {}})
+sys.stdin.read()
+control.close()
+"""
+
+
+def test_the_port_outlives_hostile_frames() -> None:
+    """In a process of its own, whose memory is not the fuzzer's."""
+    port = free_port()
+    server = subprocess.Popen([sys.executable, "-c", SERVER, port], stdin=subprocess.PIPE)
+    process = psutil.Process(server.pid)
+    assert ask(port, verb="none")["ok"]
     after: list[float] = []
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.setsockopt(zmq.LINGER, 0)
@@ -180,6 +193,8 @@ def test_the_port_outlives_hostile_frames(port: str) -> None:
 
         fuzz()
     assert ask(port, verb="echo", word="still") == {"ok": True, "said": "still"}
+    server.communicate(timeout=30)
+    assert server.returncode == 0
     assert max(after[-10:]) - max(after[: len(after) // 4]) < 16
 
 
