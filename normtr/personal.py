@@ -19,6 +19,7 @@ import dacite
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr import data_folder
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.spec import LABELS
@@ -48,10 +49,8 @@ class Personal:
 
 
 def usual_path() -> Path:
-    """Where the calibration is kept unless another file is named: the user's own data folder."""
-    base = os.environ.get("XDG_DATA_HOME", "")
-    folder = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
-    return folder / "normtr" / "person.json"
+    """Where the calibration is kept unless another file is named."""
+    return data_folder.usual() / "person.json"
 
 
 def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> Personal:

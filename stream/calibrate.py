@@ -35,8 +35,13 @@ class Calibrate(SourceConfig):
 class Neutral:
     """Collects the rows of a session's steps, each as the estimate that closed it saw it."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, seconds: float) -> None:
+        """`seconds`: how long, from the first step that holds anything of the person."""
+        self.step_s = checkpoint.spec.step_ms / 1000
+        self.wanted = max(1, round(seconds / self.step_s))
+        """So many steps."""
         self._checkpoint = checkpoint
+        self._waited = 0
         self._rows: dict[str, list[Row]] = {m: [] for m in FEWEST}
         self.steps = 0
         """How many have passed since the first that held anything of the person."""
@@ -46,11 +51,16 @@ class Neutral:
         """Steps that gave a row, per modality."""
         return {m: len(rows) for m, rows in self._rows.items()}
 
-    def add(self, estimate: Estimate) -> None:
+    def add(self, estimate: Estimate) -> bool:
+        """Whether it is over: enough steps have passed, or nobody came for a long time."""
         for m, rows in self._rows.items():
             if estimate.window.gaps[m][-1] == NONE:
                 rows.append(estimate.window.rows[m][-1])
-        self.steps += any(self.valid.values())
+        if any(self.valid.values()):
+            self.steps += 1
+        else:
+            self._waited += 1
+        return self.steps >= self.wanted or self._waited * self.step_s >= START_LIMIT_S
 
     def personal(self) -> Personal:
         """Raises UserError when too little was valid."""
@@ -92,20 +102,17 @@ def run(argv: list[str]) -> int:
 
 
 def _collected(opened: Opened, seconds: float, console: Console) -> Neutral:
-    checkpoint = opened.models.checkpoint
-    neutral = Neutral(checkpoint)
-    step_s = checkpoint.spec.step_ms / 1000
-    wanted = max(1, round(seconds / step_s))
+    neutral = Neutral(opened.models.checkpoint, seconds)
     with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as progress:
-        task = progress.add_task("waiting for you", total=wanted)
+        task = progress.add_task("waiting for you", total=neutral.wanted)
         for _, output in opened.stream:
             if not isinstance(output, Estimate):
                 continue
-            neutral.add(output)
-            counts = ", ".join(f"{m} {n * step_s:.1f} s" for m, n in neutral.valid.items())
+            over = neutral.add(output)
+            valid = neutral.valid.items()
+            counts = ", ".join(f"{m} {n * neutral.step_s:.1f} s" for m, n in valid)
             progress.update(task, completed=neutral.steps, description=counts)
-            waited_s = (output.step + 1 - neutral.steps) * step_s
-            if neutral.steps >= wanted or (not neutral.steps and waited_s >= START_LIMIT_S):
+            if over:
                 break
     return neutral
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.face import FaceRow
 from normtr.text import TextEncoder, TimedWord
 
 FEEDS = {"face": "face", "voice": "voice", "transcribe": "text"}
@@ -40,6 +41,16 @@ class FeatureRow:
     begin_ns: int
     end_ns: int
     ready_ns: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture that was looked at: uint8 RGB [H, W, 3], and what its face gave."""
+
+    step: int
+    at_ns: int
+    image: NDArray[np.uint8]
+    row: FaceRow
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,16 @@ class Condition:
     modality: str
     cause: str | None
     at_ns: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Somebody asked for this over the control port; it goes out as a notice."""
+
+    kind: str
+    at_ns: int
+    modality: str | None = None
     detail: str = ""
 
 
@@ -138,8 +159,10 @@ Event = (
     Arrived
     | Dropped
     | FeatureRow
+    | Seen
     | Heard
     | Condition
+    | Asked
     | OtherPerson
     | Failed
     | Down

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from normtr.sound import Placed, SoundTrack
 from normtr.spec import FeatureSpec
-from normtr.window import Slots
+from normtr.window import Slots, first_cause
 from stream.events import Arrived, Condition, Dropped, Ended, Event
 from stream.handoff import Newest, SoundRing
 from stream.ladder import Pacing
@@ -80,11 +80,15 @@ class Intake:
         self._track = SoundTrack(spec.voice.sample_rate)
         self._samples_per_step = spec.voice.sample_rate * spec.step_ms // 1000
         self._conditions: dict[str, str | None] = {}
+        self._held: dict[str, frozenset[str]] = dict.fromkeys(AFFECTS, frozenset())
+        self._released_ns = dict.fromkeys(AFFECTS, 0)
+        self._told: dict[str, str | None] = {}
+        self._lock = threading.Lock()
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None:
         """A frame taken at `at_ns`; `image` gives its RGB pixels and is called only if wanted."""
         self._seen("camera", at_ns)
-        if "face" in self._off or at_ns < self.origin_ns:
+        if "face" in self._off or at_ns < self.origin_ns or self._held["camera"]:
             return
         since_ns = at_ns - self.origin_ns
         step = self._slots.step_for(since_ns, self.pacing.at(since_ns // self.spec.step_ns).face)
@@ -106,16 +110,40 @@ class Intake:
 
     def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None:
         """From `at_ns` on the source is kept from working by `cause`; None: it works."""
-        if source in self._conditions and self._conditions[source] == cause:
-            return
         self._conditions[source] = cause
-        for modality in AFFECTS[source]:
-            if modality not in self._off:
-                self._post(Condition(modality, cause, at_ns, detail))
+        self._tell(source, at_ns, detail)
 
     def standing(self, source: str) -> str | None:
         """The cause that keeps the source from working now."""
         return self._conditions.get(source)
+
+    def hold(self, source: str, cause: str, at_ns: int) -> bool:
+        """Use nothing of the source from now on, for `cause` (`paused`, `muted`).
+
+        Returns whether that is new. It goes on giving; several causes can hold it at once.
+        """
+        with self._lock:
+            new = cause not in self._held[source]
+            self._held[source] |= {cause}
+        self._tell(source, at_ns)
+        return new
+
+    def release(self, source: str, cause: str, at_ns: int) -> bool:
+        """Hold the source no more for `cause`; returns whether it was held for that."""
+        with self._lock:
+            was = cause in self._held[source]
+            self._held[source] -= {cause}
+            free = was and not self._held[source]
+            if free:
+                self._released_ns[source] = at_ns
+        # A source that works says so itself with the next item that it gives.
+        if not free or self._conditions.get(source) is not None:
+            self._tell(source, at_ns)
+        return was
+
+    def was_held(self, source: str, at_ns: int) -> bool:
+        """Whether the source was held at `at_ns`, or later."""
+        return bool(self._held[source]) or at_ns < self._released_ns[source]
 
     def end(self, source: str, at_ns: int) -> None:
         """The source has nothing more to give."""
@@ -130,6 +158,8 @@ class Intake:
         self._seen("microphone", at_ns)
         if {"voice", "text"} <= self._off:
             return
+        if self._held["microphone"]:
+            samples = np.zeros_like(samples)
         pieces = self._track.push(at_ns - self.origin_ns, samples, rate, steered=steered)
         self.meters["microphone"].drift_ppm = self._track.drift.ppm
         self._place(pieces, cause)
@@ -140,12 +170,29 @@ class Intake:
         meter.newest_ns = at_ns
         self.condition(source, None, at_ns)
 
+    def _tell(self, source: str, at_ns: int, detail: str = "") -> None:
+        """Tell the recognizer what keeps the source from working, where that has changed."""
+        with self._lock:
+            own = self._conditions.get(source)
+            causes = self._held[source] | ({own} if own is not None else set())
+            cause = first_cause(causes) if causes else None
+            if source in self._told and self._told[source] == cause:
+                return
+            self._told[source] = cause
+            for modality in (m for m in AFFECTS[source] if m not in self._off):
+                self._post(Condition(modality, cause, at_ns, detail))
+
     def _place(self, pieces: list[Placed], cause: str) -> None:
+        causes = self._held["microphone"]
+        held = first_cause(causes) if causes else None
         for piece in pieces:
             skip = max(-piece.begin, 0)
             before = self.ring.end
             self.ring.skip_to(piece.begin + skip, cause)
-            self.ring.append(piece.samples[skip:])
+            if held is None:
+                self.ring.append(piece.samples[skip:])
+            else:
+                self.ring.skip_to(piece.begin + len(piece.samples), held)
             first, last = before // self._samples_per_step, self.ring.end // self._samples_per_step
             for step in range(first, last):
                 self._post(Arrived("voice", step))

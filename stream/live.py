@@ -15,19 +15,23 @@ from rich.live import Live as Redraw
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
 from stream import sd_notify, view
-from stream.events import Heard, Word
+from stream.control import Control
+from stream.desk import Desk
+from stream.endpoint import beside, check
+from stream.events import Heard, Seen, Word
 from stream.gap_recorder import GapRecorder
 from stream.interrupts import Interrupts
 from stream.lsl import LslOutlets
 from stream.messages import Messages
 from stream.outputs import Notice, Output
+from stream.previews import Previews
 from stream.publisher import Publisher
 from stream.recognizer import Estimate
 from stream.recording import Recorder
 from stream.session import Opened, SourceConfig, open_session
 from stream.summary import Summary
 from stream.terminal import Patient
-from stream.wire import AFFECT, INFO, TEXT, Message
+from stream.wire import AFFECT, FRAME, HEALTH, INFO, TEXT, Message
 
 DRAWN_WORDS = 10_000
 """So many of the last words can be drawn."""
@@ -44,11 +48,24 @@ class Live(SourceConfig):
     timeline: Path | None = None
     """Draw the session into this PNG at the end."""
     bind: str = "tcp://127.0.0.1:5577"
-    """Where to publish; this machine only."""
+    """Where to publish; other machines only with --curve-keys."""
+    control: str | None = None
+    """Where requests are answered, or `off`; without it on the port after that of --bind."""
+    curve_keys: Path | None = None
+    """Folder of CURVE keys (`normtr keys`): only the clients on its list are served."""
     words: bool = False
     """Publish and show the words (`er.v1.text`); they identify people, so only when asked for."""
     lsl: bool = False
     """Send the estimates to Lab Streaming Layer, too; everyone on the network can read them."""
+    faces: bool = False
+    """Publish where each face is and what it alone says (`er.v1.face`) to who subscribes to it."""
+    frames: bool = False
+    """Publish small pictures of the camera (`er.v1.frame`) to who subscribes to it."""
+
+    @property
+    def requests(self) -> str:
+        """The address of the control port, or `off`."""
+        return self.control or beside(self.bind)
 
 
 class _Outlets:
@@ -63,7 +80,13 @@ class _Outlets:
         self._console = console
         self._shown: list[Word] = []
         # In virtual time nobody can follow; the recording is the output.
-        self._publisher = None if opened.virtual else Publisher(config.bind)
+        self._publisher = None if opened.virtual else Publisher(config.bind, config.curve_keys)
+        self._previews = Previews(opened.models.checkpoint, config.faces, config.frames)
+        self._desk: Desk | None = None
+        self._control: Control | None = None
+        if not opened.virtual and config.requests != "off":
+            self._desk = Desk(config, opened)
+            self._control = Control(config.requests, self._desk.verbs, config.curve_keys)
         self._recorder = None if config.record is None else Recorder(config.record)
         self._lsl = LslOutlets() if config.lsl else None
         self._gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)
@@ -92,6 +115,8 @@ class _Outlets:
                 file.close()
         if self._lsl is not None:
             self._lsl.close()
+        if self._control is not None:
+            self._control.close()
         if self._publisher is not None:
             self._publisher.close()
 
@@ -103,6 +128,9 @@ class _Outlets:
             self._gaps.add(output)
         if isinstance(output, Heard):
             self._shown = list(output.words[-12:])
+        elif isinstance(output, Seen):
+            for topic, body in self._previews.of(output, self._wanted):
+                self._send(self.messages.envelope(topic, output.at_ns, sent_ns, body))
         for message in self.messages.of(sent_ns, output):
             if message.topic != TEXT or self._config.words:
                 self._send(message)
@@ -112,18 +140,28 @@ class _Outlets:
                 where = f"{output.modality}: " if output.modality else ""
                 self._console.print(f"{where}{output.detail}", soft_wrap=True)
 
-    def answer_subscribers(self) -> None:
-        """Send `info` again when someone subscribed to it, at most once a tick."""
+    def answer(self, estimate: Estimate) -> None:
+        """Once a tick: `info` again for who has subscribed to it, and what the desk has to say."""
         if self._publisher is not None and self._publisher.info_wanted():
             self.info(time.monotonic_ns())
+        if self._desk is not None and (notice := self._desk.add(estimate)) is not None:
+            self.give(time.monotonic_ns(), notice)
+
+    def _wanted(self, topic: str) -> bool:
+        """Whether a message of the topic would be of use. Pictures of people are not recorded."""
+        if topic != FRAME and self._recorder is not None:
+            return True
+        return self._publisher is not None and self._publisher.wanted(topic)
 
     def _send(self, message: Message) -> None:
         if self._publisher is not None:
             self._publisher.send(message)
-        if self._recorder is not None:
+        if self._recorder is not None and message.topic != FRAME:
             self._recorder.write(message)
         if self._lsl is not None and message.topic == AFFECT:
             self._lsl.push(message.payload)
+        if self._desk is not None and message.topic == HEALTH:
+            self._desk.health = message.payload
 
     def _show(self, message: Message) -> None:
         words = [word.word.text for word in self._shown] if self._config.words else []
@@ -162,6 +200,9 @@ def _recognise(config: Live, out: Patient, console: Console, interrupts: Interru
     for path in (config.record, config.record_gaps, config.timeline):
         if path is not None and not path.absolute().parent.is_dir():
             raise UserError(f"there is no folder {path.absolute().parent} for {path.name}.")
+    for address, option in ((config.bind, "--bind"), (config.requests, "--control")):
+        if address != "off":
+            check(address, option, config.curve_keys)
     opened = open_session(config, wait=sd_notify.wanted())
     if opened.remark:
         console.print(f"{opened.remark} Playing the demo clip instead.", soft_wrap=True)
@@ -177,7 +218,7 @@ def _recognise(config: Live, out: Patient, console: Console, interrupts: Interru
             if isinstance(output, Estimate):
                 sd_notify.tell("WATCHDOG=1" if summary.estimates else "READY=1\nWATCHDOG=1")
                 summary.add(sent_ns, output)
-                outlets.answer_subscribers()
+                outlets.answer(output)
             elif isinstance(output, Heard) and config.timeline is not None:
                 words |= {word.id: word for word in output.words}
                 for change in output.changes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream.events import Heard
+from stream.events import Heard, Seen
 from stream.recognizer import Estimate
 
 
@@ -46,6 +46,6 @@ class Health:
     level: int
 
 
-Output = Estimate | Heard | Notice | Health
+Output = Estimate | Heard | Seen | Notice | Health
 Sent = tuple[int, Output]
 """The time at which something goes out, in ns on the session's clock, and what it is."""

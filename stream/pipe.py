@@ -12,6 +12,7 @@ import psutil
 from normtr import heap
 from stream.events import (
     FEEDS,
+    Asked,
     Condition,
     Down,
     Event,
@@ -20,6 +21,7 @@ from stream.events import (
     Heard,
     OtherPerson,
     Restarted,
+    Seen,
     TextReady,
     Word,
 )
@@ -121,6 +123,10 @@ class Pipe:
         if isinstance(event, Failed):
             at_ns = self.origin_ns + event.step * self.spec.step_ns
             return [Notice("worker_error", at_ns, event.modality, event.reason)]
+        if isinstance(event, Seen):
+            return [] if self.intake.was_held("camera", event.at_ns) else [event]
+        if isinstance(event, Asked):
+            return [Notice(event.kind, event.at_ns, event.modality, event.detail)]
         if isinstance(event, OtherPerson):
             return [Notice("person_changed", event.at_ns, "face", "another person is in view")]
         if isinstance(event, Down):
@@ -131,6 +137,10 @@ class Pipe:
         if isinstance(event, FeatureRow) and event.modality == "voice":
             return self._mute_notices(event)
         return self._notices(event) if isinstance(event, Condition) else []
+
+    def ask(self, asked: Asked) -> None:
+        """Have it go out as a notice; from any thread."""
+        self._post(asked)
 
     def keep_pace(self, estimate: Estimate, late_ns: int, now_ns: int) -> Sequence[Notice]:
         """Give up or take back work after a tick that began `late_ns` late; in real time only."""
@@ -156,7 +166,8 @@ class Pipe:
 
     def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
         """A device that is muted, or whose sound was led elsewhere, gives exact zeros."""
-        if row.cause == "muted" and not self._muted:
+        held = self.intake.was_held("microphone", row.begin_ns)
+        if row.cause == "muted" and not self._muted and not held:
             self._muted = True
             detail = "only exact zeros come: the microphone is muted, or another one is in use"
             return [Notice("muted", row.end_ns, row.modality, detail)]

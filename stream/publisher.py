@@ -1,69 +1,84 @@
-"""The PUB side: an XPUB socket that never waits for a subscriber."""
+"""The PUB side: an XPUB socket that never waits for a subscriber.
+
+ZeroMQ drops the newest message where a queue is full. So that a subscriber loses the old ones
+instead, one that has read nothing for `PATIENCE_MS` is disconnected, and what waited for it is
+thrown away: it connects again by itself once it reads, and then gets what is new.
+"""
 
 from __future__ import annotations
 
-import ipaddress
-from urllib.parse import urlsplit
+from pathlib import Path
 
 import zmq
 
-from normtr.errors import UserError
-from stream.wire import INFO, Message, encode
+from stream.endpoint import Endpoint
+from stream.wire import INFO, TOPICS, Message, encode
 
 HIGH_WATER = 1000
-"""Messages kept for one slow subscriber; after that it loses the newest."""
+"""No more messages than this wait for one subscriber; it loses what comes beyond,"""
+PATIENCE_MS = 4000
+"""until it has not answered for so long."""
+HEARTBEAT_MS = 1000
+SEND_BYTES = 64 * 1024
+"""What the system keeps for one subscriber; it would let that grow to megabytes."""
+LARGEST_ASKED = 1024
+"""Bytes of a subscription, or of a handshake."""
+HEARD_AT_ONCE = 1000
+"""Subscriptions looked at in one go: a flood of them must not hold up the rest."""
 FLUSH_MS = 250
 
-
-def is_local(address: str) -> bool:
-    """Whether only this machine can connect to the address."""
-    if not address.startswith("tcp://"):
-        return address.startswith(("ipc://", "inproc://"))
-    try:
-        host = urlsplit(address).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+_SETTINGS = {
+    zmq.XPUB_VERBOSE: 1,
+    zmq.SNDHWM: HIGH_WATER,
+    zmq.SNDBUF: SEND_BYTES,
+    zmq.LINGER: FLUSH_MS,
+    zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
+    zmq.HEARTBEAT_TIMEOUT: PATIENCE_MS,
+    # Where the way is so full that no heartbeat gets through (Linux and Windows).
+    zmq.TCP_MAXRT: PATIENCE_MS,
+}
 
 
 class Publisher:
     """Owned by one thread, as ZeroMQ sockets are."""
 
-    def __init__(self, address: str) -> None:
-        """Bind. Raises UserError when the address is open to others, taken or no address."""
-        if not is_local(address):
-            raise UserError(
-                f"{address} can be reached from other machines, and no CURVE keys are configured; "
-                "bind to tcp://127.0.0.1:PORT."
-            )
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
-        self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER)
-        self._socket.setsockopt(zmq.LINGER, FLUSH_MS)
-        try:
-            self._socket.bind(address)
-        except zmq.ZMQError as error:
-            self._context.destroy(linger=0)
-            if error.errno == zmq.EADDRINUSE:
-                raise UserError(
-                    f"{address} is in use; end the other recognizer or give another --bind."
-                ) from None
-            raise UserError(f"cannot bind to {address}: {error.strerror}.") from None
+    def __init__(self, address: str, keys: Path | None = None) -> None:
+        """Bind. Raises UserError when the address is open to others without keys, or taken."""
+        self._endpoint = Endpoint(zmq.XPUB, address, "--bind", LARGEST_ASKED, keys, _SETTINGS)
+        self._socket = self._endpoint.socket
+        self._prefixes: set[bytes] = set()
+        self._info_wanted = False
 
     def send(self, message: Message) -> None:
         """Hand the message over; what a full subscriber misses is lost to it alone."""
         self._socket.send_multipart(encode(message), zmq.DONTWAIT)
 
+    def wanted(self, topic: str) -> bool:
+        """Whether somebody subscribes to the topic now."""
+        self._hear()
+        return any(topic.encode().startswith(prefix) for prefix in self._prefixes)
+
     def info_wanted(self) -> bool:
         """Whether someone has subscribed to `info` since the last call."""
-        wanted = False
-        while self._socket.poll(0):
-            frame = self._socket.recv()
-            wanted |= frame[:1] == b"\x01" and INFO.encode().startswith(frame[1:])
+        self._hear()
+        wanted, self._info_wanted = self._info_wanted, False
         return wanted
+
+    def _hear(self) -> None:
+        for _ in range(HEARD_AT_ONCE):
+            try:
+                frame = self._socket.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            joins, prefix = frame[:1] == b"\x01", frame[1:]
+            if joins:
+                self._info_wanted |= INFO.encode().startswith(prefix)
+                # A prefix of no topic of ours need not be remembered.
+                if any(topic.encode().startswith(prefix) for topic in TOPICS):
+                    self._prefixes.add(prefix)
+            elif frame[:1] == b"\x00":
+                self._prefixes.discard(prefix)
 
     def close(self) -> None:
         """Flush for at most `FLUSH_MS`, then go."""
-        self._socket.close()
-        self._context.term()
+        self._endpoint.close()

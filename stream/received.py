@@ -12,9 +12,18 @@ from typing import Any
 
 from dacite import DaciteError, from_dict
 
-from stream.wire import AFFECT, HEALTH, INFO, NOTIFY, PREFIX, TEXT, Message, WireError
+from stream.wire import (
+    AFFECT,
+    FACE,
+    FRAME,
+    HEALTH,
+    INFO,
+    NOTIFY,
+    TEXT,
+    Message,
+    WireError,
+)
 
-FACE, FRAME = PREFIX + "face", PREFIX + "frame"
 TIMES = {
     *("t_ns", "sent_ns", "begin_ns", "end_ns", "ready_ns", "horizon_ns", "origin_ns"),
     "monotonic_ns",

@@ -209,7 +209,7 @@ class Recognizer:
                 column.append((standing, None))
             elif row is not None:
                 column.append((NONE, row))
-            elif heard in ("muted", "stalled", "dropped"):
+            elif heard in ("paused", "muted", "stalled", "dropped"):
                 column.append((heard, None))
             elif heard != "silence" and self._is_down("text", number):
                 column.append(("error", None))

@@ -28,7 +28,9 @@ class Replay:
 
     file: str
     bind: str = "tcp://127.0.0.1:5577"
-    """Where to publish; this machine only."""
+    """Where to publish; other machines only with --curve-keys."""
+    curve_keys: Path | None = None
+    """Folder of CURVE keys (`normtr keys`): only the clients on its list are served."""
     speed: float = 1.0
     """2 plays twice as fast. The times in the messages stay those of the recording."""
 
@@ -60,7 +62,7 @@ def run(argv: list[str]) -> int:
         if not sent:
             raise UserError(f"the recording {path} holds no message.")
         seconds = (max(sent) - min(sent)) / 1e9 / config.speed
-        with closing(Publisher(config.bind)) as publisher:
+        with closing(Publisher(config.bind, config.curve_keys)) as publisher:
             with unless_gone(sys.stderr):
                 if recording.interrupted(path):
                     print("The recording's last line is not whole; left out.", file=sys.stderr)

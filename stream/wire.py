@@ -17,8 +17,8 @@ import msgpack
 
 VERSION = 1
 PREFIX = f"er.v{VERSION}."
-AFFECT, HEALTH, INFO, NOTIFY, TEXT = (
-    PREFIX + name for name in ("affect", "health", "info", "notify", "text")
+TOPICS = AFFECT, FACE, FRAME, HEALTH, INFO, NOTIFY, TEXT = tuple(
+    PREFIX + name for name in ("affect", "face", "frame", "health", "info", "notify", "text")
 )
 MAX_BYTES = 1_000_000
 """A larger frame is refused before it is decoded."""

@@ -15,7 +15,7 @@ from normtr.sound import Samples, hole_cause
 from normtr.spec import FeatureSpec
 from normtr.voice import VoiceEncoder, VoiceRow
 from normtr.window import NONE
-from stream.events import Dropped, Event, FeatureRow, OtherPerson
+from stream.events import Dropped, Event, FeatureRow, OtherPerson, Seen
 from stream.handoff import Newest, SoundRing
 from stream.intake import Shot
 from stream.ladder import Pacing
@@ -58,7 +58,8 @@ class FaceWorker:
         if chosen.index is not None:
             row = self._encoder.of(crops[chosen.index], faces[chosen.index])
         out = FeatureRow("face", work.step, row.cause, row.vector, at_ns, at_ns, 0)
-        return [OtherPerson(at_ns), out] if chosen.changed else [out]
+        seen = Seen(work.step, at_ns, work.image, row)
+        return [*([OtherPerson(at_ns)] if chosen.changed else []), out, seen]
 
 
 @dataclass(frozen=True)

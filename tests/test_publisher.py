@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import socket as unix
+import stat
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
 
 from normtr.errors import UserError
-from stream.publisher import Publisher, is_local
-from stream.wire import INFO, Message, decode
+from stream.endpoint import beside, is_local
+from stream.publisher import Publisher
+from stream.wire import AFFECT, FRAME, INFO, Message, decode
 
 
 def free_port() -> str:
@@ -89,3 +98,156 @@ def test_a_subscriber_that_does_not_read_costs_nothing_and_loses_only_its_own() 
         slow.close(0)
         quick.close(0)
     publisher.close()
+
+
+def soon(publisher: Publisher, topic: str, wanted: bool, limit_s: float = 5.0) -> bool:
+    until = time.monotonic() + limit_s
+    while publisher.wanted(topic) is not wanted:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_a_topic_is_wanted_while_somebody_subscribes_to_it() -> None:
+    address = free_port()
+    publisher = Publisher(address)
+    assert not publisher.wanted(FRAME)
+    with zmq.Context() as context:
+        first, second = context.socket(zmq.SUB), context.socket(zmq.SUB)
+        for socket, prefix in ((first, FRAME), (second, "er.v1.f")):
+            socket.connect(address)
+            socket.subscribe(prefix)
+        assert soon(publisher, FRAME, True)
+        assert not publisher.wanted(AFFECT)
+        first.unsubscribe(FRAME)
+        time.sleep(0.2)
+        assert publisher.wanted(FRAME)  # the other one is still there
+        second.close(0)
+        assert soon(publisher, FRAME, False)
+        first.subscribe("")
+        assert soon(publisher, AFFECT, True)
+        first.close(0)
+        assert soon(publisher, AFFECT, False)
+    publisher.close()
+
+
+def test_hostile_subscriptions_are_not_remembered_and_do_not_hold_up_the_rest() -> None:
+    address = free_port()
+    publisher = Publisher(address)
+    with zmq.Context() as context, context.socket(zmq.XSUB) as socket:
+        socket.connect(address)
+        for number in range(3000):
+            socket.send(b"\x01er.v1.affect%d" % number)
+            socket.send(b"\x02not a subscription")
+            socket.send_multipart([b"\x01" + b"x" * 900, b"", b"\x00"])
+        socket.send(b"\x01" + AFFECT.encode())
+        assert soon(publisher, AFFECT, True)
+        assert publisher._prefixes == {AFFECT.encode()}
+        socket.send(b"\x01" + b"y" * 100_000)  # too large: it is disconnected
+        assert soon(publisher, AFFECT, False)
+    publisher.close()
+
+
+def test_a_subscriber_that_slept_gets_what_is_new_and_lost_what_was_old() -> None:
+    """Old are 1000 and more of the messages; of them it gets those that its own side had kept."""
+    address = free_port()
+    publisher = Publisher(address)
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        socket.setsockopt(zmq.RCVHWM, 1)
+        socket.connect(address)
+        socket.subscribe(AFFECT)
+        assert soon(publisher, AFFECT, True)
+        sent, got = 0, []
+        asleep = True
+        began = time.monotonic()
+        while time.monotonic() - began < 12.0:
+            asleep = time.monotonic() - began < 8.0
+            publisher.send(Message(AFFECT, {"seq": sent, "ballast": "x" * 1500}))
+            sent += 1
+            if asleep:
+                woke_at = sent
+            else:
+                while socket.poll(0):
+                    got.append(decode(socket.recv_multipart()).payload["seq"])
+            time.sleep(0.005)
+    publisher.close()
+    stale = [seq for seq in got if seq < woke_at]
+    assert woke_at > 800
+    assert len(stale) < woke_at / 4
+    assert max(stale) < woke_at - 100  # then a hole, and after it nothing old any more
+    new = got[len(stale) :]
+    assert new == list(range(new[0], new[-1] + 1))
+    assert sent - new[-1] < 100
+    assert new[0] - woke_at < 300
+
+
+def test_many_subscribers_and_deaf_ones_cost_no_memory_and_hold_up_nothing() -> None:
+    command = "import sys; from stream.bench_wire import run; sys.exit(run(sys.argv[1:]))"
+    options = ["--json", "--seconds", "12", "--subscribers", "50", "--deaf", "5"]
+    done = subprocess.run(
+        [sys.executable, "-c", command, *options, "--bind", free_port()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["ticks"] == 48
+    assert report["ticks_late"] <= 5  # none on a free machine
+    assert report["rss_mib"]["end"] - report["rss_mib"]["settled"] < 8
+    assert report["messages_per_s"] > 1000
+    assert set(report["publish_ms"]) == set(report["latency_ms"]) == {"p50", "p95", "p99"}
+    assert isinstance(report["lost"], int)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short enough for the name of a socket."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def test_an_ipc_socket_is_for_its_user_alone(folder: Path) -> None:
+    path = folder / "topics"
+    publisher = Publisher(f"ipc://{path}")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(UserError, match="in use"):
+        Publisher(f"ipc://{path}")
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        socket.connect(f"ipc://{path}")
+        socket.subscribe(AFFECT)
+        assert soon(publisher, AFFECT, True)
+        publisher.send(Message(AFFECT, {}))
+        assert socket.poll(5000)
+    publisher.close()
+
+
+def test_an_ipc_socket_takes_the_place_of_a_dead_one_but_of_no_other_file(folder: Path) -> None:
+    dead, file = folder / "dead", folder / "thesis.txt"
+    with unix.socket(unix.AF_UNIX) as left:
+        left.bind(str(dead))
+    Publisher(f"ipc://{dead}").close()
+    file.write_text("precious")
+    with pytest.raises(UserError, match="no socket"):
+        Publisher(f"ipc://{file}")
+    assert file.read_text() == "precious"
+
+
+@pytest.mark.parametrize("address", ["ipc://@abstract", "ipc://*", "udp://127.0.0.1:9", "x"])
+def test_addresses_that_cannot_be_kept_to_ourselves_are_refused(address: str) -> None:
+    with pytest.raises(UserError):
+        Publisher(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "next_to_it"),
+    [
+        ("tcp://127.0.0.1:5577", "tcp://127.0.0.1:5578"),
+        ("tcp://[::1]:5577", "tcp://[::1]:5578"),
+        ("ipc:///run/user/1/er", "ipc:///run/user/1/er.control"),
+    ],
+)
+def test_requests_are_answered_next_to_the_topics(address: str, next_to_it: str) -> None:
+    assert beside(address) == next_to_it

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from pathlib import Path
+from typing import Any
 
+import cv2
 import jsonschema
 import msgpack
 import numpy as np
@@ -11,15 +15,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from normtr import checkpoint
+from normtr.face import Face, FaceRow
 from normtr.judge import Judgement
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.text import TimedWord
 from normtr.window import CAUSES, NONE, assemble
-from stream.events import Heard, Word, WordChange
+from stream.events import Heard, Seen, Word, WordChange
 from stream.messages import Messages
 from stream.outputs import Health, Notice, Output, SourceHealth
+from stream.previews import LONGER_PX, Previews
 from stream.recognizer import Estimate
-from stream.wire import AFFECT, INFO, Message, WireError, decode, encode, schema
+from stream.wire import (
+    AFFECT,
+    FACE,
+    FRAME,
+    INFO,
+    TOPICS,
+    Message,
+    WireError,
+    decode,
+    encode,
+    schema,
+)
+
+CONTRACT = Path(__file__).parent / "wire_contract.json"
+PREVIEWS_OF = checkpoint.load(checkpoint.SHIPPED)
+PREVIEWS = Previews(PREVIEWS_OF, faces=True, frames=True)
 
 
 def estimate(causes: list[str]) -> Estimate:
@@ -54,14 +76,44 @@ def outputs() -> list[Output]:
     ]
 
 
+INFO_BODY = {
+    "labels": list(LABELS),
+    "modalities": list(MODALITIES),
+    "spec": {"step_ms": 250},
+    "spec_sha256": "a" * 64,
+    "model": "f" * 64,
+    "origin_ns": 1,
+    "clock": {"monotonic_ns": 2, "utc_ns": 3},
+    "source": "clip.mp4",
+    "virtual": False,
+    "calibrated": False,
+    "versions": {"python": "3.11.0"},
+}
+
+
+def seen(row: FaceRow) -> Seen:
+    return Seen(3, 4, np.zeros((48, 64, 3), np.uint8), row)
+
+
 def messages() -> list[Message]:
     source = Messages("0123456789abcdef", "f" * 64, LABELS)
-    return [message for n, out in enumerate(outputs()) for message in source.of(n, out)]
+    face = Face((1.0, 2.0, 4.0, 8.0), ((1.0, 2.0),) * 5, 0.75)
+    (_, of_face), *_ = PREVIEWS.of(seen(FaceRow("poor_image", face=face)), lambda _: True)
+    of_frame = {"jpeg": b"\xff\xd8\xff\xd9", "width": 64, "height": 48}
+    return [
+        *(message for n, out in enumerate(outputs()) for message in source.of(n, out)),
+        source.envelope(FACE, 4, 5, of_face),
+        source.envelope(FRAME, 4, 5, of_frame),
+        source.envelope(INFO, 0, 0, INFO_BODY),
+    ]
 
 
 GOLDEN = {
     "er.v1.affect": "a7a0776bbcf84126",
+    "er.v1.face": "67defed8346c1161",
+    "er.v1.frame": "beebadd65302edb5",
     "er.v1.health": "76f7ecf8210b8f3f",
+    "er.v1.info": "e5617b1ef268710f",
     "er.v1.notify": "fb612f885dea399e",
     "er.v1.text": "ba7bd853be752505",
 }
@@ -91,10 +143,78 @@ def test_payloads_follow_their_schema(message: Message) -> None:
     assert decode(list(encode(message))) == message
 
 
-@pytest.mark.parametrize("topic", [message.topic for message in messages()] + [INFO])
+@pytest.mark.parametrize("topic", TOPICS)
 def test_schemas_are_schemas_and_require_every_key(topic: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schema(topic))
     assert set(schema(topic)["required"]) == set(schema(topic)["properties"])
+
+
+def contract(node: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Path -> type, or the values, of everything that a schema describes."""
+    out: dict[str, Any] = {}
+    if path:
+        values = node.get("enum") or ([node["const"]] if "const" in node else None)
+        out[path] = {"values": values} if values else node.get("type", "any")
+    for name, inner in node.get("properties", {}).items():
+        out |= contract(inner, f"{path}.{name}" if path else name)
+    for key, mark in (("items", "[]"), ("additionalProperties", ".*")):
+        if isinstance(node.get(key), dict):
+            out |= contract(node[key], path + mark)
+    return out
+
+
+def test_the_contract_of_version_1_is_kept() -> None:
+    """What other programs may rely on: keys and values can be added, none goes or changes.
+
+    After an addition: `python -m tests.test_wire` writes tests/wire_contract.json anew.
+    """
+    promised = json.loads(CONTRACT.read_text())
+    assert set(promised) == set(TOPICS)
+    for topic, paths in promised.items():
+        now = contract(schema(topic))
+        assert set(paths) <= set(now), topic
+        for path, was in paths.items():
+            if isinstance(was, dict):
+                assert set(was["values"]) <= set(now[path]["values"]), (topic, path)
+            else:
+                assert was == now[path], (topic, path)
+
+
+def test_a_face_is_told_with_its_own_probabilities_and_without_one_there_is_nothing() -> None:
+    vector = np.ones(FeatureSpec().dims["face"], np.float32)
+    source = Messages("0123456789abcdef", "f" * 64, LABELS)
+    bodies = [
+        body
+        for row in (
+            FaceRow("none", vector, Face((1.0, 2.0, 4.0, 8.0), ((1.0, 2.0),) * 5, 0.75)),
+            FaceRow("no_face"),
+        )
+        for topic, body in PREVIEWS.of(seen(row), lambda topic: topic == FACE)
+    ]
+    for body in bodies:
+        jsonschema.validate(source.envelope(FACE, 0, 0, body).payload, schema(FACE))
+    with_face, without = bodies
+    assert with_face["box"] == [1.0, 2.0, 3.0, 6.0]
+    assert sum(with_face["probabilities"]) == pytest.approx(1.0)
+    assert len(with_face["probabilities"]) == len(LABELS)
+    assert (without["box"], without["landmarks"], without["probabilities"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (1080, 1920), (1920, 1080), (1, 4000)])
+def test_a_preview_is_a_small_jpeg_of_the_same_shape(size: tuple[int, int]) -> None:
+    picture = Seen(0, 0, np.full((*size, 3), (200, 30, 30), np.uint8), FaceRow("no_face"))
+    ((_, body),) = PREVIEWS.of(picture, lambda topic: topic == FRAME)
+    image = cv2.imdecode(np.frombuffer(body["jpeg"], np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape == (body["height"], body["width"], 3)
+    assert max(image.shape) <= LONGER_PX
+    assert body["width"] / body["height"] == pytest.approx(size[1] / size[0], rel=0.02) or 1 in size
+    assert image[0, 0, 2] > 150 > image[0, 0, 0]  # OpenCV's order: red comes last
+
+
+def test_a_topic_that_was_not_asked_for_is_never_made() -> None:
+    off = Previews(PREVIEWS_OF, faces=False, frames=False)
+    assert list(off.of(seen(FaceRow("no_face")), lambda _: True)) == []
 
 
 def test_affect_has_every_field_of_the_contract() -> None:
@@ -157,3 +277,8 @@ def test_hostile_frames_are_refused_with_a_wire_error(frames: list[bytes]) -> No
 def test_bombs_are_refused(payload: bytes) -> None:
     with pytest.raises(WireError):
         decode([b"er.v1.affect", payload])
+
+
+if __name__ == "__main__":
+    paths = {topic: contract(schema(topic)) for topic in sorted(TOPICS)}
+    CONTRACT.write_text(json.dumps(paths, indent=1) + "\n")

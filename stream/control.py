@@ -1,0 +1,101 @@
+"""The control port: requests of one msgpack map each, answered on a thread of its own.
+
+A request is `{"verb": NAME, ...arguments}`, its answer `{"ok": true, ...}` or `{"ok": false,
+"error": SENTENCE}`. Clients use REQ sockets. Ours is a ROUTER: a REP would wait for ever for a
+client that went away, and nothing that a client sends can bring a ROUTER out of step.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import zmq
+
+from normtr.errors import UserError
+from stream.endpoint import Endpoint
+
+LARGEST_REQUEST = 10_000
+"""Bytes of a frame; who sends a larger one is disconnected before it is read."""
+WAITING = 100
+"""Requests and answers kept for one client."""
+POLL_MS = 100
+BREATH_S = 0.001
+"""Between two requests: a flood of them must not keep the other threads from working."""
+
+Verb = Callable[..., dict[str, Any]]
+"""Takes the request's arguments by name; gives what the answer holds beside `ok`.
+
+Raises UserError with the sentence of a refusal. Must not block.
+"""
+
+
+class Control:
+    """Answers until it is closed."""
+
+    def __init__(self, address: str, verbs: Mapping[str, Verb], keys: Path | None = None) -> None:
+        """Bind and begin. Raises UserError as `Endpoint` does."""
+        self._verbs = verbs
+        settings = {zmq.RCVHWM: WAITING, zmq.SNDHWM: WAITING, zmq.LINGER: POLL_MS}
+        self._endpoint = Endpoint(zmq.ROUTER, address, "--control", LARGEST_REQUEST, keys, settings)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """After the answer that is being given."""
+        self._closing.set()
+        self._thread.join()
+        self._endpoint.close()
+
+    def _serve(self) -> None:
+        socket = self._endpoint.socket
+        while not self._closing.is_set():
+            if not socket.poll(POLL_MS):
+                continue
+            client, *frames = socket.recv_multipart()
+            cut = frames.index(b"") + 1 if b"" in frames else 0
+            envelope, body = frames[:cut] or [b""], frames[cut:]
+            # A client that is gone, or takes no answers, is left out.
+            socket.send_multipart([client, *envelope, self._answer(body)], zmq.DONTWAIT)
+            self._closing.wait(BREATH_S)
+
+    def _answer(self, body: list[bytes]) -> bytes:
+        answer: bytes
+        try:
+            request = _decoded(body)
+            name = request.pop("verb", None)
+            verb = self._verbs.get(name) if isinstance(name, str) else None
+            if verb is None:
+                raise UserError(f"give one of the verbs {', '.join(self._verbs)}.")
+            _check(name, verb, request)
+            answer = msgpack.packb({"ok": True, **verb(**request)})
+        except UserError as error:
+            answer = msgpack.packb({"ok": False, "error": str(error)})
+        except Exception as error:  # a fault of ours must not end the port
+            answer = msgpack.packb({"ok": False, "error": f"failed: {type(error).__name__}."})
+        return answer
+
+
+def _decoded(body: list[bytes]) -> dict[str, Any]:
+    if len(body) != 1:
+        raise UserError("a request is one frame.")
+    try:
+        request = msgpack.unpackb(body[0], raw=False, strict_map_key=True)
+    except (ValueError, RecursionError, TypeError, msgpack.exceptions.UnpackException):
+        raise UserError("a request is a msgpack map with string keys.") from None
+    if not isinstance(request, dict) or not all(isinstance(key, str) for key in request):
+        raise UserError("a request is a msgpack map with string keys.")
+    return request
+
+
+def _check(name: str, verb: Verb, arguments: Mapping[str, Any]) -> None:
+    """All arguments are strings, and those that the verb takes."""
+    wanted = inspect.signature(verb).parameters
+    if set(arguments) != set(wanted) or not all(isinstance(v, str) for v in arguments.values()):
+        takes = ", ".join(f"{key} (a string)" for key in wanted) or "no arguments"
+        raise UserError(f"{name} takes {takes}.")

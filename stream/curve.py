@@ -1,0 +1,161 @@
+"""CURVE: the server's key pair, the list of clients it serves, and who asks for them.
+
+Files are ZeroMQ certificates, as `zmq.auth.load_certificate` reads them: `server.key_secret`
+(both keys, mode 600), `server.key` (the public one, for clients), `clients/NAME.key`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import zmq
+import zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
+from zmq.utils import z85
+
+from normtr import data_folder
+from normtr.errors import UserError
+
+SERVER = "server"
+DOMAIN = b"normtr"
+NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
+
+
+def usual_folder() -> Path:
+    return data_folder.usual() / "keys"
+
+
+def make_server(folder: Path) -> bool:
+    """Make the server's pair where there is none; whether it was made."""
+    if (folder / f"{SERVER}.key_secret").exists():
+        return False
+    public, secret = zmq.curve_keypair()
+    _write(folder / f"{SERVER}.key", public)
+    _write(folder / f"{SERVER}.key_secret", public, secret)
+    return True
+
+
+def server_key(folder: Path) -> str:
+    """The public key that clients need. Raises UserError where there is none."""
+    return _read(folder / f"{SERVER}.key_secret")[0].decode()
+
+
+def clients(folder: Path) -> dict[str, str]:
+    """Name -> public key of everyone who is served; a damaged file counts as no client."""
+    found = {}
+    for path in sorted((folder / "clients").glob("*.key")):
+        try:
+            found[path.stem] = _read(path)[0].decode()
+        except UserError:
+            continue
+    return found
+
+
+def allow(folder: Path, name: str, key: str) -> None:
+    """Serve the client that has this public key. Raises UserError for a bad name or key."""
+    path = _free(_client(folder, name))
+    if not _is_key(key.encode()):
+        raise UserError(f"{key!r} is no public key: that has 40 characters of Z85.")
+    if key in clients(folder).values():
+        raise UserError("this key is on the list already.")
+    _write(path, key.encode())
+
+
+def allow_new(folder: Path, name: str, secret: Path) -> None:
+    """Make a client's pair, write it to the file `secret` (mode 600), serve the client.
+
+    Raises UserError when the name or the file is taken.
+    """
+    path = _free(_client(folder, name))
+    pair = zmq.curve_keypair()
+    _write(_free(secret), *pair)
+    _write(path, pair[0])
+
+
+def revoke(folder: Path, name: str) -> None:
+    """Connections that are open stay so until the recognizer ends."""
+    path = _client(folder, name)
+    if not path.exists():
+        raise UserError(f"there is no client {name!r}; there are: {', '.join(clients(folder))}.")
+    path.unlink()
+
+
+class Guard:
+    """Makes a socket talk to known clients only. Asks the list anew for each that connects."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], folder: Path) -> None:
+        """Raises UserError when the server's keys are missing, damaged or open to others."""
+        self._folder = folder
+        path = folder / f"{SERVER}.key_secret"
+        self._public, self._secret = _read(path)
+        if self._secret is None:
+            raise UserError(f"{path} holds no secret key; delete it and run `normtr keys`.")
+        if os.name == "posix" and path.stat().st_mode & 0o077:
+            raise UserError(f"{path} can be read by others; run: chmod 600 {path}")
+        self._authenticator = ThreadAuthenticator(context)
+        self._authenticator.start()
+        self._authenticator.configure_curve_callback(DOMAIN.decode(), self)
+
+    def protect(self, socket: zmq.Socket[bytes]) -> None:
+        """Before the socket is bound."""
+        socket.setsockopt(zmq.CURVE_SERVER, 1)
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, self._public)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, self._secret or b"")
+        # Without somebody who answers for this domain nobody is let in.
+        socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        """What the authenticator asks: is this public key on the list?"""
+        return domain == DOMAIN.decode() and key.decode() in clients(self._folder).values()
+
+    def close(self) -> None:
+        self._authenticator.stop()
+
+
+def _client(folder: Path, name: str) -> Path:
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name!r} is no name for a client: letters, digits, - and _ make one.")
+    return folder / "clients" / f"{name}.key"
+
+
+def _free(path: Path) -> Path:
+    if path.exists():
+        raise UserError(f"{path} is there already.")
+    return path
+
+
+def _write(path: Path, public: bytes, secret: bytes | None = None) -> None:
+    """Whole or not at all, for the user's eyes only."""
+    lines = ["metadata", "curve", f'    public-key = "{public.decode()}"']
+    if secret is not None:
+        lines.append(f'    secret-key = "{secret.decode()}"')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A temporary file has mode 600 from its first byte on.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            file.write("\n".join([*lines, ""]))
+        os.replace(file.name, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _read(path: Path) -> tuple[bytes, bytes | None]:
+    """Public and secret key of a certificate. Raises UserError with one sentence."""
+    try:
+        public, secret = zmq.auth.load_certificate(path)
+    except (OSError, ValueError):
+        raise UserError(f"there are no keys in {path}; run `normtr keys`.") from None
+    if not _is_key(public) or not (secret is None or _is_key(secret)):
+        raise UserError(f"{path} is damaged: it holds no CURVE key.")
+    return public, secret
+
+
+def _is_key(text: bytes) -> bool:
+    try:
+        return len(text) == 40 and len(z85.decode(text)) == 32
+    except (ValueError, KeyError, TypeError, OverflowError, UnicodeError):
+        return False
