@@ -102,13 +102,13 @@ def test_nothing_seen_always_abstains_and_so_does_too_little_confidence() -> Non
 
 def test_a_prior_of_neutral_moves_every_window_towards_it() -> None:
     some = window({"face": 16, "text": 5})
-    plain, calm = Judge(recognizer())(some), Judge(recognizer(), neutral=0.6)(some)
+    plain, calm = Judge(recognizer())([some])[0], Judge(recognizer(), neutral=0.6)([some])[0]
     neutral = LABELS.index("neutral")
     assert calm.probabilities[neutral] > plain.probabilities[neutral]
     prior = with_neutral(0.6, LABELS)
     expected = np.array(plain.probabilities) * np.array(prior) / np.array(UNIFORM)
     assert np.allclose(calm.probabilities, expected / expected.sum(), atol=1e-6)
-    same = Judge(recognizer(), neutral=1 / 7)(some)
+    same = Judge(recognizer(), neutral=1 / 7)([some])[0]
     assert np.allclose(same.probabilities, plain.probabilities)
     with pytest.raises(dataclasses.FrozenInstanceError):
         plain.top = "happy"  # type: ignore[misc]
