@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, Protocol, TypeVar
@@ -53,14 +54,22 @@ class Device:
 
     def __init__(self, gpu: Gpu | None = None) -> None:
         self.gpu = gpu
-        self.lost = ""
-        """Why the GPU is not used any more."""
+        self._lock = threading.Lock()
+        self._lost = ""
 
     def lose(self, error: torch.OutOfMemoryError) -> None:
         """Use the CPU from now on."""
         reason = str(error).splitlines()[0].rstrip(".")
-        self.lost = self.lost or f"{reason}; everything runs on the CPU from now on"
-        self.gpu = None
+        with self._lock:
+            if self.gpu is not None:
+                self._lost = f"{reason}; everything runs on the CPU from now on"
+            self.gpu = None
+
+    def lost(self) -> str:
+        """Why the GPU is not used any more, told once; else nothing."""
+        with self._lock:
+            reason, self._lost = self._lost, ""
+        return reason
 
 
 class Placed(Generic[N]):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import av
 import numpy as np
@@ -67,11 +68,19 @@ class Piece:
         return self.end_ns
 
 
+def _name(source: str) -> str:
+    """What others may be told of a file or URL: no folder, no password, no query."""
+    if "://" not in source:
+        return Path(source).name or source
+    parts = urlsplit(source)
+    return Path(parts.path).name or parts.hostname or parts.scheme
+
+
 class Media:
     """An opened clip. Raises UserError naming the source when it cannot be used."""
 
     def __init__(self, source: str) -> None:
-        self.name = Path(source).name or source
+        self.name = _name(source)
         self._source = source
         if "://" not in source:
             path = Path(source)

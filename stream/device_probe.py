@@ -15,7 +15,7 @@ from normtr.errors import UserError
 
 if TYPE_CHECKING:  # without its system libraries OpenCV cannot even be imported: tell, not fail
     from stream.intake import Intake
-    from stream.realtime import Source
+    from stream.track import Source
     from stream.sound_input import Input
 
 FIRST_ITEM_LIMIT_S = 4.0

@@ -73,6 +73,8 @@ class Heard:
     horizon_ns: int
     ready_ns: int
     skipped: tuple[int, int] | None = None
+    source: str = ""
+    """Which it was, where it is told to others."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,14 @@ class Restarted:
 
 @dataclass(frozen=True)
 class Ended:
-    """A source has nothing more to give; `at_ns` is the event time of its end."""
+    """A source has nothing more to give; `at_ns` is the event time of its end.
+
+    `reason`: what broke it, if it did.
+    """
 
     source: str
     at_ns: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)
