@@ -19,7 +19,7 @@ from normtr.config import parse
 from normtr.errors import UserError
 from normtr.media import Media
 from stream import faults as fault_plans
-from stream import timeline, virtual
+from stream import virtual
 from stream.endurance import Endurance, Series, wrong_causes
 from stream.faulty import Faults
 from stream.messages import Messages
@@ -74,6 +74,8 @@ def run(argv: list[str]) -> int:
             "wrong_causes": wrong_causes(plan, gaps, baseline, clip_s, summary.step_s),
         }
     if config.timeline is not None and summary.estimates:
+        from stream import timeline  # brings Matplotlib, which takes 0.3 s at every start
+
         timeline.draw(config.timeline, summary, [], opened.name)
     _show(report, config)
     os._exit(0)  # a capture or worker thread may still hang in a driver
@@ -102,7 +104,7 @@ def _played(
             endurance.add(sent_ns, output)
             if isinstance(output, Estimate):
                 if start_s is None:
-                    start_s = time.time() - psutil.Process().create_time()
+                    start_s = _age_s()
                 summary.add(sent_ns, output)
                 if faults is not None:
                     faults.foreign(sent_ns)
@@ -111,6 +113,15 @@ def _played(
             faults.close()
         publisher.close()
     return endurance, summary, start_s
+
+
+def _age_s() -> float:
+    """Since this process began."""
+    process = psutil.Process()
+    if sys.platform != "linux":
+        return time.time() - process.create_time()
+    # The boot time in it is a whole number of seconds.
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - (process.create_time() - psutil.boot_time())
 
 
 def _figures(seconds: float, opened: Opened, endurance: Endurance) -> dict[str, Any]:

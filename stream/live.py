@@ -14,7 +14,7 @@ from rich.live import Live as Redraw
 
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
-from stream import sd_notify, timeline, view
+from stream import sd_notify, view
 from stream.events import Heard, Word
 from stream.gap_recorder import GapRecorder
 from stream.interrupts import Interrupts
@@ -184,6 +184,8 @@ def _recognise(config: Live, console: Screen, interrupts: Interrupts) -> None:
     with unless_gone(sys.stdout):
         Screen().print(summary.render())
     if config.timeline is not None and summary.estimates:
+        from stream import timeline  # brings Matplotlib, which takes 0.3 s at every start
+
         timeline.draw(config.timeline, summary, list(words.values()), opened.name)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import psutil
 
+from normtr import heap
 from normtr.judge import Judge, Judgement
 from normtr.window import Window
 from stream.events import (
@@ -69,6 +70,12 @@ class Pipe:
 
         A transcriber may load its model (a second). Raises UserError when that is unusable.
         """
+        worker = self._loaded(stage, anew)
+        if anew:
+            heap.give_back()
+        return worker
+
+    def _loaded(self, stage: str, anew: bool) -> Worker:
         intake, models, origin_ns = self.intake, self._models, self.origin_ns
         # What may have brought the last one down is not used again.
         begin = intake.ring.end if anew else 0

@@ -1,0 +1,43 @@
+"""What a replaced worker held goes back to the system."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+REPLACED = """
+import sys, threading
+import numpy as np, psutil
+from stream.models import Models
+from stream.pipe import Pipe
+from stream.pipe_config import PipeConfig
+from stream.workers import Second
+
+config = PipeConfig(text="off")
+models = Models(config)
+models.warm_up((480, 640))
+pipe = Pipe(config, models, 0, lambda event: None)
+sound = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
+
+def replaced():
+    worker = pipe.worker("voice", anew=True)
+    assert worker.run(Second(0, sound, "none", True, ()))[0].vector is not None
+
+sizes = []
+for _ in range(12):
+    thread = threading.Thread(target=replaced)
+    thread.start()
+    thread.join()
+    sizes.append(psutil.Process().memory_info().rss / 2**20)
+print(min(sizes[-3:]) - sizes[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be asked for it")
+def test_replacing_a_worker_again_and_again_takes_no_more_memory() -> None:
+    out = subprocess.run(
+        [sys.executable, "-c", REPLACED], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert float(out.stdout) < 30.0  # over 70 when the heap keeps it
