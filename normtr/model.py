@@ -170,9 +170,7 @@ class NormTr(nn.Module):
         self.norm = nn.LayerNorm(half)
         self.head = nn.Linear(half, config.outputs)
 
-    def extract(
-        self, rows: Mapping[str, Tensor], valid: Tensor, *, every: bool = False
-    ) -> Tokens:
+    def extract(self, rows: Mapping[str, Tensor], valid: Tensor, *, every: bool = False) -> Tokens:
         """rows float [B, T, N_m] per modality, valid bool [B, M, T] -> NRGF and MF.
 
         Invalid steps are zero before the projection (3.2). `every`: their tokens are computed, too,

@@ -16,9 +16,7 @@ from stream.wire import AFFECT, HEALTH, NOTIFY, TEXT, VERSION, Message
 class Messages:
     """Turns what the pipe gives into messages of one session; counts `seq` per topic."""
 
-    def __init__(
-        self, session: str, model: str, labels: tuple[str, ...], source: str = ""
-    ) -> None:
+    def __init__(self, session: str, model: str, labels: tuple[str, ...], source: str = "") -> None:
         """`source`: names all sources; of what an output does not say of one of them."""
         self.session = session
         self._source = source
