@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, Protocol, TypeVar
@@ -28,7 +27,7 @@ class Gpu(Protocol):
         ...
 
     def fast(self) -> AbstractContextManager[Any]:
-        """Computes in half precision what bears it."""
+        """Within it, what bears half precision is computed so."""
         ...
 
 
@@ -43,6 +42,7 @@ class Cuda:
         return torch.from_numpy(array).pin_memory().to("cuda", non_blocking=True)
 
     def fast(self) -> AbstractContextManager[Any]:
+        # Emulated on a CPU it moved probabilities by up to 1e-4 on a clip, bfloat16 by 3e-3.
         return torch.autocast("cuda", torch.float16)
 
 
@@ -54,22 +54,14 @@ class Device:
 
     def __init__(self, gpu: Gpu | None = None) -> None:
         self.gpu = gpu
-        self._lock = threading.Lock()
-        self._lost = ""
+        self.lost = ""
+        """Why the GPU is not used any more."""
 
     def lose(self, error: torch.OutOfMemoryError) -> None:
         """Use the CPU from now on."""
         reason = str(error).splitlines()[0].rstrip(".")
-        with self._lock:
-            if self.gpu is not None:
-                self._lost = f"{reason}; everything runs on the CPU from now on"
-            self.gpu = None
-
-    def lost(self) -> str:
-        """Why the GPU is not used any more, told once; else nothing."""
-        with self._lock:
-            reason, self._lost = self._lost, ""
-        return reason
+        self.lost = f"{reason}; everything runs on the CPU from now on"
+        self.gpu = None
 
 
 class Placed(Generic[N]):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import av
 import numpy as np
@@ -72,8 +72,8 @@ def _name(source: str) -> str:
     """What others may be told of a file or URL: no folder, no password, no query."""
     if "://" not in source:
         return Path(source).name or source
-    parts = urlsplit(source)
-    return Path(parts.path).name or parts.hostname or parts.scheme
+    address = re.split(r"[?#]", source)[0]
+    return Path(address).name.rpartition("@")[2]
 
 
 class Media:
