@@ -32,7 +32,10 @@ class Gpu(Protocol):
 
 
 class Cuda:
-    """The first NVIDIA GPU. Every thread works in its default stream, so all work is in order."""
+    """The first NVIDIA GPU. Every thread works in its default stream, so all work is in order.
+
+    What a run gives is copied back once, which its thread waits for; nothing else is.
+    """
 
     def copy(self, network: N) -> N:
         return copy.deepcopy(network).to("cuda")
@@ -98,7 +101,7 @@ class Placed(Generic[N]):
                     return _array(out.float().cpu())
             except torch.OutOfMemoryError as error:
                 self._device.lose(error)
-        self._there = None  # its memory is given back
+        self._there = None  # it is not used again
         with torch.inference_mode():
             return _array(work(self._here, *map(torch.from_numpy, inputs)).float())
 

@@ -60,6 +60,7 @@ class Session:
                 yield from self._absorb(left_ns / 1e9)
             yield from self._absorb(0.0)
             yield from self._part(step)
+            yield from self._expire()
             if not self._active:
                 return
             for track in self._active:
@@ -93,6 +94,10 @@ class Session:
         for track in over:
             yield from track.finish()
 
+    def _expire(self) -> Iterator[Sent]:
+        for track in self.tracks:
+            yield from track.expire()
+
     def _absorb(self, timeout_s: float) -> Iterator[Sent]:
         """Handle what was posted: the next event within the time, then all that wait."""
         try:
@@ -108,6 +113,5 @@ class Session:
     def _last_words(self) -> Iterator[Sent]:
         while any(track.listening for track in self.tracks):
             yield from self._absorb(POLL_S)
-            for track in self.tracks:
-                yield from track.finished()
+            yield from self._expire()
         yield from self._absorb(0.0)

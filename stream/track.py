@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +69,7 @@ class Track:
         self._clock = clock
         self._stages = [Stage(name, self.pipe, clock, mine, around) for name in self.pipe.stages]
         self._ended: dict[str, Ended] = {}
-        self._finish_by: float | None = None
+        self._finish_by = math.inf
 
     def start(self) -> None:
         for stage in self._stages:
@@ -114,9 +115,8 @@ class Track:
         if (own := self._own_end()) is not None:
             yield self.sent(Notice("source_ended", own.at_ns, None, own.reason))
 
-    def finished(self) -> Iterator[Sent]:
-        """Called until `listening` is over: it is, if only because time is up."""
-        assert self._finish_by is not None
+    def expire(self) -> Iterator[Sent]:
+        """Give up the last words when their time is over; call it now and then."""
         if self.listening and time.monotonic() > self._finish_by:
             self.stop()
             yield self.sent(Notice("late_words", self._clock.now_ns(), "text"))
