@@ -110,7 +110,8 @@ class Intake:
             return
         self._conditions[source] = cause
         for modality in AFFECTS[source]:
-            self._post(Condition(modality, cause, at_ns, detail))
+            if modality not in self._off:
+                self._post(Condition(modality, cause, at_ns, detail))
 
     def standing(self, source: str) -> str | None:
         """The cause that keeps the source from working now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import sys
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live as Redraw
 
 from normtr.config import parse
@@ -21,6 +20,7 @@ from stream import sd_notify, view
 from stream.events import Heard, Word
 from stream.gap_recorder import GapRecorder
 from stream.interrupts import Interrupts
+from stream.lsl import LslOutlets
 from stream.messages import Messages
 from stream.outputs import Notice, Output
 from stream.publisher import Publisher
@@ -28,7 +28,7 @@ from stream.recognizer import Estimate
 from stream.recording import Recorder
 from stream.session import Opened, SourceConfig, open_session
 from stream.summary import Summary
-from stream.terminal import Screen, unless_gone
+from stream.terminal import Patient
 from stream.wire import AFFECT, INFO, TEXT, Message
 
 DRAWN_WORDS = 10_000
@@ -49,6 +49,8 @@ class Live(SourceConfig):
     """Where to publish; this machine only."""
     words: bool = False
     """Publish and show the words (`er.v1.text`); they identify people, so only when asked for."""
+    lsl: bool = False
+    """Send the estimates to Lab Streaming Layer, too; everyone on the network can read them."""
 
     def __post_init__(self) -> None:
         """Raises UsageError for what has no meaning with several sources."""
@@ -62,7 +64,7 @@ class Live(SourceConfig):
 class _Outlets:
     """Where messages go: the socket, the recording, the terminal."""
 
-    def __init__(self, config: Live, opened: Opened, console: Screen) -> None:
+    def __init__(self, config: Live, opened: Opened, console: Console) -> None:
         checkpoint = opened.models.checkpoint
         self.messages = Messages(opened.session, checkpoint.sha256, checkpoint.labels, opened.name)
         self._config = config
@@ -73,6 +75,7 @@ class _Outlets:
         # In virtual time nobody can follow; the recording is the output.
         self._publisher = None if opened.virtual else Publisher(config.bind)
         self._recorder = None if config.record is None else Recorder(config.record)
+        self._lsl = LslOutlets() if config.lsl else None
         self._gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)
         self._redraw = (
             Redraw(console=console, auto_refresh=False, transient=True)
@@ -87,18 +90,18 @@ class _Outlets:
 
     def __enter__(self) -> _Outlets:
         self.info(0 if self._opened.virtual else time.monotonic_ns())
-        with unless_gone(sys.stderr):
-            if self._redraw is not None:
-                self._redraw.start()
+        if self._redraw is not None:
+            self._redraw.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with unless_gone(sys.stderr):
-            if self._redraw is not None:
-                self._redraw.stop()
+        if self._redraw is not None:
+            self._redraw.stop()
         for file in (self._recorder, self._gaps):
             if file is not None:
                 file.close()
+        if self._lsl is not None:
+            self._lsl.close()
         if self._publisher is not None:
             self._publisher.close()
 
@@ -113,13 +116,12 @@ class _Outlets:
         for message in self.messages.of(sent_ns, output):
             if message.topic != TEXT or self._config.words:
                 self._send(message)
-            with unless_gone(sys.stderr):
-                if message.topic == AFFECT:
-                    self._show(message.payload)
-                elif isinstance(output, Notice) and output.detail and not self._opened.virtual:
-                    of = output.source if len(self._opened.sources) > 1 else ""
-                    where = "".join(f"{word}: " for word in (of, output.modality) if word)
-                    self._console.print(f"{where}{output.detail}", soft_wrap=True)
+            if message.topic == AFFECT:
+                self._show(message.payload)
+            elif isinstance(output, Notice) and output.detail and not self._opened.virtual:
+                of = output.source if len(self._opened.sources) > 1 else ""
+                where = "".join(f"{word}: " for word in (of, output.modality) if word)
+                self._console.print(f"{where}{output.detail}", soft_wrap=True)
 
     def answer_subscribers(self) -> None:
         """Send `info` again when someone subscribed to it, at most once a tick."""
@@ -131,6 +133,8 @@ class _Outlets:
             self._publisher.send(message)
         if self._recorder is not None:
             self._recorder.write(message)
+        if self._lsl is not None and message.topic == AFFECT:
+            self._lsl.push(message.payload)
 
     def _show(self, affect: Mapping[str, Any]) -> None:
         words = [word.word.text for word in self._shown] if self._config.words else []
@@ -145,7 +149,7 @@ class _Outlets:
         elif sd_notify.wanted():
             return  # the journal is no place for what somebody felt
         elif not self._opened.virtual and self._is_whole_second(affect):
-            print(self._line(affect), file=sys.stderr)
+            print(self._line(affect), file=self._console.file)
 
     def _is_whole_second(self, affect: Mapping[str, Any]) -> bool:
         end_ns: int = affect["t_ns"]
@@ -160,28 +164,32 @@ def run(argv: list[str]) -> int:
     config = parse(Live, argv, "live")
     if config.fast and config.source is None:
         raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
+    if config.fast and config.lsl:
+        raise UsageError("--lsl sends in real time; leave --fast out.")
     interrupts = Interrupts()
+    out, error_out = Patient(sys.stdout), Patient(sys.stderr)
     try:
-        _recognise(config, Screen(stderr=True), interrupts)
+        _recognise(config, out, error_out.console(), interrupts)
         status = interrupts.status
     except KeyboardInterrupt:
         status = interrupts.status
     except UserError as error:
-        with unless_gone(sys.stderr):
-            print(f"normtr live: {error}", file=sys.stderr)
+        print(f"normtr live: {error}", file=error_out)
         status = error.status
-    _leave(status)
+    out.close()
+    error_out.close()
+    if "pytest" not in sys.modules:
+        os._exit(status)  # a thread that hangs in a driver must not keep the process alive
     return status
 
 
-def _recognise(config: Live, console: Screen, interrupts: Interrupts) -> None:
+def _recognise(config: Live, out: Patient, console: Console, interrupts: Interrupts) -> None:
     for path in (config.record, config.record_gaps, config.timeline):
         if path is not None and not path.absolute().parent.is_dir():
             raise UserError(f"there is no folder {path.absolute().parent} for {path.name}.")
     opened = open_session(config, wait=sd_notify.wanted())
     if opened.remark:
-        with unless_gone(sys.stderr):
-            console.print(f"{opened.remark} Playing the demo clip instead.", soft_wrap=True)
+        console.print(f"{opened.remark} Playing the demo clip instead.", soft_wrap=True)
     labels = opened.models.checkpoint.labels
     summaries = {source: Summary(labels, opened.origin_ns) for source in opened.sources}
     words: dict[int, Word] = {}
@@ -208,22 +216,13 @@ def _recognise(config: Live, console: Screen, interrupts: Interrupts) -> None:
         sd_notify.tell("STOPPING=1")
         end_ns = sent_ns if opened.virtual else time.monotonic_ns()
         outlets.give(end_ns, Notice("stopping", end_ns))
-    with unless_gone(sys.stdout):
-        for source, summary in summaries.items():
-            if len(summaries) > 1:
-                Screen().rule(source)
-            Screen().print(summary.render())
+    shown = out.console()
+    for source, summary in summaries.items():
+        if len(summaries) > 1:
+            shown.rule(source)
+        shown.print(summary.render())
     summary = summaries[opened.sources[0]]
     if config.timeline is not None and summary.estimates:
         from stream import timeline  # brings Matplotlib, which takes 0.3 s at every start
 
         timeline.draw(config.timeline, summary, list(words.values()), opened.name)
-
-
-def _leave(status: int) -> None:
-    """End now: a thread that hangs in a driver must not keep the process alive."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    if "pytest" not in sys.modules:
-        os._exit(status)

@@ -10,6 +10,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from stream.history import Column
+from stream.received import Affect
+
 BAR = 20
 NOTHING = "not enough to say"
 """What is shown of a window that is abstained from."""
@@ -22,6 +25,25 @@ COLOURS = {
     "surprise": "cyan",
     "neutral": "white",
 }
+MARKS = {
+    "none": "▮",
+    "off": "o",
+    "starting": "s",
+    "paused": "p",
+    "muted": "m",
+    "denied": "!",
+    "no_device": "x",
+    "stalled": "z",
+    "dropped": "d",
+    "error": "e",
+    "late": "l",
+    "no_face": "f",
+    "poor_image": "b",
+    "silence": "·",
+    "no_words": "·",
+}
+"""A second of the history: there, or why not; never told by colour alone."""
+LEVELS = "▁▂▃▄▅▆▇█"
 SAYING = {
     "none": "here",
     "off": "switched off",
@@ -73,6 +95,33 @@ def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -
     if words:
         parts.append(Text(" ".join(words), style="italic"))
     return Panel(Group(*parts), title="normtr", subtitle=capture, width=84)
+
+
+def history(affect: Affect, columns: Sequence[Column]) -> Text:
+    """The last minute: a row a label, and a row a modality that says why it was not there.
+
+    Empty where no estimate came; dim where there was not enough to say.
+    """
+    rows = Text()
+    for label in affect.labels:
+        rows.append(f"{label:>9} ", style="bold" if label == affect.top else "")
+        for column in columns:
+            level = min(max(column.levels.get(label, 0.0), 0.0), 1.0)
+            mark = LEVELS[round(level * (len(LEVELS) - 1))] if column.levels else " "
+            rows.append(mark, style="dim" if column.abstained else COLOURS.get(label, "white"))
+        rows.append("\n")
+    seen: dict[str, None] = {}
+    for modality in affect.gaps:
+        rows.append(f"{modality:>9} ")
+        for column in columns:
+            cause = column.causes.get(modality, "")
+            seen[cause] = None
+            rows.append(
+                MARKS.get(cause, "?" if cause else " "), style="green" if cause == "none" else "red"
+            )
+        rows.append("\n")
+    told = [f"{MARKS[cause]} {SAYING[cause]}" for cause in MARKS if cause in seen]
+    return rows.append(f"{f'{len(columns)} s':>9} {'   '.join(told)}", style="dim")
 
 
 def line(affect: Mapping[str, Any], origin_ns: int) -> str:

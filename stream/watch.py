@@ -2,80 +2,151 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
-import zmq
-from rich.console import Console
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from normtr.config import parse
-from normtr.errors import UserError
-from stream import view
-from stream.wire import AFFECT, PREFIX, Message, WireError, decode
+from stream import recording, view
+from stream.affect_table import AffectTable
+from stream.client import ADDRESS, Keys, subscribe
+from stream.history import History
+from stream.interrupts import Interrupts
+from stream.received import Affect, Notify, Received
+from stream.terminal import Screen, unless_gone
+from stream.wire import PREFIX, Message
 
 SILENT_S = 1.5
+
+Heard = Iterator[Received | None]
+"""What arrives; None after each `SILENT_S` without anything."""
 
 
 @dataclass(frozen=True)
 class Watch:
     """Subscribe to a recognizer and show what it publishes."""
 
-    address: str = "tcp://127.0.0.1:5577"
+    address: str = ADDRESS
     topic: str = PREFIX
     """Only topics that begin like this, e.g. er.v1.affect."""
     json: bool = False
     """One JSON object a line on standard output: {"topic": ..., "payload": ...}."""
+    csv: Path | None = None
+    """Write every estimate into this table, one row each."""
+    client_key: Path | None = None
+    """For a recognizer with keys: the file with our own pair,"""
+    server_key: Path | None = None
+    """and the file with its public key (see `normtr keys`)."""
     seconds: float | None = None
     """End after so many seconds."""
 
+    @property
+    def keys(self) -> Keys | None:
+        if self.client_key is None or self.server_key is None:
+            return None
+        return Keys(client=self.client_key, server=self.server_key)
 
-def messages(config: Watch) -> Iterator[Message | None]:
-    """What arrives; None after each `SILENT_S` without anything. Bad frames are skipped."""
-    context = zmq.Context()
-    socket = context.socket(zmq.SUB)
+    def __post_init__(self) -> None:
+        if (self.client_key is None) != (self.server_key is None):
+            raise ValueError("--client-key and --server-key belong together")
+
+
+class _Chart:
+    """What was heard last of each source, and what happened last."""
+
+    def __init__(self, address: str) -> None:
+        self._waiting = Text(
+            f"nothing arrives from {address}; is `normtr live` running?", style="dim"
+        )
+        self._session = ""
+        self._sources: dict[str, tuple[Affect, History]] = {}
+        self._event = Text()
+
+    def add(self, message: Received) -> None:
+        if message.session != self._session:
+            self._session = message.session
+            self._sources.clear()
+            self._event = Text()
+        if isinstance(message, Affect):
+            _, history = self._sources.get(message.source, (message, History()))
+            history.add(message)
+            self._sources[message.source] = message, history
+        elif isinstance(message, Notify):
+            where = f"{message.modality}: " if message.modality else ""
+            self._event = Text(f"{where}{message.detail or message.kind}", style="dim")
+
+    def render(self, silent: bool) -> RenderableType:
+        parts: list[RenderableType] = [self._waiting] if silent else []
+        for source, (affect, history) in self._sources.items():
+            replay = "replay of " if affect.replay else ""
+            if len(self._sources) > 1:
+                parts.append(Text(f"{source}{view.line(affect.payload, 0)}"))
+            elif not silent:
+                session = f"{replay}session {affect.session} {source}"
+                parts.append(view.status(affect.payload, session.strip()))
+            parts.append(view.history(affect, history.columns()))
+        return Group(*parts, self._event) if self._event else Group(*parts)
+
+
+def messages(config: Watch) -> Heard:
+    """Subscribe until `config.seconds` are over. Raises UserError."""
     until = None if config.seconds is None else time.monotonic() + config.seconds
-    try:
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.RCVHWM, 1000)
-        socket.setsockopt(zmq.MAXMSGSIZE, 1_000_000)
-        try:
-            socket.connect(config.address)
-        except zmq.ZMQError as error:
-            raise UserError(f"cannot connect to {config.address}: {error.strerror}.") from None
-        socket.subscribe(config.topic)
+    with subscribe(config.topic, address=config.address, keys=config.keys) as subscription:
         while until is None or time.monotonic() < until:
             left_s = SILENT_S if until is None else min(SILENT_S, until - time.monotonic())
-            if not socket.poll(max(round(left_s * 1000), 0)):
-                yield None
-                continue
             try:
-                yield decode(socket.recv_multipart())
-            except WireError as error:
-                print(f"normtr watch: skipped a message: {error}", file=sys.stderr)
-    finally:
-        socket.close()
-        context.term()
+                yield subscription.receive(max(left_s, 0.0))
+            except TimeoutError:
+                yield None
 
 
 def run(argv: list[str]) -> int:
     config = parse(Watch, argv, "watch")
+    interrupts = Interrupts()
+    try:
+        table = None if config.csv is None else AffectTable(config.csv)
+        with nullcontext() if table is None else closing(table), unless_gone(sys.stdout):
+            _show(config, _tabled(messages(config), table))
+    except KeyboardInterrupt:
+        pass
+    return interrupts.status
+
+
+def _tabled(heard: Heard, table: AffectTable | None) -> Heard:
+    for message in heard:
+        if table is not None and isinstance(message, Affect):
+            table.add(message)
+        yield message
+
+
+def _show(config: Watch, heard: Heard) -> None:
+    console = Screen()
     if config.json:
-        for message in messages(config):
+        for message in filter(None, heard):
+            wire = Message(message.topic, dict(message.payload))
+            print(recording.line(wire), end="", flush=True)
+    elif console.is_terminal:
+        _draw(console, _Chart(config.address), heard)
+    else:
+        for message in filter(None, heard):
+            if isinstance(message, Affect):
+                print(view.line(message.payload, 0), flush=True)
+
+
+def _draw(console: Screen, chart: _Chart, heard: Heard) -> None:
+    with Live(chart.render(silent=True), console=console, auto_refresh=False) as screen:
+        screen.refresh()
+        for message in heard:
+            if not console.is_terminal:
+                return  # it was closed; Rich would draw nothing from now on
             if message is not None:
-                print(json.dumps({"topic": message.topic, "payload": message.payload}), flush=True)
-        return 0
-    console = Console()
-    waiting = Text(f"nothing arrives from {config.address}; is `normtr live` running?", style="dim")
-    with Live(waiting, console=console, auto_refresh=False) as screen:
-        for message in messages(config):
-            if message is None:
-                screen.update(waiting, refresh=True)
-            elif message.topic == AFFECT:
-                session = str(message.payload["session"])
-                screen.update(view.status(message.payload, f"session {session}"), refresh=True)
-    return 0
+                chart.add(message)
+            if message is None or isinstance(message, Affect):
+                screen.update(chart.render(silent=message is None), refresh=True)

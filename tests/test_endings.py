@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgpack
+import numpy as np
 import psutil
 import pytest
 import zmq
@@ -24,6 +25,7 @@ from stream import recording, sd_notify
 from stream.publisher import Publisher
 from stream.session import DEMO
 from stream.wire import AFFECT, INFO, NOTIFY, Message
+from tests.sound_server import SoundServer
 
 IDLE = """
 import sys, time, zmq
@@ -117,6 +119,29 @@ def test_a_closed_terminal_ends_it_cleanly(
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_a_paused_terminal_holds_up_no_estimate_and_no_end(
+    address: str, listener: Listener
+) -> None:
+    terminal, inside = pty.openpty()
+    live = subprocess.Popen(command(address), stdin=inside, stdout=inside, stderr=inside)
+    os.close(inside)
+    os.set_blocking(terminal, False)
+    listener.until(lambda: drained(terminal) and len(listener.got.get(AFFECT, [])) >= 2)
+    os.write(terminal, b"\x13")  # Ctrl-S
+    try:
+        before = len(listener.got[AFFECT])
+        listener.estimates(before + 20)
+        numbers = [estimate["seq"] for estimate in listener.got[AFFECT]]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        times = [estimate["t_ns"] for estimate in listener.got[AFFECT]]
+        assert set(np.diff(times)) == {250_000_000}  # no step was left out
+        live.terminate()
+        assert live.wait(30) == 0
+    finally:
+        live.kill()
+        os.close(terminal)
+
+
 def take_terminal() -> None:
     import fcntl
     import termios
@@ -155,6 +180,36 @@ def test_a_killed_session_leaves_no_process_and_whole_lines(
     partial = list(recording.read(tmp_path / "a.jsonl.partial"))
     assert sum(message.topic == AFFECT for message in partial) >= 16
     Publisher(address).close()  # the port is free
+
+
+def test_kill_9_of_the_microphone_or_of_its_session_leaves_nothing_behind(
+    address: str, listener: Listener
+) -> None:
+    def kinds() -> list[str]:
+        every = [message["kind"] for message in listener.got.get(NOTIFY, [])]
+        return [kind for kind in every if kind.startswith("device")]
+
+    words = ("--face", "off", "--text", "off", "--microphone", "default")
+    with SoundServer() as server:
+        live = subprocess.Popen(
+            [sys.executable, "-m", "normtr", "live", "--bind", address, *words],
+            env=server.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        listener.estimates(4)
+        (reader,) = psutil.Process(live.pid).children()
+        reader.kill()
+        listener.until(lambda: kinds() == ["device_lost", "device_back"])
+        everyone = family(live)
+        assert reader not in everyone
+        assert len(everyone) == 2
+        live.kill()
+        live.wait(10)
+        assert gone(everyone)
+        command = ["pactl", "list", "short", "source-outputs"]
+        listening = subprocess.run(command, env=server.env, capture_output=True, check=True)
+        assert listening.stdout == b""
 
 
 def idle(address: str) -> subprocess.Popen[str]:

@@ -87,7 +87,9 @@ def test_no_two_modules_need_each_other_to_be_imported() -> None:
     assert len(tuple(TopologicalSorter(graph).static_order())) >= len(known)  # CycleError otherwise
 
 
-@pytest.mark.parametrize("module", ["normtr.cli", "stream.wire", "stream.watch"])
+@pytest.mark.parametrize(
+    "module", ["normtr.cli", "stream.wire", "stream.client", "stream.watch", "stream.replay"]
+)
 def test_light_programs_start_without_heavy_packages(module: str) -> None:
     code = f"import sys, {module}; print(*(name for name in {HEAVY!r} if name in sys.modules))"
     found = subprocess.run(

@@ -1,0 +1,73 @@
+"""Connects a client's socket: bounded, encrypted where keys are given, found again when lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+from normtr.errors import UserError
+from stream.wire import MAX_BYTES
+
+HIGH_WATER = 1000
+"""So many messages wait for a program that does not read."""
+RECONNECT_MS = 100
+RECONNECT_MAX_MS = 1000
+HEARTBEAT_MS = 1000
+SILENT_MS = 3000
+"""After so long without a sign of life the connection is made anew."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """CURVE key files: our own with its secret part, and the recognizer's public one."""
+
+    client: Path
+    server: Path
+
+    def lock(self, socket: zmq.Socket[bytes]) -> None:
+        """Raises UserError when a file cannot be used."""
+        own, secret = _certificate(self.client)
+        if secret is None:
+            raise UserError(f"the key file {self.client} has no secret key.")
+        server, _ = _certificate(self.server)
+        try:
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, own)
+            socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+            socket.setsockopt(zmq.CURVE_SERVERKEY, server)
+        except zmq.ZMQError:
+            raise UserError(f"{self.client} or {self.server} is damaged: no CURVE keys.") from None
+
+
+def connect(socket: zmq.Socket[bytes], address: str, keys: Keys | None) -> None:
+    """Raises UserError when the address or a key is none; nobody need listen there yet."""
+    for option, value in (
+        (zmq.LINGER, 0),
+        (zmq.RCVHWM, HIGH_WATER),
+        (zmq.MAXMSGSIZE, MAX_BYTES),
+        (zmq.RECONNECT_IVL, RECONNECT_MS),
+        (zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS),
+        (zmq.HEARTBEAT_IVL, HEARTBEAT_MS),
+        (zmq.HEARTBEAT_TIMEOUT, SILENT_MS),
+    ):
+        socket.setsockopt(option, value)
+    try:
+        if keys is not None:
+            keys.lock(socket)
+        socket.connect(address)
+    except zmq.ZMQError as error:
+        socket.close()
+        raise UserError(f"cannot connect to {address}: {error.strerror}.") from None
+    except UserError:
+        socket.close()
+        raise
+
+
+def _certificate(path: Path) -> tuple[bytes, bytes | None]:
+    from zmq.auth import load_certificate  # only who uses keys pays for it
+
+    try:
+        return load_certificate(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the key file {path}: {error}.") from None

@@ -1,0 +1,61 @@
+"""Estimates to Lab Streaming Layer: a channel a label, and one that says where to abstain.
+
+It knows no keys: whoever is on the network can read what is sent here.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from normtr.errors import UserError
+
+ABSTAINED = "abstained"
+
+
+class LslOutlets:
+    """One stream a source, opened with its first estimate. Used by one thread."""
+
+    def __init__(self) -> None:
+        """Raises UserError when pylsl is not there or has no library to work with."""
+        try:
+            import pylsl
+        except (ImportError, RuntimeError) as error:
+            raise UserError(
+                f"--lsl needs the package pylsl ({error}); type: pip install 'normtr[lsl]'"
+            ) from None
+        self._pylsl = pylsl
+        self._outlets: dict[str, Any] = {}
+
+    def push(self, affect: Mapping[str, Any]) -> None:
+        """Send the probabilities of an `affect` payload, and 1 for what is abstained from, else 0.
+
+        Its time is the end of the window, on LSL's clock.
+        """
+        source = affect.get("source", "")
+        if source not in self._outlets:
+            self._outlets[source] = self._open(affect, source)
+        since_s = (time.monotonic_ns() - affect["t_ns"]) / 1e9
+        sample = [*affect["probabilities"], float(affect["abstained"])]
+        self._outlets[source].push_sample(sample, self._pylsl.local_clock() - since_s)
+
+    def close(self) -> None:
+        self._outlets.clear()  # pylsl closes what nobody holds
+
+    def _open(self, affect: Mapping[str, Any], source: str) -> Any:
+        labels: Sequence[str] = [*affect["labels"], ABSTAINED]
+        info = self._pylsl.StreamInfo(
+            name=f"normtr {source}".strip(),
+            type="Emotion",
+            channel_count=len(labels),
+            nominal_srate=1e9 / affect["window"]["step_ns"],
+            channel_format="float32",
+            source_id=f"normtr:{platform.node()}:{source}",  # the same after a restart
+        )
+        info.set_channel_labels(labels)
+        info.set_channel_units(["probability"] * (len(labels) - 1) + ["boolean"])
+        info.desc().append_child_value("model", affect["model"])
+        info.desc().append_child_value("session", affect["session"])
+        return self._pylsl.StreamOutlet(info)

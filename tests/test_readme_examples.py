@@ -1,0 +1,88 @@
+"""The README's subscribers, as they stand there, against a replayed session."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream.client import ADDRESS
+from tests import test_replay
+from tests.test_publisher import free_port
+
+README = Path(__file__).parents[1] / "README.md"
+MOST_LINES = 20
+
+
+def example(language: str) -> str:
+    """The one block of a language that subscribes."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.DOTALL | re.M)
+    (found,) = [block for block in blocks if "er.v1.affect" in block]
+    return found
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Where a session is replayed."""
+    path, where = test_replay.write(tmp_path / "a.jsonl", test_replay.session(2000)), free_port()
+    player = test_replay.start(path, "--bind", where, "--speed", "10")
+    yield where
+    player.kill()
+    player.communicate()
+
+
+def lines(command: list[str], folder: Path, count: int) -> list[str]:
+    """What the program prints first; it is killed then."""
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        found = [process.stdout.readline() for _ in range(count)]
+    finally:
+        process.kill()
+        _, error = process.communicate()
+    assert all(found), error
+    return found
+
+
+def test_the_python_subscriber_runs(address: str, tmp_path: Path) -> None:
+    code = example("python").replace('"er.v1.affect"', f'"er.v1.affect", address={address!r}')
+    assert address in code
+    for line in lines([sys.executable, "-u", "-c", code], tmp_path, 3):
+        assert line == "angry 0.4 False {'face': 'none', 'voice': 'none', 'text': 'none'}\n"
+
+
+def test_the_node_subscriber_runs_and_is_short(address: str, tmp_path: Path) -> None:
+    code = example("js")
+    assert len(code.splitlines()) <= MOST_LINES
+    if not (shutil.which("node") and shutil.which("npm")):
+        missing("node and npm are not installed")
+    (packages,) = re.findall(r"^// npm install (.*)$", code, re.M)
+    installed = subprocess.run(
+        ["npm", "install", "--no-audit", "--no-fund", *packages.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    if installed.returncode:
+        missing(f"npm cannot install {packages}: {installed.stderr[-300:]}")
+    assert ADDRESS in code
+    (tmp_path / "watch.mjs").write_text(code.replace(ADDRESS, address))
+    for line in lines(["node", "watch.mjs"], tmp_path, 3):
+        assert line == "angry 0.40 false { face: 'none', voice: 'none', text: 'none' }\n"
+
+
+def missing(what: str) -> None:
+    """Where the whole suite has to run, a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
