@@ -6,11 +6,12 @@ import argparse
 import difflib
 import importlib
 import inspect
+import json
 import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
@@ -32,7 +33,7 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     """Fill the dataclass `kind` from `--config FILE.toml` (repeatable) and `--field value`.
 
     `positional` names fields that are given without an option; a list takes one or more words. A
-    bare `--flag` means true. Raises UsageError with one sentence; `--help`
+    bare `--flag` means true; a field that is one string or several takes an option for each. Raises UsageError with one sentence; `--help`
     prints and exits 0.
     """
     parser = _Exact(
@@ -54,6 +55,9 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
         _check_config(path, known)
     argv = [_as_field(word, known) for word in argv]
     argv = _explicit_flags(argv, _flags(parser))
+    for name, hint in get_type_hints(kind).items():
+        if {str, tuple[str, ...]} <= set(get_args(hint)):
+            argv = _gathered(argv, f"--{name}")
     try:
         values = parser.instantiate(parser.parse_args(argv))
     except (argparse.ArgumentError, argparse.ArgumentTypeError, ValueError, TypeError) as error:
@@ -87,6 +91,21 @@ def _explicit_flags(argv: Sequence[str], flags: set[str]) -> list[str]:
         bare = here in flags and after.lower() not in ("true", "false")
         out.append(f"{here}=true" if bare else here)
     return out
+
+
+def _gathered(argv: Sequence[str], option: str) -> list[str]:
+    """An option that is given several times, once with all its values."""
+    rest, values = [], []
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name != option:
+            rest.append(word)
+        elif (given := value if equals else next(words, None)) is not None:
+            values.append(given)
+    if len(values) < 2:
+        return list(argv)
+    return [*rest, f"{option}={json.dumps(values, ensure_ascii=False)}"]
 
 
 def configs(argv: Sequence[str]) -> list[Path]:

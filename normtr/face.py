@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import partial
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from normtr.device import Device, Placed
 from normtr.resnet import ResNet18
 from normtr.spec import FaceSpec
 
@@ -144,11 +145,16 @@ class FaceRow:
 class FaceEncoder:
     """The whole way from an RGB frame to a row, at batch 1."""
 
-    def __init__(self, spec: FaceSpec, network: ResNet18, device: str = "cpu") -> None:
+    def __init__(self, spec: FaceSpec, network: ResNet18, device: Device | None = None) -> None:
         self.spec = spec
         self._detect = FaceDetector(spec)
-        self._network = network.eval().to(device)
-        self._device = device
+        self._network = Placed(network, device)
+
+    def another(self) -> FaceEncoder:
+        """The same network with a detector of its own: OpenCV's serves one thread only."""
+        other = copy.copy(self)
+        other._detect = FaceDetector(self.spec)
+        return other
 
     def __call__(self, frame: Image) -> FaceRow:
         """RGB uint8 [H, W, 3] -> FaceRow of the largest face."""
@@ -169,7 +175,7 @@ class FaceEncoder:
 
     def row(self, crop: Image) -> NDArray[np.float32]:
         """Aligned grey crop uint8 [crop_px, crop_px] -> float32 [dim]."""
-        x = torch.from_numpy(normalise(crop)[None, None]).to(self._device)
-        with torch.inference_mode():
-            row: NDArray[np.float32] = self._network.row(x)[0].float().cpu().numpy()
+        row: NDArray[np.float32] = self._network.run(
+            ResNet18.row, normalise(crop)[None, None], fast=True
+        )[0]
         return row

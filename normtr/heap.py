@@ -9,8 +9,8 @@ import sys
 def give_back() -> None:
     """Return what malloc keeps of freed blocks (some milliseconds); only glibc can be asked to.
 
-    It keeps them for later, in pieces that a network loaded again does not fit into: 20 MiB of
-    each that is replaced.
+    It keeps them for later, in pieces that other blocks do not fit into: 20 MiB of each network
+    that is replaced.
     """
     if sys.platform != "linux":
         return

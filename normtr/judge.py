@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from normtr.calibration import with_neutral
 from normtr.checkpoint import Checkpoint
+from normtr.device import Device, Placed
+from normtr.model import NormTr
 from normtr.personal import Personal, offsets
 from normtr.spec import MODALITIES
 from normtr.window import Row, Window
@@ -30,12 +35,12 @@ class Judgement:
 
 
 class Judge:
-    """NORM-TR at batch 1, the same live and offline."""
+    """NORM-TR, the same live and offline; owned by one thread."""
 
     def __init__(
         self,
         checkpoint: Checkpoint,
-        device: str = "cpu",
+        device: Device | None = None,
         neutral: float | None = None,
         personal: Personal | None = None,
     ) -> None:
@@ -47,26 +52,26 @@ class Judge:
         self._calibration = checkpoint.calibration
         self._prior = None if neutral is None else with_neutral(neutral, checkpoint.labels)
         self._offsets = {} if personal is None else offsets(checkpoint, personal)
-        self._network = checkpoint.norm_tr.to(device)
-        self._device = device
+        self._network = Placed(checkpoint.norm_tr, device)
 
-    def __call__(self, window: Window) -> Judgement:
-        """One batched forward: the window, and the window without each modality."""
-        some = [m for m, share in window.share.items() if share > 0.0]
-        versions = 1 + len(some)
-        valid = torch.tensor(window.valid)[None].repeat(versions, 1, 1)
-        for version, modality in enumerate(some, 1):
-            valid[version, MODALITIES.index(modality)] = False
-        rows = {
-            m: torch.tensor(self._rows(window, m)).to(self._device).expand(versions, -1, -1)
-            for m in MODALITIES
-        }
-        with torch.inference_mode():
-            logits = self._network(rows, valid.to(self._device)).float().cpu().numpy()
-        share = valid.double().mean(2).numpy()  # [versions, M]
+    def __call__(self, windows: Sequence[Window]) -> list[Judgement]:
+        """One batched forward of all: each window, and each without one of its modalities."""
+        valid = np.stack([_versions(window) for window in windows])  # [B, 1 + M, M, T]
+        wanted = (valid != valid[:, :1]).any((2, 3))  # [B, 1 + M]
+        wanted[:, 0] = True
+        rows = [np.stack([self._rows(window, m) for window in windows]) for m in MODALITIES]
+        logits = self._network.run(_wanted, valid, wanted, *rows, there=_all)
+        return [self._judgement(*one) for one in zip(logits, valid, wanted, strict=True)]
+
+    def _judgement(
+        self, logits: NDArray[np.float32], valid: NDArray[np.bool_], wanted: NDArray[np.bool_]
+    ) -> Judgement:
+        """Of one window: logits [1 + M, C] of its versions, which steps each has, which count."""
+        share = valid[wanted].mean(2)  # [versions, M]
         whole, *without = self._calibration.probabilities(
-            logits, dict(zip(MODALITIES, share.T, strict=True)), self._prior
+            logits[wanted], dict(zip(MODALITIES, share.T, strict=True)), self._prior
         )
+        some = [m for m, there in zip(MODALITIES, wanted[1:], strict=True) if there]
         best = int(whole.argmax())
         confidence = float(whole[best])
         return Judgement(
@@ -81,6 +86,31 @@ class Judge:
         """[T, N]; what an invalid step holds does not count."""
         rows, offset = window.rows[modality], self._offsets.get(modality)
         return rows if offset is None else rows - offset
+
+
+def _versions(window: Window) -> NDArray[np.bool_]:
+    """Bool [1 + M, M, T]: the steps that are there, and without each modality."""
+    whole = window.valid
+    kept = ~np.eye(len(whole), dtype=bool)[:, :, None]  # [M, M, 1]
+    return np.concatenate([whole[None], whole & kept])
+
+
+def _wanted(network: NormTr, valid: Tensor, wanted: Tensor, *rows: Tensor) -> Tensor:
+    """valid [B, V, M, T], wanted [B, V], rows [B, T, N_m] -> logits [B, V, C], 0 if not wanted."""
+    window, _ = wanted.nonzero(as_tuple=True)
+    named = {m: of[window] for m, of in zip(MODALITIES, rows, strict=True)}
+    logits = network(named, valid[wanted])
+    out: Tensor = logits.new_zeros(*wanted.shape, logits.shape[1])
+    out[wanted] = logits
+    return out
+
+
+def _all(network: NormTr, valid: Tensor, wanted: Tensor, *rows: Tensor) -> Tensor:
+    """The same of all versions, in steps that hang on no value, as a GPU likes it."""
+    named = dict(zip(MODALITIES, rows, strict=True))
+    tokens = network.extract(named, valid[:, 0], every=True).under(valid)
+    logits = network.fuse(tokens, valid.flatten(0, 1))
+    return logits.view(*wanted.shape, -1)
 
 
 def _attributed(whole: float, without: dict[str, float]) -> dict[str, float]:

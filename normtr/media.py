@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,19 @@ class Piece:
         return self.end_ns
 
 
+def _name(source: str) -> str:
+    """What others may be told of a file or URL: no folder, no password, no query."""
+    if "://" not in source:
+        return Path(source).name or source
+    address = re.split(r"[?#]", source)[0]
+    return Path(address).name.rpartition("@")[2]
+
+
 class Media:
     """An opened clip. Raises UserError naming the source when it cannot be used."""
 
     def __init__(self, source: str) -> None:
-        self.name = Path(source).name or source
+        self.name = _name(source)
         self._source = source
         if "://" not in source:
             path = Path(source)

@@ -170,24 +170,27 @@ class NormTr(nn.Module):
         self.norm = nn.LayerNorm(half)
         self.head = nn.Linear(half, config.outputs)
 
-    def extract(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tokens:
+    def extract(self, rows: Mapping[str, Tensor], valid: Tensor, *, every: bool = False) -> Tokens:
         """rows float [B, T, N_m] per modality, valid bool [B, M, T] -> NRGF and MF.
 
-        Invalid steps are zero before the projection (3.2).
+        Invalid steps are zero before the projection (3.2). `every`: their tokens are computed, too,
+        though not used: no shape hangs on a value then, so that a GPU need not be waited for.
         """
         b, m, t = valid.shape
         projected = []
         for i, (name, project) in enumerate(self.project.items()):
             mean, scale = self.get_buffer(f"mean_{name}"), self.get_buffer(f"scale_{name}")
-            seen = (rows[name][valid[:, i]] - mean) / scale
+            steps = rows[name].flatten(0, 1) if every else rows[name][valid[:, i]]
             erased = torch.zeros_like(mean)[None]
-            projected.append(project(torch.cat([seen, erased])))
+            projected.append(project(torch.cat([(steps - mean) / scale, erased])))
         nrgf = self.nrgf(torch.cat(projected)).split([len(x) for x in projected])
         mf = [mlp(x) for mlp, x in zip(self.mf.values(), projected, strict=True)]
         there = valid.transpose(0, 1)  # the order of the tokens: [M, B, T]
         place = torch.arange(m * t, device=valid.device).view(m, 1, t)
+        places = place.expand(m, b, t)
         count = sum(len(x) - 1 for x in projected)
-        number = there.flatten().cumsum(0).view(m, b, t) - 1
+        computed = torch.ones_like(there) if every else there
+        number = computed.flatten().cumsum(0).view(m, b, t) - 1
 
         def tokens(of: Sequence[Tensor]) -> Tensor:
             return torch.cat([*(x[:-1] for x in of), *(x[-1:].expand(t, -1) for x in of)])
@@ -195,7 +198,7 @@ class NormTr(nn.Module):
         return Tokens(
             tokens(nrgf),
             tokens(mf),
-            torch.cat([place.expand(m, b, t)[there], place.flatten()]),
+            torch.cat([places.flatten() if every else places[there], place.flatten()]),
             torch.where(there, number, count + place).transpose(0, 1),
         )
 

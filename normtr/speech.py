@@ -66,14 +66,16 @@ def most_words(seconds: float) -> int:
 
 
 class Whisper:
-    """Single passes of Whisper at 15 s: temperature 0, one beam, one thread."""
+    """Single passes of Whisper at 15 s: temperature 0, one beam, one thread each."""
 
-    def __init__(self, model: str = models.SPEECH, language: str = "en") -> None:
+    def __init__(self, model: str = models.SPEECH, language: str = "en", users: int = 1) -> None:
         """`model`: an embedded package, a CTranslate2 folder, or (with a network) a hub name.
+
+        `users`: so many threads can have a pass at once; others wait for them.
 
         Raises UserError when it cannot be loaded or does not know the language.
         """
-        self._model = models.speech_model(model)
+        self._model = models.speech_model(model, users)
         many = self._model.model.is_multilingual
         if language not in self._model.supported_languages:
             wanted = f"the speech model {model!r} does not know the language {language!r}"

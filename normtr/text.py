@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from normtr.adapter import adapt
+from normtr.device import Device, Placed
 from normtr.models import text_model
 from normtr.spec import NS_PER_MS, TextSpec
 
@@ -34,7 +36,7 @@ class TextEncoder:
     def __init__(
         self,
         spec: TextSpec,
-        device: str = "cpu",
+        device: Device | None = None,
         layers: tuple[int, ...] = (-1,),
         adapter: Mapping[str, Tensor] | None = None,
     ) -> None:
@@ -45,13 +47,16 @@ class TextEncoder:
         self.spec = spec
         self.dim = spec.dim * len(layers)
         self._layers = layers
-        self._tokenizer, self._bert = text_model(spec.model)
+        self._tokenizer, bert = text_model(spec.model)
         if adapter:
-            adapt(self._bert, adapter)
+            adapt(bert, adapter)
         self._tokenizer.truncation_side = "left"  # the newest words count
-        self._bert.eval().to(device)
-        self._device = device
+        self._bert: Placed[nn.Module] = Placed(bert, device)
         self._known: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
+
+    def another(self) -> TextEncoder:
+        """The same network with a memory of its own, for other words."""
+        return copy.copy(self)
 
     def word_vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Words in order -> float32 [len(words), dim]: each the mean of its tokens' states."""
@@ -64,13 +69,16 @@ class TextEncoder:
 
     def _encode(self, words: tuple[str, ...]) -> NDArray[np.float32]:
         tokens = self._tokenizer(
-            [list(words)], is_split_into_words=True, return_tensors="pt", truncation=True
+            [list(words)], is_split_into_words=True, return_tensors="np", truncation=True
         )
         owners = np.array([-1 if i is None else i for i in tokens.word_ids(0)])
-        with torch.inference_mode():
-            hidden = self._bert(**tokens.to(self._device), output_hidden_states=True).hidden_states
-            chosen = torch.cat([hidden[layer][0] for layer in self._layers], dim=-1)
-            states = chosen.float().cpu().numpy()
+
+        def states_of(bert: nn.Module, *given: Tensor) -> Tensor:
+            named = dict(zip(tokens, given, strict=True))
+            hidden = bert(**named, output_hidden_states=True).hidden_states
+            return torch.cat([hidden[layer][0] for layer in self._layers], dim=-1)
+
+        states = self._bert.run(states_of, *tokens.values(), fast=True)
         vectors = np.zeros((len(words), self.dim), np.float32)
         for index in range(len(words)):
             mine = states[owners == index]

@@ -65,8 +65,9 @@ class States:
     speech model cannot be loaded.
     """
 
-    def __init__(self, spec: VoiceSpec) -> None:
-        self._whisper = speech_model(spec.model)
+    def __init__(self, spec: VoiceSpec, users: int = 1) -> None:
+        """`users`: so many threads can have states computed at once."""
+        self._whisper = speech_model(spec.model, users)
 
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
         """float32 [n] -> [2 * width]."""
@@ -76,11 +77,12 @@ class States:
 
 
 class VoiceEncoder:
-    """The whole way from one second of samples to a row, at batch 1."""
+    """The whole way from one second of samples to a row, at batch 1 and always on the CPU."""
 
-    def __init__(self, spec: VoiceSpec, network: VoiceNetwork) -> None:
+    def __init__(self, spec: VoiceSpec, network: VoiceNetwork, users: int = 1) -> None:
+        """`users`: so many threads can call it at once."""
         self.spec = spec
-        self._states = States(spec)
+        self._states = States(spec, users)
         self._network = network.eval()
 
     def __call__(self, samples: Samples) -> VoiceRow:

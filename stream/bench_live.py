@@ -16,13 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from normtr.config import parse
-from normtr.errors import UserError
+from normtr.errors import UsageError
 from normtr.media import Media
 from stream import faults as fault_plans
 from stream import virtual
 from stream.endurance import Endurance, Series, wrong_causes
 from stream.faulty import Faults
 from stream.messages import Messages
+from stream.pipe import Pipe
 from stream.publisher import Publisher
 from stream.recognizer import Estimate
 from stream.session import DEMO, Opened, SourceConfig, open_session
@@ -36,7 +37,7 @@ ON_TIME_MS = 400.0
 class BenchLive(SourceConfig):
     """Play a clip in real time, again and again, and measure the pipe; publishes as live does."""
 
-    source: str | None = str(DEMO)
+    source: str | tuple[str, ...] | None = str(DEMO)
     seconds: float | None = 60.0
     json: bool = False
     bind: str = "tcp://127.0.0.1:5597"
@@ -45,26 +46,35 @@ class BenchLive(SourceConfig):
     timeline: Path | None = None
     """Draw the session into this PNG at the end."""
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for what cannot be measured."""
+        super().__post_init__()
+        if self.seconds is None or not self.sources or self.fast:
+            raise UsageError("bench live plays a clip in real time; give --source and --seconds.")
+        for name in ("faults", "timeline"):
+            if len(self.sources) > 1 and getattr(self, name) is not None:
+                raise UsageError(f"--{name} is of one source; give one --source.")
+
 
 def run(argv: list[str]) -> int:
     config = parse(BenchLive, argv, "bench live")
-    if config.seconds is None or config.source is None or config.fast:
-        raise UserError("bench live plays a clip in real time; give --source and --seconds.")
+    assert config.seconds is not None
     plan = None if config.faults is None else fault_plans.load(config.faults)
     faults = None if plan is None else Faults(plan, config.bind)
     process = psutil.Process()
     opened = _opened(config, faults)
     began = time.monotonic()
     cpu_began = sum(process.cpu_times()[:2])
-    endurance, summary, start_s = _played(config, opened, faults)
+    found, start_s = _played(config, opened, faults)
     wall_s = time.monotonic() - began
     report = {
         "source": opened.name,
         "seconds": config.seconds,
-        **_figures(config.seconds, opened, endurance),
+        **_figures(config.seconds, opened, found),
         "start_to_first_affect_s": start_s,
         "cpu_percent": 100 * (sum(process.cpu_times()[:2]) - cpu_began) / wall_s,
     }
+    endurance, summary = found[opened.sources[0]].endurance, found[opened.sources[0]].summary
     if plan is not None:
         gaps = _by_step(summary)
         baseline, clip_s = _undisturbed(config, opened)
@@ -81,6 +91,14 @@ def run(argv: list[str]) -> int:
     os._exit(0)  # a capture or worker thread may still hang in a driver
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What one source gave."""
+
+    endurance: Endurance
+    summary: Summary
+
+
 def _opened(config: BenchLive, faults: Faults | None) -> Opened:
     if faults is None:
         return open_session(config, repeat=True)
@@ -89,30 +107,33 @@ def _opened(config: BenchLive, faults: Faults | None) -> Opened:
 
 def _played(
     config: BenchLive, opened: Opened, faults: Faults | None
-) -> tuple[Endurance, Summary, float | None]:
-    """What the session gave, and the seconds from the program's start to the first estimate."""
-    checkpoint = opened.models.checkpoint
-    wire = Messages(opened.session, checkpoint.sha256, checkpoint.labels)
+) -> tuple[dict[str, _Given], float | None]:
+    """What each source gave, and the seconds from the program's start to the first estimate."""
+    checkpoint, origin_ns = opened.models.checkpoint, opened.origin_ns
+    wire = Messages(opened.session, checkpoint.sha256, checkpoint.labels, opened.name)
     publisher = Publisher(config.bind)
-    endurance = Endurance(opened.origin_ns)
-    summary = Summary(checkpoint.labels, opened.origin_ns)
+    found = {
+        source: _Given(Endurance(origin_ns), Summary(checkpoint.labels, origin_ns))
+        for source in opened.sources
+    }
     start_s = None
     try:
         for sent_ns, output in opened.stream:
             for message in wire.of(sent_ns, output):
                 publisher.send(message)
-            endurance.add(sent_ns, output)
+            if output.source:
+                found[output.source].endurance.add(sent_ns, output)
             if isinstance(output, Estimate):
                 if start_s is None:
                     start_s = _age_s()
-                summary.add(sent_ns, output)
+                found[output.source].summary.add(sent_ns, output)
                 if faults is not None:
                     faults.foreign(sent_ns)
     finally:
         if faults is not None:
             faults.close()
         publisher.close()
-    return endurance, summary, start_s
+    return found, start_s
 
 
 def _age_s() -> float:
@@ -124,9 +145,17 @@ def _age_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - (process.create_time() - psutil.boot_time())
 
 
-def _figures(seconds: float, opened: Opened, endurance: Endurance) -> dict[str, Any]:
+def _figures(seconds: float, opened: Opened, found: dict[str, _Given]) -> dict[str, Any]:
+    """Of one source; of several by their names."""
     assert opened.realtime is not None
-    pipe = opened.realtime.pipe
+    each = {
+        track.name: _of_source(seconds, track.pipe, found[track.name].endurance)
+        for track in opened.realtime.tracks
+    }
+    return each[opened.name] if len(each) == 1 else {"sources": each}
+
+
+def _of_source(seconds: float, pipe: Pipe, endurance: Endurance) -> dict[str, Any]:
     expected = int(seconds * 1000) // pipe.spec.step_ms
     total = endurance.total_ms
     on_time = sum(ms <= ON_TIME_MS for ms in total.values)
@@ -153,12 +182,12 @@ def _figures(seconds: float, opened: Opened, endurance: Endurance) -> dict[str, 
 
 def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[str]], float]:
     """Each step's gap cause of the clip played once in virtual time, and its length in seconds."""
-    assert config.source is not None
-    with Media(config.source) as media:
+    (source,) = config.sources
+    with Media(source) as media:
         clip_s = max(item.end_ns for item in media) / 1e9
     alone = replace(config, text="off", seconds=None)
     summary = Summary(opened.models.checkpoint.labels, 0)
-    for sent_ns, output in virtual.outputs(alone, opened.models, Media(config.source), None):
+    for sent_ns, output in virtual.outputs(alone, opened.models, Media(source), None):
         if isinstance(output, Estimate):
             summary.add(sent_ns, output)
     return _by_step(summary), clip_s

@@ -96,4 +96,4 @@ class RealTimeClip:
         if self._until_ns is not None:
             end_ns = min(end_ns, self._until_ns)
         for source in ("camera", "microphone"):
-            intake.end(source, intake.origin_ns + end_ns)
+            intake.end(source, intake.origin_ns + end_ns, str(self.error or ""))

@@ -29,11 +29,11 @@ class Desk:
     def __init__(self, config: SourceConfig, opened: Opened) -> None:
         """`opened`: in real time."""
         assert opened.realtime is not None
-        self.health: dict[str, Any] | None = None
-        """The newest `health` payload."""
+        self.health: dict[str, dict[str, Any]] = {}
+        """The newest `health` payload, by source."""
         self._config = config
         self._opened = opened
-        self._pipe = opened.realtime.pipe
+        self._pipes = [track.pipe for track in opened.realtime.tracks]
         self._clock = Monotonic()
         self._lock = threading.Lock()
         self._neutral: Neutral | None = None
@@ -74,7 +74,7 @@ class Desk:
         return {"now_ns": self._clock.now_ns(), "utc_ns": time.time_ns()}
 
     def _health(self) -> dict[str, Any]:
-        return {"health": self.health}
+        return {"health": dict(self.health)}
 
     def _read_config(self) -> dict[str, Any]:
         return {"config": json.loads(json.dumps(asdict(self._config), default=str))}
@@ -105,6 +105,8 @@ class Desk:
         return {"t_ns": self._say("mark", None, label)}
 
     def _calibrate(self) -> dict[str, Any]:
+        if len(self._pipes) > 1:
+            raise UserError("a calibration is of one person, and there are several sources.")
         if self._opened.models.personal is not None:
             raise UserError("a calibration is measured without one; start without --calibrated.")
         with self._lock:
@@ -116,18 +118,18 @@ class Desk:
     def _hold(self, cause: str, devices: tuple[str, ...]) -> bool:
         """Whether any was not held before."""
         now_ns = self._clock.now_ns()
-        new = [self._pipe.intake.hold(device, cause, now_ns) for device in devices]
+        new = [p.intake.hold(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(new)
 
     def _release(self, cause: str, devices: tuple[str, ...]) -> bool:
         now_ns = self._clock.now_ns()
-        was = [self._pipe.intake.release(device, cause, now_ns) for device in devices]
+        was = [p.intake.release(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(was)
 
     def _say(self, kind: str, modality: str | None, detail: str) -> int:
         """Have it published; its time."""
         now_ns = self._clock.now_ns()
-        self._pipe.ask(Asked(kind, now_ns, modality, detail))
+        self._pipes[0].ask(Asked(kind, now_ns, modality, detail))
         return now_ns
 
 

@@ -15,8 +15,8 @@ from normtr.errors import UserError
 
 if TYPE_CHECKING:  # without its system libraries OpenCV cannot even be imported: tell, not fail
     from stream.intake import Intake
-    from stream.realtime import Source
     from stream.sound_input import Input
+    from stream.track import Source
 
 FIRST_ITEM_LIMIT_S = 4.0
 SAMPLE_S = 1.0

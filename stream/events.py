@@ -51,6 +51,8 @@ class Seen:
     at_ns: int
     image: NDArray[np.uint8]
     row: FaceRow
+    source: str = ""
+    """Which it is of; filled in where there may be several."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Heard:
     horizon_ns: int
     ready_ns: int
     skipped: tuple[int, int] | None = None
+    source: str = ""
+    """Which it was, where it is told to others."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +146,14 @@ class Restarted:
 
 @dataclass(frozen=True)
 class Ended:
-    """A source has nothing more to give; `at_ns` is the event time of its end."""
+    """A source has nothing more to give; `at_ns` is the event time of its end.
+
+    `reason`: what broke it, if it did.
+    """
 
     source: str
     at_ns: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)

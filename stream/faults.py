@@ -130,8 +130,8 @@ class Faulty:
     def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None:
         self._intake.condition(source, cause, at_ns, detail)
 
-    def end(self, source: str, at_ns: int) -> None:
-        self._intake.end(source, at_ns)
+    def end(self, source: str, at_ns: int, reason: str = "") -> None:
+        self._intake.end(source, at_ns, reason)
 
     def _kinds(self, device: str, at_ns: int) -> set[str]:
         return {f.kind for f in self._plan.now(device, (at_ns - self.origin_ns) / 1e9)}

@@ -11,7 +11,7 @@ from stream.clock import Clock
 from stream.events import Event
 from stream.faults import DEVICES, Fault, Faulty, Plan
 from stream.intake import Feed
-from stream.realtime import Source
+from stream.track import Source
 from stream.workers import Worker
 
 CORES = 2

@@ -11,6 +11,8 @@ from stream.session import SourceConfig, open_session
 def estimates(config: SourceConfig | None = None) -> Iterator[Estimate]:
     """Estimates as they are made; nothing is published. Closing the iterator ends the session.
 
+    Each says of which `source` it is: of several, one a source comes at every tick.
+
     Raises UserError with one sentence when source, devices or checkpoint cannot be used.
     """
     for _, output in open_session(config or SourceConfig()).stream:

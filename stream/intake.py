@@ -58,7 +58,7 @@ class Feed(Sink, Protocol):
 
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None: ...
 
-    def end(self, source: str, at_ns: int) -> None: ...
+    def end(self, source: str, at_ns: int, reason: str = "") -> None: ...
 
 
 class Intake:
@@ -145,11 +145,11 @@ class Intake:
         """Whether the source was held at `at_ns`, or later."""
         return bool(self._held[source]) or at_ns < self._released_ns[source]
 
-    def end(self, source: str, at_ns: int) -> None:
-        """The source has nothing more to give."""
+    def end(self, source: str, at_ns: int, reason: str = "") -> None:
+        """The source has nothing more to give; `reason`: what broke it."""
         if source == "microphone":
             self._place(self._track.flush(), "stalled")
-        self._post(Ended(source, at_ns))
+        self._post(Ended(source, at_ns, reason))
         self._ring_bells()
 
     def _hear(

@@ -6,10 +6,12 @@ import gc
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live as Redraw
 
 from normtr.config import parse
@@ -67,18 +69,26 @@ class Live(SourceConfig):
         """The address of the control port, or `off`."""
         return self.control or beside(self.bind)
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for what has no meaning with several sources."""
+        super().__post_init__()
+        for name in ("timeline", "record_gaps"):
+            if len(self.sources) > 1 and getattr(self, name) is not None:
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} is of one source; give one --source.")
+
 
 class _Outlets:
     """Where messages go: the socket, the recording, the terminal."""
 
     def __init__(self, config: Live, opened: Opened, console: Console) -> None:
-        self.messages = Messages(
-            opened.session, opened.models.checkpoint.sha256, opened.models.checkpoint.labels
-        )
+        checkpoint = opened.models.checkpoint
+        self.messages = Messages(opened.session, checkpoint.sha256, checkpoint.labels, opened.name)
         self._config = config
         self._opened = opened
         self._console = console
         self._shown: list[Word] = []
+        self._newest: dict[str, Mapping[str, Any]] = {}  # `affect`, by source
         # In virtual time nobody can follow; the recording is the output.
         self._publisher = None if opened.virtual else Publisher(config.bind, config.curve_keys)
         self._previews = Previews(opened.models.checkpoint, config.faces, config.frames)
@@ -130,14 +140,17 @@ class _Outlets:
             self._shown = list(output.words[-12:])
         elif isinstance(output, Seen):
             for topic, body in self._previews.of(output, self._wanted):
-                self._send(self.messages.envelope(topic, output.at_ns, sent_ns, body))
+                self._send(
+                    self.messages.envelope(topic, output.at_ns, sent_ns, body, output.source)
+                )
         for message in self.messages.of(sent_ns, output):
             if message.topic != TEXT or self._config.words:
                 self._send(message)
             if message.topic == AFFECT:
-                self._show(message)
+                self._show(message.payload)
             elif isinstance(output, Notice) and output.detail and not self._opened.virtual:
-                where = f"{output.modality}: " if output.modality else ""
+                of = output.source if len(self._opened.sources) > 1 else ""
+                where = "".join(f"{word}: " for word in (of, output.modality) if word)
                 self._console.print(f"{where}{output.detail}", soft_wrap=True)
 
     def answer(self, estimate: Estimate) -> None:
@@ -161,16 +174,30 @@ class _Outlets:
         if self._lsl is not None and message.topic == AFFECT:
             self._lsl.push(message.payload)
         if self._desk is not None and message.topic == HEALTH:
-            self._desk.health = message.payload
+            self._desk.health[message.payload["source"]] = message.payload
 
-    def _show(self, message: Message) -> None:
+    def _show(self, affect: Mapping[str, Any]) -> None:
         words = [word.word.text for word in self._shown] if self._config.words else []
+        self._newest[affect["source"]] = affect
         if self._redraw is not None:
-            self._redraw.update(view.status(message.payload, self._capture, words), refresh=True)
+            seen = (
+                view.status(affect, self._capture, words)
+                if len(self._opened.sources) == 1
+                else Group(*map(self._line, self._newest.values()), self._capture)
+            )
+            self._redraw.update(seen, refresh=True)
         elif sd_notify.wanted():
             return  # the journal is no place for what somebody felt
-        elif not self._opened.virtual and message.payload["seq"] % 4 == 3:
-            print(view.line(message.payload, self._opened.origin_ns), file=self._console.file)
+        elif not self._opened.virtual and self._is_whole_second(affect):
+            print(self._line(affect), file=self._console.file)
+
+    def _is_whole_second(self, affect: Mapping[str, Any]) -> bool:
+        end_ns: int = affect["t_ns"]
+        return (end_ns - self._opened.origin_ns) % 1_000_000_000 == 0
+
+    def _line(self, affect: Mapping[str, Any]) -> str:
+        line = view.line(affect, self._opened.origin_ns)
+        return line if len(self._opened.sources) == 1 else f"{line}  {affect['source']}"
 
 
 def run(argv: list[str]) -> int:
@@ -207,7 +234,7 @@ def _recognise(config: Live, out: Patient, console: Console, interrupts: Interru
     if opened.remark:
         console.print(f"{opened.remark} Playing the demo clip instead.", soft_wrap=True)
     labels = opened.models.checkpoint.labels
-    summary = Summary(labels, opened.origin_ns)
+    summaries = {source: Summary(labels, opened.origin_ns) for source in opened.sources}
     words: dict[int, Word] = {}
     with _Outlets(config, opened, console) as outlets:
         gc.freeze()  # the models stay; the collector need not walk them at every tick
@@ -216,8 +243,9 @@ def _recognise(config: Live, out: Patient, console: Console, interrupts: Interru
         for sent_ns, output in opened.stream:
             outlets.give(sent_ns, output)
             if isinstance(output, Estimate):
-                sd_notify.tell("WATCHDOG=1" if summary.estimates else "READY=1\nWATCHDOG=1")
-                summary.add(sent_ns, output)
+                first = not any(summary.estimates for summary in summaries.values())
+                sd_notify.tell("READY=1\nWATCHDOG=1" if first else "WATCHDOG=1")
+                summaries[output.source].add(sent_ns, output)
                 outlets.answer(output)
             elif isinstance(output, Heard) and config.timeline is not None:
                 words |= {word.id: word for word in output.words}
@@ -231,7 +259,12 @@ def _recognise(config: Live, out: Patient, console: Console, interrupts: Interru
         sd_notify.tell("STOPPING=1")
         end_ns = sent_ns if opened.virtual else time.monotonic_ns()
         outlets.give(end_ns, Notice("stopping", end_ns))
-    out.console().print(summary.render())
+    shown = out.console()
+    for source, summary in summaries.items():
+        if len(summaries) > 1:
+            shown.rule(source)
+        shown.print(summary.render())
+    summary = summaries[opened.sources[0]]
     if config.timeline is not None and summary.estimates:
         from stream import timeline  # brings Matplotlib, which takes 0.3 s at every start
 

@@ -16,8 +16,10 @@ from stream.wire import AFFECT, HEALTH, NOTIFY, TEXT, VERSION, Message
 class Messages:
     """Turns what the pipe gives into messages of one session; counts `seq` per topic."""
 
-    def __init__(self, session: str, model: str, labels: tuple[str, ...]) -> None:
+    def __init__(self, session: str, model: str, labels: tuple[str, ...], source: str = "") -> None:
+        """`source`: names all sources; of what an output does not say of one of them."""
         self.session = session
+        self._source = source
         self._model = model
         self._labels = list(labels)
         self._seq: Counter[str] = Counter()
@@ -26,14 +28,14 @@ class Messages:
         """The messages of one output of the pipe."""
         if isinstance(output, Estimate):
             yield self.envelope(
-                AFFECT, output.window.end_ns, sent_ns, self._affect(sent_ns, output)
+                AFFECT, output.window.end_ns, sent_ns, self._affect(sent_ns, output), output.source
             )
         elif isinstance(output, Health):
             body = asdict(output)
-            yield self.envelope(HEALTH, body.pop("at_ns"), sent_ns, body)
+            yield self.envelope(HEALTH, body.pop("at_ns"), sent_ns, body, body.pop("source"))
         elif isinstance(output, Notice):
             body = {"kind": output.kind, "modality": output.modality, "detail": output.detail}
-            yield self.envelope(NOTIFY, output.at_ns, sent_ns, body)
+            yield self.envelope(NOTIFY, output.at_ns, sent_ns, body, output.source)
         elif isinstance(output, Heard):
             for change in output.changes:
                 word = change.word
@@ -47,15 +49,18 @@ class Messages:
                     "ready_ns": output.ready_ns,
                     "horizon_ns": output.horizon_ns,
                 }
-                yield self.envelope(TEXT, word.word.end_ns, sent_ns, body)
+                yield self.envelope(TEXT, word.word.end_ns, sent_ns, body, output.source)
 
-    def envelope(self, topic: str, t_ns: int, sent_ns: int, body: Mapping[str, Any]) -> Message:
-        """Put the envelope around `body` and count it."""
+    def envelope(
+        self, topic: str, t_ns: int, sent_ns: int, body: Mapping[str, Any], source: str = ""
+    ) -> Message:
+        """Put the envelope around `body` and count it; no `source`: it is about all."""
         seq = self._seq[topic]
         self._seq[topic] += 1
         envelope = {
             "v": VERSION,
             "session": self.session,
+            "source": source or self._source,
             "seq": seq,
             "t_ns": t_ns,
             "sent_ns": sent_ns,

@@ -16,6 +16,8 @@ class Notice:
     at_ns: int
     modality: str | None = None
     detail: str = ""
+    source: str = ""
+    """Which it is about; empty: the whole session."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Health:
     restarts: dict[str, int]
     """By stage: workers that took the place of one that failed or hung."""
     level: int
+    source: str = ""
+    """Whose health it is."""
 
 
 Output = Estimate | Heard | Seen | Notice | Health

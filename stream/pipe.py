@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import psutil
 
-from normtr import heap
+from normtr.judge import Judge, Judgement
+from normtr.window import Window
 from stream.events import (
     FEEDS,
     Asked,
@@ -50,7 +50,7 @@ class Pipe:
         self.spec = models.checkpoint.spec
         self.origin_ns = origin_ns
         self.intake = Intake(self.spec, origin_ns, post, config.off)
-        self.recognizer = Recognizer(self.spec, models.judge, origin_ns, config.off)
+        self.recognizer = Recognizer(self.spec, origin_ns, config.off)
         self.stages = tuple(stage for stage, feeds in FEEDS.items() if feeds not in config.off)
         self.stage_ms: dict[str, deque[float]] = {}
         self.restarts = dict.fromkeys(self.stages, 0)
@@ -71,12 +71,6 @@ class Pipe:
 
         A transcriber may load its model (a second). Raises UserError when that is unusable.
         """
-        worker = self._loaded(stage, anew)
-        if anew:
-            heap.give_back()
-        return worker
-
-    def _loaded(self, stage: str, anew: bool) -> Worker:
         intake, models, origin_ns = self.intake, self._models, self.origin_ns
         # What may have brought the last one down is not used again.
         begin = intake.ring.end if anew else 0
@@ -91,12 +85,11 @@ class Pipe:
             return VoiceWorker(ring, voice, self.spec, origin_ns, intake.pacing, begin)
         assert models.text is not None
         config = self.config.transcriber
-        whisper = None if anew else models.whisper
         worker = Transcriber(
             intake.ring,
             origin_ns,
             config,
-            whisper or config.load(),
+            config.load() if anew else models.whisper(),
             intake.pacing,
             begin,
             self._words,
@@ -108,11 +101,11 @@ class Pipe:
         """When the estimate of the window ending with `step` is due."""
         return self.origin_ns + (step + 1) * self.spec.step_ns + self.spec.settle_ns
 
-    def tick(self, step: int, now_ns: int) -> Estimate:
-        estimate = self.recognizer.tick(step, now_ns)
-        if self._smoother is None:
-            return estimate
-        return replace(estimate, smoothed=self._smoother(estimate.window, estimate.judgement))
+    def estimate(self, step: int, window: Window, judgement: Judgement, now_ns: int) -> Estimate:
+        """Of the window that the recognizer gave last; `now_ns`: when the tick began."""
+        faces = self.recognizer.faces(step)
+        smoothed = None if self._smoother is None else self._smoother(window, judgement)
+        return Estimate(step, window, judgement, now_ns, faces, smoothed)
 
     def absorb(self, event: Event) -> Sequence[Output]:
         """Take an event in; return what of it goes out at once."""
@@ -206,3 +199,12 @@ class Pipe:
     def timed(self, stage: str, took_ns: int) -> None:
         """Remember what one run of a stage took."""
         self.stage_ms.setdefault(stage, deque(maxlen=240)).append(took_ns / 1e6)
+
+
+def judged(pipes: Sequence[Pipe], judge: Judge, step: int, now_ns: int) -> list[Estimate]:
+    """The estimates of all pipes at one tick, by one forward."""
+    windows = [pipe.recognizer.window(step) for pipe in pipes]
+    return [
+        pipe.estimate(step, window, judgement, now_ns)
+        for pipe, window, judgement in zip(pipes, windows, judge(windows), strict=True)
+    ]

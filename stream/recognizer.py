@@ -1,4 +1,4 @@
-"""Tick: assemble the window from what is ready, run NORM-TR, make the Estimate."""
+"""The window of a tick: assembled from what is ready, gaps with their causes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from normtr.judge import Judge, Judgement
+from normtr.judge import Judgement
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder, TimedWord
 from normtr.window import NONE, Row, Window, assemble, first_cause, mean_row
@@ -44,6 +44,8 @@ class Estimate:
     """Pictures used for the closing step."""
     smoothed: Smoothed | None = None
     """Only where the config asks for it, and something was seen."""
+    source: str = ""
+    """Whose window it is."""
 
 
 @dataclass
@@ -86,12 +88,9 @@ class Fresh:
 class Recognizer:
     """Keeps the grid; owned by one thread."""
 
-    def __init__(
-        self, spec: FeatureSpec, judge: Judge, origin_ns: int, off: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, spec: FeatureSpec, origin_ns: int, off: Iterable[str] = ()) -> None:
         self.spec = spec
         self.fresh = {m: Fresh() for m in ("face", "voice")}
-        self._judge = judge
         self._origin_ns = origin_ns
         self._text_encoder: TextEncoder | None = None
         self._steps: dict[str, dict[int, Step]] = {m: defaultdict(Step) for m in MODALITIES}
@@ -129,8 +128,8 @@ class Recognizer:
             else:
                 step.rows.append((event.cause, event.vector))
 
-    def tick(self, step: int, now_ns: int) -> Estimate:
-        """The estimate of the window whose last step is `step` (0 = the first of the session)."""
+    def window(self, step: int) -> Window:
+        """The window whose last step is `step` (0 = the first of the session); in rising order."""
         spec = self.spec
         begin_ns = self._origin_ns + (step + 1 - spec.steps) * spec.step_ns
         numbers = range(step + 1 - spec.steps, step + 1)
@@ -145,8 +144,11 @@ class Recognizer:
             if self._steps[modality][step].arrived and window.gaps[modality][-1] != "off":
                 fresh.existed += 1
                 fresh.ready += window.gaps[modality][-1] not in UNREADY
-        faces = len(self._steps["face"][step].rows)
-        return Estimate(step, window, self._judge(window), now_ns, faces)
+        return window
+
+    def faces(self, step: int) -> int:
+        """How many pictures a step of the last window has used."""
+        return len(self._steps["face"][step].rows)
 
     def _outcome(self, modality: str, step: int) -> tuple[str, Row | None]:
         standing = self._standing(modality, step)

@@ -7,9 +7,10 @@ import json
 import platform
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from stream.clock import Monotonic
 from stream.models import Models
 from stream.outputs import Sent
 from stream.pipe_config import PipeConfig
-from stream.realtime import Session, Source
+from stream.realtime import Session
 from stream.stage import Around
+from stream.track import Given, Source
 
 DEMO = Path(__file__).parent / "demo.mp4"
 USUAL_SIZE = (480, 640)
@@ -34,8 +36,8 @@ USUAL_SIZE = (480, 640)
 class SourceConfig(PipeConfig):
     """What is recognised, how, and from what."""
 
-    source: str | None = None
-    """A file or URL; None: webcam and microphone, the demo clip where one is missing.
+    source: str | tuple[str, ...] | None = None
+    """A file or URL, or several at once; None: webcam and microphone, the demo clip where one is missing.
 
     A device that is named is waited for instead."""
     seconds: float | None = None
@@ -60,14 +62,25 @@ class SourceConfig(PipeConfig):
                 raise UsageError(
                     f"--{option} lies between 0 and 1000, not {getattr(self, name):g}."
                 )
+        if len(self.sources) > 1 and self.fast:
+            raise UsageError("--fast plays one clip; give one --source.")
+        if len(self.sources) > 1 and self.calibrated:
+            raise UsageError("--calibrated knows one person; give one --source.")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The files or URLs; none: the devices."""
+        if self.source is None or isinstance(self.source, tuple):
+            return self.source or ()
+        return (self.source,)
 
 
 @dataclass(frozen=True)
 class Opened:
     """A session that is ready to be iterated."""
 
-    name: str
-    """What is listened to, without its folder."""
+    sources: tuple[str, ...]
+    """What is listened to, each without its folder; no two names are alike."""
     session: str
     origin_ns: int
     virtual: bool
@@ -78,6 +91,11 @@ class Opened:
     """Whether a person is being recorded by camera or microphone."""
     remark: str = ""
     """Why the demo clip is played, if it is."""
+
+    @property
+    def name(self) -> str:
+        """Of all sources together."""
+        return ", ".join(self.sources)
 
     def info(self) -> dict[str, Any]:
         """The body of the `info` message."""
@@ -95,6 +113,7 @@ class Opened:
                 "utc_ns": time.time_ns() if now else None,
             },
             "source": self.name,
+            "sources": list(self.sources),
             "virtual": self.virtual,
             "calibrated": self.models.personal is not None,
             "versions": {
@@ -120,34 +139,57 @@ def open_session(
     """
     if config.seconds is not None and config.seconds <= 0:
         raise UserError(f"--seconds must be above 0, not {config.seconds:g}.")
-    source, remark = config.source, ""
-    if source is None:
+    wanted, remark = config.sources, ""
+    if not wanted:
         remark = "" if wait or _names_devices(config) else _missing_device(config)
         if remark or config.fast:
-            source = str(DEMO)
-    if config.fast and source is not None:
-        return _virtual(config, source, remark)
-    clip = None if source is None else RealTimeClip(source, config.seconds, repeat)
-    models = Models(config)
-    known = clip.media.picture_size if clip is not None else None
-    models.warm_up(known or USUAL_SIZE)
-    clock = Monotonic()
-    sources = [through(s) for s in ([clip] if clip is not None else _devices(config))]
-    session = Session(config, models, sources, clock, config.seconds, around)
-    name = (
-        clip.media.name if clip is not None else " and ".join(d for s in sources for d in s.devices)
-    )
+            wanted = (str(DEMO),)
+    if config.fast:
+        return _virtual(config, wanted[0], remark)
+    clips = [RealTimeClip(source, config.seconds, repeat) for source in wanted]
+    models = Models(config, max(len(clips), 1))
+    given = _given(config, clips, models, through)
+    session = Session(config, given, Monotonic(), config.seconds, around)
     return Opened(
-        name,
+        tuple(one.name for one in given),
         uuid.uuid4().hex[:16],
         session.origin_ns,
         False,
         models,
-        _until_error(session, clip),
+        _unless_all_broke(session, clips),
         session,
-        clip is None,
+        not clips,
         remark,
     )
+
+
+def _given(
+    config: SourceConfig,
+    clips: Sequence[RealTimeClip],
+    models: Models,
+    through: Callable[[Source], Source],
+) -> list[Given]:
+    """Of each clip, or of the devices where there is none, with models that are warm."""
+    if not clips:
+        models.warm_up(USUAL_SIZE)
+        devices = [through(device) for device in _devices(config)]
+        name = " and ".join(d for device in devices for d in device.devices)
+        return [Given(name, devices, models)]
+    given: list[Given] = []
+    for clip, name in zip(clips, unlike([clip.media.name for clip in clips]), strict=True):
+        own = models.another() if given else models
+        own.warm_up(clip.media.picture_size or USUAL_SIZE)
+        given.append(Given(name, [through(clip)], own))
+    return given
+
+
+def unlike(names: Sequence[str]) -> list[str]:
+    """The names, with `#2` and so on behind those that were there before."""
+    out: list[str] = []
+    for name in names:
+        numbered = (name if n == 1 else f"{name}#{n}" for n in count(1))
+        out.append(next(new for new in numbered if new not in out))
+    return out
 
 
 def _virtual(config: SourceConfig, source: str, remark: str) -> Opened:
@@ -164,7 +206,7 @@ def _virtual(config: SourceConfig, source: str, remark: str) -> Opened:
         identity.update(json.dumps(asdict(models.personal), sort_keys=True).encode())
     stream = virtual.outputs(config, models, media, config.seconds)
     session = identity.hexdigest()[:16]
-    return Opened(media.name, session, 0, True, models, stream, None, False, remark)
+    return Opened((media.name,), session, 0, True, models, stream, None, False, remark)
 
 
 def _names_devices(config: SourceConfig) -> bool:
@@ -194,10 +236,9 @@ def _devices(config: SourceConfig) -> list[Source]:
     return sources
 
 
-def _until_error(session: Session, clip: RealTimeClip | None) -> Iterator[Sent]:
-    for sent in session:
-        yield sent
-        if clip is not None and clip.error is not None:
-            break
-    if clip is not None and clip.error is not None:
-        raise clip.error
+def _unless_all_broke(session: Session, clips: Sequence[RealTimeClip]) -> Iterator[Sent]:
+    """What the session gives. Raises the UserError of a clip in the end when none was played whole."""
+    yield from session
+    errors = [clip.error for clip in clips if clip.error is not None]
+    if errors and len(errors) == len(clips):
+        raise errors[0]

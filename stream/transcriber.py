@@ -54,9 +54,9 @@ class TranscriberConfig:
         """Whether this is the embedded model in its own language, which works."""
         return (self.model, self.language) == (models.SPEECH, "en")
 
-    def load(self) -> Whisper:
-        """The speech model (about 0.5 s). Raises UserError when it cannot be used."""
-        return Whisper(self.model, self.language)
+    def load(self, users: int = 1) -> Whisper:
+        """The speech model (about 0.5 s), for so many threads. Raises UserError when unusable."""
+        return Whisper(self.model, self.language, users)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from stream.clip import begun, conditions, feed
 from stream.clock import Virtual
 from stream.events import Event, FeatureRow, Heard
 from stream.models import Models
-from stream.outputs import Sent
-from stream.pipe import Pipe
+from stream.outputs import Notice, Sent
+from stream.pipe import Pipe, judged
 from stream.pipe_config import PipeConfig
 
 PACKET, RESULT, TICK = 0, 1, 2
@@ -27,7 +27,8 @@ def outputs(
     config: PipeConfig, models: Models, media: Media, seconds: float | None
 ) -> Iterator[Sent]:
     """Everything the clip gives, each with the virtual time at which it goes out."""
-    return _Loop(config, models, media, seconds).run()
+    for sent_ns, output in _Loop(config, models, media, seconds).run():
+        yield sent_ns, replace(output, source=media.name)
 
 
 def stamped(events: Sequence[Event], ready_ns: int) -> list[Event]:
@@ -50,6 +51,8 @@ class _Loop:
         self._clock = Virtual()
         self._media = media
         self._pipe = Pipe(config, models, 0, self._posted.append)
+        self._judge, self._device = models.judge, models.device
+        self._lost_told = False
         self._until_ns = None if seconds is None else round(seconds * 1e9)
         self._heap: list[tuple[int, int, int, Any]] = []
         self._count = 0
@@ -120,7 +123,10 @@ class _Loop:
             return
         text_ms = self._costs.text if "transcribe" in self._workers else 0
         sent_ns = now_ns + (text_ms + self._costs.tick) * 1_000_000
-        yield sent_ns, self._pipe.tick(step, now_ns)
+        yield from ((sent_ns, e) for e in judged([self._pipe], self._judge, step, now_ns))
+        if self._device.lost and not self._lost_told:
+            self._lost_told = True
+            yield sent_ns, Notice("fell_back_to_cpu", now_ns, None, self._device.lost)
         if (step + 1) * self._pipe.spec.step_ms % 1000 == 0:
             yield sent_ns, self._pipe.health(now_ns, measured=False)
         self._push(self._pipe.closes_ns(step + 1), TICK, step + 1)

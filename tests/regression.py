@@ -70,7 +70,7 @@ def outputs(loaded: Checkpoint) -> list[list[float]]:
         for said in ("oh my god that is wonderful", "leave me alone you liar"):
             mean = text.word_vectors(said.split()).mean(0)
             found.append(loaded.text(torch.from_numpy(mean)).softmax(0))
-    windows = [list(judge(window(number, loaded.spec)).probabilities) for number in range(8)]
+    windows = [list(judge([window(number, loaded.spec)])[0].probabilities) for number in range(8)]
     return [p.tolist() for p in found] + windows
 
 

@@ -66,10 +66,10 @@ def test_a_share_of_what_is_said_beside_neutral_is_taken_off_within_a_limit(
         change = logits(shipped, m, seen[m][0]) - logits(shipped, m, seen[m][0] - off[m])
         assert np.allclose(change, bias - bias.mean(), atol=1e-3)
     some = window(shipped, seen)
-    plain, moved = Judge(shipped)(some), Judge(shipped, personal=found)(some)
+    plain, moved = Judge(shipped)([some])[0], Judge(shipped, personal=found)([some])[0]
     assert plain.probabilities != moved.probabilities
     nothing = replace(found, bias={})
-    assert Judge(shipped, personal=nothing)(some) == plain
+    assert Judge(shipped, personal=nothing)([some])[0] == plain
 
 
 def test_a_modality_with_few_steps_stays_and_with_neither_there_is_a_sentence(

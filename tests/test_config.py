@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from normtr.config import parse
 from normtr.errors import UsageError
@@ -30,6 +32,7 @@ class Demo:
     fast: bool = False
     device: Literal["auto", "cpu"] = "auto"
     off: tuple[str, ...] = ()
+    source: str | tuple[str, ...] | None = None
     costs: Costs = field(default_factory=Costs)
 
 
@@ -55,6 +58,21 @@ def toml(folder: Path, text: str) -> str:
     path = folder / "demo.toml"
     path.write_text(text)
     return str(path)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs", "Cc"))), min_size=2, max_size=4))
+def test_what_may_be_several_takes_an_option_for_each(values: list[str]) -> None:
+    argv = [f"--source={value}" for value in values]
+    argv[1:2] = ["--seconds", "3", "--source", values[1]]
+    found = parse(Demo, argv, "demo")
+    assert found.source == tuple(values)
+    assert found.seconds == 3
+
+
+def test_one_is_no_list_and_the_command_line_stands_before_the_file(tmp_path: Path) -> None:
+    file = toml(tmp_path, 'source = ["a", "b"]\n')
+    assert parse(Demo, ["--config", file], "demo").source == ("a", "b")
+    assert parse(Demo, ["--config", file, "--source", "[x].mp4"], "demo").source == "[x].mp4"
 
 
 def test_without_arguments_everything_has_its_default() -> None:

@@ -88,7 +88,7 @@ class Given:
     def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None:
         self.told.append((source, cause))
 
-    def end(self, source: str, at_ns: int) -> None:
+    def end(self, source: str, at_ns: int, reason: str = "") -> None:
         self.told.append((source, "end"))
 
 

@@ -18,7 +18,7 @@ from stream.intake import Intake
 from stream.ladder import CALM, JUDGED, LEVELS, LONGEST_CALM, Ladder, Pace, Pacing
 from stream.models import Models
 from stream.outputs import Notice
-from stream.pipe import LATE_NS, Pipe
+from stream.pipe import LATE_NS, Pipe, judged
 from stream.pipe_config import PipeConfig
 from stream.workers import VoiceWorker
 
@@ -118,13 +118,15 @@ def test_paces_hold_for_whole_steps() -> None:
 
 def test_the_pipe_says_what_it_gives_up_and_when_it_takes_it_back() -> None:
     config = PipeConfig(text="off")
-    pipe = Pipe(config, Models(config), 0, lambda event: None)
+    models = Models(config)
+    pipe = Pipe(config, models, 0, lambda event: None)
     notices: list[Notice] = []
     levels = []
     for step in range(50):
         late_ns = LATE_NS + 1 if step < 4 else 0
         now_ns = pipe.closes_ns(step) + late_ns
-        notices += pipe.keep_pace(pipe.tick(step, now_ns), late_ns, now_ns)
+        (estimate,) = judged([pipe], models.judge, step, now_ns)
+        notices += pipe.keep_pace(estimate, late_ns, now_ns)
         levels.append(pipe.health(now_ns, measured=False).level)
     assert [(notice.kind, notice.at_ns) for notice in notices] == [
         ("degraded", 5 * pipe.spec.step_ns),  # the step after the one that has begun

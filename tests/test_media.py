@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -238,3 +241,29 @@ def test_a_damaged_file_is_played_or_refused_but_never_fails(
         return
     assert all(picture.image().ndim == 3 for picture in pictures)
     assert all(item.end_ns < 3600_000 * MS for item in [*pictures, *pieces])
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("clip.mp4?key=secret", "clip.mp4"), ("?key=secret", "")]
+)
+def test_the_name_of_a_url_holds_no_password(tmp_path: Path, path: str, name: str) -> None:
+    """It is told to others. The server gives the clip for any path."""
+    clip = clips.write(tmp_path / "clip.mp4").read_bytes()
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(clip)))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(clip)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        with Media(f"http://me:secret@{host}/{path}") as media:
+            assert media.name == (name or host)
+        server.shutdown()

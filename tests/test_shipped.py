@@ -73,7 +73,7 @@ def test_calibration_keeps_the_order_and_trusts_less_with_less_to_see(shipped: C
 def test_nothing_seen_abstains(shipped: Checkpoint) -> None:
     empty = window(11, shipped.spec)
     assert not empty.valid.any()
-    assert Judge(shipped)(empty).abstained
+    assert Judge(shipped)([empty])[0].abstained
 
 
 def test_a_still_face_in_silence_does_not_flicker(tmp_path: Path) -> None:

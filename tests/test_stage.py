@@ -22,6 +22,7 @@ from stream.realtime import Session
 from stream.recognizer import Estimate
 from stream.session import DEMO
 from stream.stage import ABANDONED, LIMITS, PAUSES_S, Stage
+from stream.track import Given
 from stream.workers import Worker
 
 LIMIT_S = 90.0
@@ -96,7 +97,8 @@ def run(models: Models) -> Run:
         return worker if good is None else Faulty(worker, good, freed.get(worker.name))
 
     clip = RealTimeClip(str(DEMO), LIMIT_S, repeat=True)
-    session = Session(PipeConfig(), models, [clip], Monotonic(), LIMIT_S, around)
+    given = [Given("demo", [clip], models)]
+    session = Session(PipeConfig(), given, Monotonic(), LIMIT_S, around)
     outputs: list[Output] = []
     restarted = []
     for _, output in session:

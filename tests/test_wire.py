@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ INFO_BODY = {
     "origin_ns": 1,
     "clock": {"monotonic_ns": 2, "utc_ns": 3},
     "source": "clip.mp4",
+    "sources": ["clip.mp4"],
     "virtual": False,
     "calibrated": False,
     "versions": {"python": "3.11.0"},
@@ -96,7 +98,7 @@ def seen(row: FaceRow) -> Seen:
 
 
 def messages() -> list[Message]:
-    source = Messages("0123456789abcdef", "f" * 64, LABELS)
+    source = Messages("0123456789abcdef", "f" * 64, LABELS, "clip.mp4")
     face = Face((1.0, 2.0, 4.0, 8.0), ((1.0, 2.0),) * 5, 0.75)
     (_, of_face), *_ = PREVIEWS.of(seen(FaceRow("poor_image", face=face)), lambda _: True)
     of_frame = {"jpeg": b"\xff\xd8\xff\xd9", "width": 64, "height": 48}
@@ -109,13 +111,13 @@ def messages() -> list[Message]:
 
 
 GOLDEN = {
-    "er.v1.affect": "a7a0776bbcf84126",
-    "er.v1.face": "67defed8346c1161",
-    "er.v1.frame": "beebadd65302edb5",
-    "er.v1.health": "76f7ecf8210b8f3f",
-    "er.v1.info": "e5617b1ef268710f",
-    "er.v1.notify": "fb612f885dea399e",
-    "er.v1.text": "ba7bd853be752505",
+    "er.v1.affect": "4d7cd8737bbcc279",
+    "er.v1.face": "543fc5f0d4f84884",
+    "er.v1.frame": "b262030f3c794051",
+    "er.v1.health": "ddae5955189b315c",
+    "er.v1.info": "aa843fe18c2b4ec8",
+    "er.v1.notify": "d1220d614aa84acd",
+    "er.v1.text": "4189c60e7e718c75",
 }
 
 
@@ -129,10 +131,12 @@ def test_golden_bytes() -> None:
 
 
 def test_a_whole_message_byte_by_byte() -> None:
-    message = next(Messages("0123456789abcdef", "", LABELS).of(9, Notice("stopping", 7, None, "")))
+    message = next(
+        Messages("0123456789abcdef", "", LABELS, "a.mp4").of(9, Notice("stopping", 7, None, ""))
+    )
     assert encode(message) == (
         b"er.v1.notify",
-        b"\x88\xa1v\x01\xa7session\xb00123456789abcdef\xa3seq\x00\xa4t_ns\x07\xa7sent_ns\x09"
+        b"\x89\xa1v\x01\xa7session\xb00123456789abcdef\xa6source\xa5a.mp4\xa3seq\x00\xa4t_ns\x07\xa7sent_ns\x09"
         b"\xa4kind\xa8stopping\xa8modality\xc0\xa6detail\xa0",
     )
 
@@ -232,6 +236,15 @@ def test_affect_has_every_field_of_the_contract() -> None:
 def test_the_schema_names_every_gap_cause() -> None:
     gaps = schema(AFFECT)["properties"]["gaps"]["properties"]["face"]["items"]["enum"]
     assert gaps == [NONE, *CAUSES]
+
+
+def test_what_is_said_of_one_source_bears_its_name_and_the_rest_that_of_all() -> None:
+    source = Messages("s" * 16, "", LABELS, "a.mp4, b.mp4")
+    given = [replace(output, source="b.mp4") for output in outputs()] + [Notice("stopping", 7)]
+    told = [message for output in given for message in source.of(0, output)]
+    names = ["b.mp4"] * 4 + ["a.mp4, b.mp4"]
+    assert [message.payload["source"] for message in told] == names
+    assert [message.payload["seq"] for message in told] == [0, 0, 0, 0, 1]
 
 
 def test_seq_counts_per_topic() -> None:
