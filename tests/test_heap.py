@@ -30,12 +30,13 @@ def size():
     heap.give_back()
     return psutil.Process().memory_info().rss / 2**20
 
-before = size()
+sizes = []
 for _ in range(12):
     thread = threading.Thread(target=replaced)
     thread.start()
     thread.join()
-print(size() - before)
+    sizes.append(size())
+print(min(sizes[-4:]) - sizes[0])
 """
 
 
@@ -44,4 +45,6 @@ def test_replacing_a_worker_again_and_again_takes_no_more_memory() -> None:
     out = subprocess.run(
         [sys.executable, "-c", REPLACED], capture_output=True, text=True, check=True, timeout=120
     )
-    assert float(out.stdout) < 30.0  # over 70 when the heap keeps it
+    assert (
+        float(out.stdout) < 30.0
+    )  # over 70 when the heap keeps it; the newest may stand beside the last
