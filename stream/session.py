@@ -95,6 +95,7 @@ class Opened:
                 "utc_ns": time.time_ns() if now else None,
             },
             "source": self.name,
+            "captures": self.captures,
             "virtual": self.virtual,
             "calibrated": self.models.personal is not None,
             "versions": {
