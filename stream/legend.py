@@ -82,5 +82,6 @@ CAUSE_COLOURS = {
 
 def reason(modality: str, cause: str) -> str:
     """Why the modality is not there, in words: `microphone muted`, `no face`."""
-    template = OF_DEVICE.get(cause, SAYING.get(cause, cause))
-    return template.format(DEVICES.get(modality, modality))
+    if cause in OF_DEVICE:
+        return OF_DEVICE[cause].format(DEVICES.get(modality, modality))
+    return SAYING.get(cause, cause)
