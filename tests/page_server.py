@@ -28,9 +28,10 @@ SECRET = "neverontheoverlay"
 PROGRAM = """
 import sys
 from normtr.errors import UserError
-from stream.overlay.web import serve
+from stream.overlay.command import run
+sys.modules["PySide6"] = None  # as on a machine without Qt
 try:
-    sys.exit(serve(sys.argv[1], int(sys.argv[2])))
+    sys.exit(run(["--web", *sys.argv[1:]]))
 except UserError as error:
     sys.exit(str(error))
 """
@@ -103,11 +104,11 @@ class Feed(threading.Thread):
 
 
 class PageServer:
-    """`serve` in a process of its own; `url` is what it prints."""
+    """`normtr overlay --web` in a process of its own; `url` is what it prints."""
 
     def __init__(self, address: str, home: Path, port: int = 0) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, address, str(port)],
+            [sys.executable, "-c", PROGRAM, "--address", address, "--port", str(port)],
             env={**os.environ, "XDG_DATA_HOME": str(home)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

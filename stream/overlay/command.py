@@ -27,6 +27,10 @@ class Overlay:
     """`desktop` follows it; `kept`: as chosen last time."""
     click_through: bool = False
     """Let the mouse through to what lies below; Ctrl held over the window ends it."""
+    web: bool = False
+    """Instead of the window serve a page, for OBS and for machines without Qt; its address is printed."""
+    port: int = 5579
+    """Where the page is served, on this machine only."""
     while_read: bool = False
     """End with standard input, as `normtr live --overlay` has it."""
 
@@ -53,6 +57,10 @@ def check() -> None:
 
 def run(argv: list[str]) -> int:
     config = parse(Overlay, argv, "overlay")
+    if config.web:
+        from stream.overlay.web import serve
+
+        return serve(config.address, config.port)
     check()
     try:
         from stream.overlay.app import show

@@ -21,7 +21,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from normtr.errors import UserError
-from stream.client import AsyncSubscription, Keys, subscribe_async
+from stream.client import subscribe_async
 from stream.interrupts import Interrupts
 from stream.overlay.page_state import page_state
 from stream.overlay.page_token import kept_token, usual_path
@@ -30,7 +30,6 @@ from stream.received import Received
 from stream.wire import AFFECT, INFO, NOTIFY
 
 HOST = "127.0.0.1"
-PORT = 5579
 MOST_PAGES = 8
 """So many pages may be open at once."""
 REFRESH_S = 0.25
@@ -157,12 +156,13 @@ def _protection(host: str) -> Mapping[str, str]:
     }
 
 
-async def _serve(address: str, port: int, keys: Keys | None) -> None:
+async def _serve(address: str, port: int) -> None:
     page = _Page(address, kept_token(usual_path()))
     runner = web.AppRunner(
         page.app, access_log=None, logger=_log, keepalive_timeout=KEPT_S, shutdown_timeout=1.0
     )
-    async with _listening(address, keys) as heard:
+    wanted = AFFECT, INFO, NOTIFY  # words and pictures are none of the page's business
+    async with subscribe_async(*wanted, address=address, newest=True) as heard:
         await runner.setup()
         try:
             site = web.TCPSite(runner, HOST, port)
@@ -177,24 +177,19 @@ async def _serve(address: str, port: int, keys: Keys | None) -> None:
             await runner.cleanup()
 
 
-def _listening(address: str, keys: Keys | None) -> AsyncSubscription:
-    """To all but words and pictures."""
-    return subscribe_async(AFFECT, INFO, NOTIFY, address=address, newest=True, keys=keys)
-
-
 def _unavailable(port: int, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return f"port {port} is in use; end the other overlay or give another port."
     return f"cannot serve on port {port}: {error}."
 
 
-def serve(address: str, port: int = PORT, keys: Keys | None = None) -> int:
+def serve(address: str, port: int) -> int:
     """Serve the page until Ctrl-C, and print where; gives the exit status.
 
-    `address`: the recognizer's; `port` 0: any that is free. Raises UserError when the port, the
-    address or a key cannot be used.
+    `address`: the recognizer's; `port` 0: any that is free. Raises UserError when the port or
+    the address cannot be used.
     """
     interrupts = Interrupts()
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(address, port, keys))
+        asyncio.run(_serve(address, port))
     return interrupts.status
