@@ -60,6 +60,7 @@ if [ "$level" = test ]; then
     { program Xvfb && program xauth; } || missing+=(xvfb xauth)
     program node || missing+=(nodejs)
     program npm || missing+=(npm)
+    program chromium || missing+=(chromium)
     program pulseaudio || missing+=(pulseaudio)
     program pactl || missing+=(pulseaudio-utils)
     compgen -G "/usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so" >/dev/null || missing+=(libasound2-plugins)

@@ -16,6 +16,12 @@ CONTROL = "tcp://127.0.0.1:5578"
 TRIES = 5
 
 
+def beside(address: str) -> str:
+    """Where a recognizer that publishes at `address` answers: at the next port, or `.control`."""
+    path, colon, port = address.rpartition(":")
+    return f"{path}{colon}{int(port) + 1}" if port.isdecimal() else f"{address}.control"
+
+
 class Refused(UserError):
     """The recognizer's own sentence why it does not do what it was asked for."""
 

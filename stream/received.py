@@ -133,6 +133,8 @@ class Info(Received):
     clock: ClockPair
     virtual: bool
     calibrated: bool
+    captures: bool = True
+    """Whether camera or microphone record a person; recognizers that do not say it may."""
     versions: dict[str, str]
     sources: tuple[str, ...] = ()
 

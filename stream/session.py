@@ -114,6 +114,7 @@ class Opened:
             },
             "source": self.name,
             "sources": list(self.sources),
+            "captures": self.captures,
             "virtual": self.virtual,
             "calibrated": self.models.personal is not None,
             "versions": {

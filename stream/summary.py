@@ -18,9 +18,9 @@ from rich.text import Text
 
 from normtr.spec import MODALITIES
 from normtr.window import CAUSES, NONE
+from stream.legend import NOTHING
 from stream.recognizer import Estimate
 from stream.settled import Causes, Settled
-from stream.view import NOTHING
 
 REMEMBERED = 7200
 """Steps, at least: half an hour. 60 bytes of each."""

@@ -13,29 +13,13 @@ from normtr.spec import MODALITIES
 from normtr.whole_file import whole_file
 from normtr.window import CAUSES, NONE
 from stream.events import Word
+from stream.legend import CAUSE_COLOURS, SAYING, THERE_COLOUR
 from stream.summary import Summary
-from stream.view import COLOURS, SAYING
+from stream.view import COLOURS
 
 WORD_ROWS = 4
 CHARACTER_IN, AXIS_IN = 0.062, 10.5
 """Width of a letter and of the time axis, in inches."""
-
-CAUSE_COLOURS = {
-    "off": "#bbbbbb",
-    "starting": "#dddddd",
-    "paused": "#999999",
-    "muted": "#5b4a8a",
-    "denied": "#7a1f1f",
-    "no_device": "#333333",
-    "stalled": "#8c564b",
-    "dropped": "#d62728",
-    "error": "#ff0000",
-    "late": "#ff9f1c",
-    "no_face": "#4a90d9",
-    "poor_image": "#9ad1e0",
-    "silence": "#c9b458",
-    "no_words": "#e5e5c0",
-}
 
 
 def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> None:
@@ -61,12 +45,12 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     for row, modality in enumerate(MODALITIES):
         for step, causes in summary.steps():
             cause = causes[modality]
-            colour = "#2ca02c" if cause == NONE else CAUSE_COLOURS[cause]
+            colour = THERE_COLOUR if cause == NONE else CAUSE_COLOURS[cause]
             bottom.barh(row, step_s, left=step * step_s, height=0.8, color=colour, linewidth=0)
             seen.add(cause)
     bottom.set_yticks(range(len(MODALITIES)), MODALITIES)
     bottom.invert_yaxis()
-    patches = [Patch(color="#2ca02c", label="there")] + [
+    patches = [Patch(color=THERE_COLOUR, label="there")] + [
         Patch(color=CAUSE_COLOURS[c], label=SAYING[c]) for c in CAUSES if c in seen
     ]
     bottom.legend(

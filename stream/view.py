@@ -11,11 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.history import Column
+from stream.legend import MARKS, NOTHING, SAYING
 from stream.received import Affect
 
 BAR = 20
-NOTHING = "not enough to say"
-"""What is shown of a window that is abstained from."""
 COLOURS = {
     "angry": "red",
     "disgust": "green",
@@ -25,42 +24,7 @@ COLOURS = {
     "surprise": "cyan",
     "neutral": "white",
 }
-MARKS = {
-    "none": "▮",
-    "off": "o",
-    "starting": "s",
-    "paused": "p",
-    "muted": "m",
-    "denied": "!",
-    "no_device": "x",
-    "stalled": "z",
-    "dropped": "d",
-    "error": "e",
-    "late": "l",
-    "no_face": "f",
-    "poor_image": "b",
-    "silence": "·",
-    "no_words": "·",
-}
-"""A second of the history: there, or why not; never told by colour alone."""
 LEVELS = "▁▂▃▄▅▆▇█"
-SAYING = {
-    "none": "here",
-    "off": "switched off",
-    "starting": "starting",
-    "paused": "paused",
-    "muted": "muted",
-    "denied": "not permitted",
-    "no_device": "no device",
-    "stalled": "nothing arrives",
-    "dropped": "dropped",
-    "error": "error",
-    "late": "late",
-    "no_face": "no face",
-    "poor_image": "poor picture",
-    "silence": "silence",
-    "no_words": "no words",
-}
 
 
 def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -> Panel:

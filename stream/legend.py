@@ -1,0 +1,87 @@
+"""What emotions and causes are called and how they are coloured, for whoever shows them."""
+
+from __future__ import annotations
+
+NOTHING = "not enough to say"
+"""What is shown of a window that is abstained from."""
+SAYING = {
+    "none": "here",
+    "off": "switched off",
+    "starting": "starting",
+    "paused": "paused",
+    "muted": "muted",
+    "denied": "not permitted",
+    "no_device": "no device",
+    "stalled": "nothing arrives",
+    "dropped": "dropped",
+    "error": "error",
+    "late": "late",
+    "no_face": "no face",
+    "poor_image": "poor picture",
+    "silence": "silence",
+    "no_words": "no words",
+}
+MARKS = {
+    "none": "▮",
+    "off": "o",
+    "starting": "s",
+    "paused": "p",
+    "muted": "m",
+    "denied": "!",
+    "no_device": "x",
+    "stalled": "z",
+    "dropped": "d",
+    "error": "e",
+    "late": "l",
+    "no_face": "f",
+    "poor_image": "b",
+    "silence": "·",
+    "no_words": "·",
+}
+"""The same in one letter, where there is no room for more; never told by colour alone."""
+OF_DEVICE = {
+    "muted": "{} muted",
+    "denied": "{} not permitted",
+    "no_device": "no {}",
+    "stalled": "{} gives nothing",
+}
+"""Causes that lie with the camera or the microphone, told with its name."""
+DEVICES = {"face": "camera", "voice": "microphone", "text": "microphone"}
+NAMES = {"face": "face", "voice": "voice", "text": "words"}
+"""What people call the modalities."""
+
+EMOTION_COLOURS = {
+    "angry": "#d55e00",
+    "disgust": "#009e73",
+    "fear": "#cc79a7",
+    "happy": "#e69f00",
+    "sad": "#0072b2",
+    "surprise": "#56b4e9",
+    "neutral": "#8c8c8c",
+}
+"""Okabe and Ito's, which colour-blind people can tell apart."""
+OTHER_COLOUR = "#8c8c8c"
+THERE_COLOUR = "#2ca02c"
+CAUSE_COLOURS = {
+    "off": "#bbbbbb",
+    "starting": "#dddddd",
+    "paused": "#999999",
+    "muted": "#5b4a8a",
+    "denied": "#7a1f1f",
+    "no_device": "#333333",
+    "stalled": "#8c564b",
+    "dropped": "#d62728",
+    "error": "#ff0000",
+    "late": "#ff9f1c",
+    "no_face": "#4a90d9",
+    "poor_image": "#9ad1e0",
+    "silence": "#c9b458",
+    "no_words": "#e5e5c0",
+}
+
+
+def reason(modality: str, cause: str) -> str:
+    """Why the modality is not there, in words: `microphone muted`, `no face`."""
+    if cause in OF_DEVICE:
+        return OF_DEVICE[cause].format(DEVICES.get(modality, modality))
+    return SAYING.get(cause, cause)

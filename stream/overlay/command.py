@@ -1,0 +1,78 @@
+"""`normtr overlay`: show on the desktop what a recognizer publishes."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from normtr.config import parse
+from normtr.errors import UserError
+from stream import qt_libraries
+from stream.client import ADDRESS
+from stream.control_client import beside
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Show what a recognizer publishes in a small window that stays on top."""
+
+    address: str = ADDRESS
+    control: str | None = None
+    """Where pause and mute are asked for; without it on the port after that of --address."""
+    colours: Literal["kept", "desktop", "dark", "light"] = "kept"
+    """`desktop` follows it; `kept`: as chosen last time."""
+    click_through: bool = False
+    """Let the mouse through to what lies below; Ctrl held over the window ends it."""
+    web: bool = False
+    """Instead of the window serve a page, for OBS and for machines without Qt; its address is printed."""
+    port: int = 5579
+    """Where the page is served, on this machine only."""
+    while_read: bool = False
+    """End with standard input, as `normtr live --overlay` has it."""
+
+
+def check() -> None:
+    """Raises UserError when no window can be shown here; Qt itself would end the process."""
+    if importlib.util.find_spec("PySide6") is None:
+        raise UserError("the overlay needs the package PySide6-Essentials; run `make install`.")
+    if lacking := qt_libraries.missing():
+        sudo = "" if os.geteuid() == 0 else "sudo "
+        raise UserError(
+            f"the overlay needs system libraries: {sudo}apt-get install -y {' '.join(lacking)}"
+        )
+    if sys.platform != "linux" or os.environ.get("QT_QPA_PLATFORM", "xcb") != "xcb":
+        return
+    if display := os.environ.get("DISPLAY"):
+        if not _answers(display):
+            raise UserError(f"the display {display} does not answer.")
+        # A Wayland desktop lets no window keep its place or stay on top, but for those of X11.
+        os.environ["QT_QPA_PLATFORM"] = "xcb"
+    elif not os.environ.get("WAYLAND_DISPLAY"):
+        raise UserError("there is no desktop: neither DISPLAY nor WAYLAND_DISPLAY is set.")
+
+
+def run(argv: list[str]) -> int:
+    config = parse(Overlay, argv, "overlay")
+    if config.web:
+        from stream.overlay.web import serve
+
+        return serve(config.address, config.port)
+    check()
+    try:
+        from stream.overlay.app import show
+    except ImportError as error:
+        raise UserError(f"Qt cannot be loaded ({error}); see `normtr doctor`.") from None
+    return show(config, config.control or beside(config.address))
+
+
+def _answers(display: str) -> bool:
+    xcb = ctypes.CDLL("libxcb.so.1")
+    xcb.xcb_connect.restype = ctypes.c_void_p
+    connection = ctypes.c_void_p(xcb.xcb_connect(display.encode(), None))
+    failed = xcb.xcb_connection_has_error(connection)
+    xcb.xcb_disconnect(connection)
+    return not failed

@@ -1,0 +1,105 @@
+"""What the overlay shows as plain data for its page, which only draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+from stream.history import SECONDS, Column
+from stream.legend import (
+    CAUSE_COLOURS,
+    EMOTION_COLOURS,
+    MARKS,
+    NAMES,
+    OTHER_COLOUR,
+    SAYING,
+    reason,
+)
+from stream.overlay.state import Shown
+
+
+def page_state(shown: Shown) -> dict[str, Any]:
+    """JSON's kinds of values only; runs of equal seconds are put together."""
+    return {
+        "fresh": shown.fresh,
+        "badge": {"on": shown.capture.on, "says": shown.capture.saying},
+        "headline": shown.headline,
+        "named": bool(shown.top),
+        "confidence": shown.confidence,
+        "bars": [
+            {"label": label, "share": share, "colour": _emotion_colour(label)}
+            for label, share in shown.bars
+        ],
+        "lights": [
+            {"name": _name(light.modality), "on": light.lit, "says": light.saying}
+            for light in shown.lights
+        ],
+        "seconds": SECONDS,
+        "emotions": list(_emotions(shown.columns)),
+        "gaps": [
+            {
+                "name": _name(light.modality),
+                "runs": list(_causes(shown.columns, light.modality)),
+            }
+            for light in shown.lights
+        ],
+        "legend": [_entry(cause) for cause in _missing(shown.columns)],
+        "note": shown.note,
+        "spoken": shown.spoken(),
+    }
+
+
+def ink(colour: str) -> str:
+    """Black or white, whichever is easier to read on `#rrggbb`."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
+    return "#000000" if light > 0.18 else "#ffffff"  # there both are as easy to read
+
+
+def _emotions(columns: Iterable[Column]) -> Iterator[dict[str, Any]]:
+    """Runs of one top label; `label` is empty where there was no estimate or not enough to say."""
+
+    def top(column: Column) -> str:
+        if column.abstained or not column.levels:
+            return ""
+        return max(column.levels, key=lambda label: column.levels[label])
+
+    for label, run in groupby(columns, top):
+        levels = [max(column.levels.values(), default=0.0) for column in run]
+        yield {
+            "label": label,
+            "levels": [min(max(0.0, level), 1.0) for level in levels],  # 0 for what is no number
+            "colour": _emotion_colour(label),
+        }
+
+
+def _causes(columns: Iterable[Column], modality: str) -> Iterator[dict[str, Any]]:
+    """Runs of one cause: `none` where the modality was there, empty where nothing was told."""
+    for cause, run in groupby(columns, lambda column: column.causes.get(modality, "")):
+        yield {"seconds": len(list(run)), "cause": cause, "says": reason(modality, cause)}
+
+
+def _missing(columns: Iterable[Column]) -> list[str]:
+    """The causes of gaps, each once, always in the same order."""
+    seen = {cause for column in columns for cause in column.causes.values()} - {"", "none"}
+    return [cause for cause in CAUSE_COLOURS if cause in seen] + sorted(seen - set(CAUSE_COLOURS))
+
+
+def _entry(cause: str) -> dict[str, str]:
+    colour = CAUSE_COLOURS.get(cause, OTHER_COLOUR)
+    return {
+        "cause": cause,
+        "says": SAYING.get(cause, cause),
+        "mark": MARKS.get(cause, "?"),
+        "colour": colour,
+        "ink": ink(colour),
+    }
+
+
+def _emotion_colour(label: str) -> str:
+    return EMOTION_COLOURS.get(label, OTHER_COLOUR)
+
+
+def _name(modality: str) -> str:
+    return NAMES.get(modality, modality)

@@ -1,0 +1,23 @@
+"""The overlay beside `normtr live`, as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def overlay_beside(address: str) -> Iterator[None]:
+    """It shows what `address` publishes and ends with the block, however this process ends.
+
+    Closed by its user it is gone, and nothing else happens.
+    """
+    command = [sys.executable, "-m", "normtr", "overlay", "--address", address, "--while-read"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert process.stdin is not None
+    try:
+        yield
+    finally:
+        process.stdin.close()

@@ -1,0 +1,198 @@
+"""What an overlay shows, made from messages. Knows no window, socket or clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stream.history import Column, History
+from stream.legend import DEVICES, NAMES, NOTHING, reason
+from stream.received import Affect, Info, Notify, Received
+
+STALE_S = 1.2
+"""Without an estimate for so long everything is grey; who asks every 0.25 s shows it within 1.5."""
+NOTE_S = 5.0
+"""So long an event is told."""
+NO_DATA = "no data"
+BRIEF = frozenset({"dropped", "late", "no_face", "poor_image", "silence", "no_words"})
+"""Gaps that come and go in ordinary use: a light goes out once nothing came for `LIT_S`."""
+LIT_S = {"face": 1.0, "voice": 1.0, "text": 4.0}
+ABSENT = frozenset({"off", "no_device", "denied"})
+"""Causes with which a device is not in use."""
+
+
+@dataclass(frozen=True)
+class Light:
+    """Of one modality; `saying` tells why it is out."""
+
+    modality: str
+    lit: bool
+    saying: str
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Whether a person is, or may be, recorded (`on`), and in words by what."""
+
+    on: bool
+    saying: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """All that an overlay draws. While not `fresh`, everything but `capture` is grey."""
+
+    fresh: bool
+    headline: str
+    top: str
+    """The label that `headline` names; empty where it names none."""
+    confidence: float
+    bars: tuple[tuple[str, float], ...]
+    """Label and probability, in the order of the labels."""
+    lights: tuple[Light, ...]
+    columns: tuple[Column, ...]
+    """The last minute, a second each, the latest last."""
+    capture: Capture
+    note: str
+    paused: bool
+    muted: frozenset[str]
+    """Of `camera` and `microphone` those that are muted."""
+
+    def spoken(self) -> str:
+        """The essentials as a sentence, for screen readers."""
+        sure = f", confidence {self.confidence:.0%}" if self.top else ""
+        lights = "; ".join(f"{NAMES.get(x.modality, x.modality)}: {x.saying}" for x in self.lights)
+        return ". ".join(filter(None, (self.headline + sure, lights, self.capture.saying)))
+
+
+class OverlayState:
+    """Takes what arrives of the first source of each session; times are seconds of any clock."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._begin("")
+
+    def add(self, message: Received, now_s: float) -> None:
+        if message.session != self._session:
+            self._begin(message.session)
+        if isinstance(message, Affect):
+            if self._affect is not None and message.source != self._affect.source:
+                return
+            self._affect, self._heard_s, self._ended = message, now_s, False
+            self._history.add(message)
+        elif isinstance(message, Info):
+            self._info = message
+        elif isinstance(message, Notify):
+            self._ended = message.kind == "stopping"
+            where = f"{NAMES.get(message.modality, message.modality)}: " if message.modality else ""
+            self.tell(where + (message.detail or message.kind.replace("_", " ")), now_s)
+
+    def tell(self, note: str, now_s: float) -> None:
+        """Show this for `NOTE_S`."""
+        self._note, self._noted_s = note, now_s
+
+    def shown(self, now_s: float) -> Shown:
+        affect = self._affect
+        if affect is None:
+            return self._nothing_yet()
+        fresh = not self._ended and now_s - self._heard_s <= STALE_S
+        causes = {modality: gaps[-1] for modality, gaps in affect.gaps.items()}
+        said = affect.smoothed or affect
+        paused = "paused" in causes.values()
+        if not fresh:
+            headline = NO_DATA
+        elif paused:
+            headline = "paused"
+        else:
+            headline = NOTHING if said.abstained else said.top
+        told = fresh and not paused
+        return Shown(
+            fresh=fresh,
+            headline=headline,
+            top=said.top if told and not said.abstained else "",
+            confidence=_share(said.confidence) if told else 0.0,
+            bars=tuple(zip(affect.labels, map(_share, affect.probabilities), strict=True)),
+            lights=tuple(
+                _light(modality, gaps, affect.window.step_ns)
+                if fresh
+                else Light(modality, False, NO_DATA)
+                for modality, gaps in affect.gaps.items()
+            ),
+            columns=tuple(self._history.columns()),
+            capture=self._capture(affect, causes, fresh),
+            note=self._remark(now_s, fresh),
+            paused=paused,
+            muted=frozenset(
+                device for modality, device in DEVICES.items() if causes.get(modality) == "muted"
+            ),
+        )
+
+    def _begin(self, session: str) -> None:
+        self._session = session
+        self._affect: Affect | None = None
+        self._info: Info | None = None
+        self._history = History()
+        self._heard_s = 0.0
+        self._ended = False
+        self._note, self._noted_s = "", -NOTE_S
+
+    def _nothing_yet(self) -> Shown:
+        return Shown(
+            fresh=False,
+            headline=NO_DATA,
+            top="",
+            confidence=0.0,
+            bars=(),
+            lights=tuple(Light(modality, False, NO_DATA) for modality in NAMES),
+            columns=tuple(self._history.columns()),
+            capture=Capture(False, "no recognizer heard"),
+            note=self._waiting(),
+            paused=False,
+            muted=frozenset(),
+        )
+
+    def _remark(self, now_s: float, fresh: bool) -> str:
+        if now_s - self._noted_s <= NOTE_S:
+            return self._note
+        if self._ended:
+            return "the recognizer has ended"
+        return "" if fresh else self._waiting()
+
+    def _waiting(self) -> str:
+        return f"nothing arrives from {self._address}"
+
+    def _capture(self, affect: Affect, causes: Mapping[str, str], fresh: bool) -> Capture:
+        if affect.replay:
+            return Capture(False, "replay of a recording")
+        if self._info is not None and not self._info.captures:
+            return Capture(False, f"playing {self._info.source}")
+        if self._ended:
+            return Capture(False, "nothing is captured")
+        devices: dict[str, str] = {}  # of voice and words, what is said of the voice counts
+        for modality, device in DEVICES.items():
+            cause = causes.get(modality, "off")
+            if cause not in ABSENT:
+                devices.setdefault(device, cause)
+        if not devices:
+            return Capture(False, "no camera or microphone in use")
+        names = " and ".join(devices)
+        if not fresh:
+            return Capture(True, f"{names} may be in use")
+        if "paused" in devices.values():
+            return Capture(True, f"{names} open, paused")
+        muted = [device for device, cause in devices.items() if cause == "muted"]
+        used = [device for device in devices if device not in muted]
+        parts = [f"{' and '.join(used)} in use"] if used else []
+        parts += [f"{' and '.join(muted)} muted"] if muted else []
+        return Capture(True, ", ".join(parts))
+
+
+def _light(modality: str, gaps: Sequence[str], step_ns: int) -> Light:
+    steps = max(round(LIT_S.get(modality, 1.0) * 1e9 / step_ns), 1)
+    lit = gaps[-1] == "none" or (gaps[-1] in BRIEF and "none" in gaps[-steps:])
+    return Light(modality, lit, "here" if lit else reason(modality, gaps[-1]))
+
+
+def _share(value: float) -> float:
+    """Within 0 and 1, whatever a publisher says."""
+    return min(max(value, 0.0), 1.0) if value == value else 0.0

@@ -1,0 +1,67 @@
+"""The overlay's colours, for dark and light desktops, and grey where data stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtGui import QColor
+
+from stream.legend import CAUSE_COLOURS, EMOTION_COLOURS, OTHER_COLOUR, THERE_COLOUR
+
+FAINTEST = 0.45
+"""Opacity of what has no confidence; it stays legible."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    panel: QColor
+    edge: QColor
+    text: QColor
+    dim: QColor
+    track: QColor
+    """Behind bars and strips."""
+    alarm: QColor
+    """Of the dot that says: a person is captured."""
+
+    def emotion(self, label: str, fresh: bool, opacity: float = 1.0) -> QColor:
+        colour = QColor(EMOTION_COLOURS.get(label, OTHER_COLOUR))
+        colour = colour if fresh else grey(colour)
+        colour.setAlphaF(opacity)
+        return colour
+
+    def cause(self, cause: str, fresh: bool) -> QColor:
+        colour = QColor(THERE_COLOUR if cause == "none" else CAUSE_COLOURS.get(cause, OTHER_COLOUR))
+        return colour if fresh else grey(colour)
+
+
+DARK = Theme(
+    panel=QColor(22, 24, 29, 224),
+    edge=QColor(255, 255, 255, 40),
+    text=QColor(243, 244, 246),
+    dim=QColor(178, 184, 195),
+    track=QColor(255, 255, 255, 26),
+    alarm=QColor(255, 92, 92),
+)
+LIGHT = Theme(
+    panel=QColor(250, 250, 252, 232),
+    edge=QColor(0, 0, 0, 48),
+    text=QColor(22, 24, 29),
+    dim=QColor(78, 84, 96),
+    track=QColor(0, 0, 0, 22),
+    alarm=QColor(196, 22, 28),
+)
+
+
+def grey(colour: QColor) -> QColor:
+    """As light as the colour looks, without its hue."""
+    level = round(0.299 * colour.red() + 0.587 * colour.green() + 0.114 * colour.blue())
+    return QColor(level, level, level, colour.alpha())
+
+
+def opacity(confidence: float) -> float:
+    return FAINTEST + (1.0 - FAINTEST) * confidence
+
+
+def ink_on(colour: QColor) -> QColor:
+    """Black or white, whichever is read better on the colour."""
+    return QColor("#101114") if grey(colour).red() > 140 else QColor("#ffffff")

@@ -1,0 +1,182 @@
+"""The overlay's window: frameless, translucent, on top; dragged, resized, folded, clicked through."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QCloseEvent,
+    QContextMenuEvent,
+    QCursor,
+    QGuiApplication,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QScreen,
+)
+from PySide6.QtWidgets import QLayout, QMenu, QVBoxLayout, QWidget
+
+from stream.legend import NAMES
+from stream.overlay.parts import Badge, Bars, Headline, History, Light, Note, Part
+from stream.overlay.state import Shown
+from stream.overlay.theme import DARK, Theme
+
+SIZE = QSize(300, 390)
+MARGIN = 14
+GRIP = 8
+"""So near to an edge the mouse resizes."""
+CORNER = 12.0
+KEY_STEP = 16
+ARROWS = {
+    Qt.Key.Key_Left: QPoint(-KEY_STEP, 0),
+    Qt.Key.Key_Right: QPoint(KEY_STEP, 0),
+    Qt.Key.Key_Up: QPoint(0, -KEY_STEP),
+    Qt.Key.Key_Down: QPoint(0, KEY_STEP),
+}
+FLAGS = Qt.WindowType.Tool | Qt.WindowType.FramelessWindowHint | Qt.WindowType.WindowStaysOnTopHint
+# Openbox hands clicks to a window it manages, whatever that says of its input.
+THROUGH = Qt.WindowType.WindowTransparentForInput | Qt.WindowType.X11BypassWindowManagerHint
+
+
+class OverlayWindow(QWidget):
+    closed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__(None, FLAGS)
+        self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
+        self.setWindowTitle("normtr")
+        self.setAccessibleName("normtr overlay")
+        self.setMouseTracking(True)
+        self.menu = QMenu(self)
+        self.bars = Bars()
+        self._badge = Badge()
+        lights = [Light(modality) for modality in NAMES]
+        self._folding: tuple[Part, ...] = (Headline(), self.bars, History(), *lights, Note())
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(MARGIN, MARGIN // 2, MARGIN, MARGIN // 2)
+        layout.setSpacing(6)
+        layout.setSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)
+        for part in (self._badge, *self._folding):
+            layout.addWidget(part)
+        self._theme = DARK
+        self._shown: Shown | None = None
+        self._unfolded: QSize | None = None
+        self.resize(SIZE)
+
+    def take(self, shown: Shown, theme: Theme) -> None:
+        if (shown, theme) == (self._shown, self._theme):
+            return
+        if theme is not self._theme:
+            self.update()
+        self._shown, self._theme = shown, theme
+        for part in (self._badge, *self._folding):
+            part.take(shown, theme)
+        self.setAccessibleDescription(shown.spoken())
+        if self.folded:
+            self.setVisible(shown.capture.on)
+
+    @property
+    def folded(self) -> bool:
+        return self._unfolded is not None
+
+    def fold(self, folded: bool) -> None:
+        """Hide all but the badge; that too, while nobody is captured."""
+        if folded == self.folded:
+            return
+        size, self._unfolded = self._unfolded, self.size() if folded else None
+        for part in self._folding:
+            part.setVisible(not folded)
+        self.layout().activate()
+        self.resize(QSize(self.width(), 0) if size is None else size)
+        self.setVisible(not folded or (self._shown is not None and self._shown.capture.on))
+
+    def set_click_through(self, on: bool) -> None:
+        place, visible = self.geometry(), self.isVisible()
+        self.setWindowFlags(FLAGS | THROUGH if on else FLAGS)
+        self.setGeometry(place)
+        self.setVisible(visible)
+
+    @property
+    def click_through(self) -> bool:
+        return bool(self.windowFlags() & Qt.WindowType.WindowTransparentForInput)
+
+    def is_caught(self) -> bool:
+        """Clicked through it hears no key; Ctrl held over it is how to get hold of it again."""
+        held = QGuiApplication.queryKeyboardModifiers() & Qt.KeyboardModifier.ControlModifier
+        return bool(held) and self.geometry().contains(QCursor.pos())
+
+    def put(self, screen: QScreen, place: QRect | None) -> None:
+        """On this screen, whole; without a place into its upper right corner."""
+        room = screen.availableGeometry()
+        if place is None:
+            corner = room.topRight() - QPoint(SIZE.width() + 24, -24)
+            place = QRect(corner, SIZE)
+        size = place.size().expandedTo(self.minimumSizeHint()).boundedTo(room.size())
+        left = min(max(place.left(), room.left()), room.right() + 1 - size.width())
+        top = min(max(place.top(), room.top()), room.bottom() + 1 - size.height())
+        self.setGeometry(QRect(QPoint(left, top), size))
+
+    def place(self) -> QRect:
+        """To remember: as it is unfolded."""
+        return QRect(self.pos(), self._unfolded or self.size())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(self._theme.panel)
+        painter.setPen(QPen(self._theme.edge, 1))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), CORNER, CORNER)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            edges = self._edges(event.position().toPoint())
+            if edges:
+                self.windowHandle().startSystemResize(edges)
+            else:
+                self.windowHandle().startSystemMove()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        edges = self._edges(event.position().toPoint())
+        self.setCursor(_cursor(edges))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        step = ARROWS.get(Qt.Key(event.key()))
+        if step is None:
+            super().keyPressEvent(event)
+        elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self.resize(self.width() + step.x(), self.height() + step.y())
+        else:
+            self.move(self.pos() + step)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        self.menu.popup(event.globalPos())
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.closed.emit()
+        super().closeEvent(event)
+
+    def _edges(self, at: QPoint) -> Qt.Edge:
+        edges = Qt.Edge(0)
+        for near, edge in (
+            (at.x() < GRIP, Qt.Edge.LeftEdge),
+            (at.x() >= self.width() - GRIP, Qt.Edge.RightEdge),
+            (at.y() < GRIP, Qt.Edge.TopEdge),
+            (at.y() >= self.height() - GRIP, Qt.Edge.BottomEdge),
+        ):
+            edges |= edge if near else Qt.Edge(0)
+        return edges
+
+
+def _cursor(edges: Qt.Edge) -> Qt.CursorShape:
+    across = bool(edges & (Qt.Edge.LeftEdge | Qt.Edge.RightEdge))
+    along = bool(edges & (Qt.Edge.TopEdge | Qt.Edge.BottomEdge))
+    if across and along:
+        falling = edges in (
+            Qt.Edge.LeftEdge | Qt.Edge.TopEdge,
+            Qt.Edge.RightEdge | Qt.Edge.BottomEdge,
+        )
+        return Qt.CursorShape.SizeFDiagCursor if falling else Qt.CursorShape.SizeBDiagCursor
+    if across:
+        return Qt.CursorShape.SizeHorCursor
+    return Qt.CursorShape.SizeVerCursor if along else Qt.CursorShape.ArrowCursor
