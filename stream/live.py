@@ -21,6 +21,8 @@ from stream.interrupts import Interrupts
 from stream.lsl import LslOutlets
 from stream.messages import Messages
 from stream.outputs import Notice, Output
+from stream.overlay import command as overlay
+from stream.overlay.process import overlay_beside
 from stream.publisher import Publisher
 from stream.recognizer import Estimate
 from stream.recording import Recorder
@@ -47,6 +49,8 @@ class Live(SourceConfig):
     """Where to publish; this machine only."""
     words: bool = False
     """Publish and show the words (`er.v1.text`); they identify people, so only when asked for."""
+    overlay: bool = False
+    """Show it on the desktop, too, as `normtr overlay` does."""
     lsl: bool = False
     """Send the estimates to Lab Streaming Layer, too; everyone on the network can read them."""
 
@@ -144,6 +148,8 @@ def run(argv: list[str]) -> int:
         raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
     if config.fast and config.lsl:
         raise UsageError("--lsl sends in real time; leave --fast out.")
+    if config.fast and config.overlay:
+        raise UsageError("--overlay shows what happens now; leave --fast out.")
     interrupts = Interrupts()
     try:
         _recognise(config, Screen(stderr=True), interrupts)
@@ -162,6 +168,8 @@ def _recognise(config: Live, console: Screen, interrupts: Interrupts) -> None:
     for path in (config.record, config.record_gaps, config.timeline):
         if path is not None and not path.absolute().parent.is_dir():
             raise UserError(f"there is no folder {path.absolute().parent} for {path.name}.")
+    if config.overlay:
+        overlay.check()
     opened = open_session(config, wait=sd_notify.wanted())
     if opened.remark:
         with unless_gone(sys.stderr):
@@ -169,7 +177,8 @@ def _recognise(config: Live, console: Screen, interrupts: Interrupts) -> None:
     labels = opened.models.checkpoint.labels
     summary = Summary(labels, opened.origin_ns)
     words: dict[int, Word] = {}
-    with _Outlets(config, opened, console) as outlets:
+    beside = overlay_beside(config.bind) if config.overlay else contextlib.nullcontext()
+    with _Outlets(config, opened, console) as outlets, beside:
         gc.freeze()  # the models stay; the collector need not walk them at every tick
         interrupts.running = True
         sent_ns = opened.origin_ns
