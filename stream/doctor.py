@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from rich.text import Text
 
 from normtr.config import parse
 from normtr.errors import UserError
-from stream import device_probe
+from stream import device_probe, qt_libraries
 from stream.device_probe import SAMPLE_S, Finding, State
 
 PACKAGES = (
@@ -112,7 +113,7 @@ def _probes(config: DoctorConfig) -> Iterator[list[Finding]]:
     yield _probe("machine", "warning", _machine)
     yield _probe("models", "missing", _models)
     yield _probe("recognizer", "missing", _checkpoint)
-    yield [_demo(), *_ports()]
+    yield [_demo(), *_ports(), _overlay()]
     # Devices may be missing: there is the demo clip.
     yield _probe("camera", "warning", lambda: device_probe.cameras(config.camera))
     yield _probe("microphone", "warning", lambda: device_probe.microphones(config.microphone))
@@ -171,9 +172,23 @@ def _libraries() -> list[Finding]:
             lacking.append(name)
     if not lacking:
         return [Finding("libraries", "ok", ", ".join(LIBRARIES))]
-    sudo = "" if os.geteuid() == 0 else "sudo "
-    fix = f"{sudo}apt-get install -y {' '.join(LIBRARIES[name] for name in lacking)}"
+    fix = f"{_sudo()}apt-get install -y {' '.join(LIBRARIES[name] for name in lacking)}"
     return [Finding("libraries", "missing", f"not found: {', '.join(lacking)}", fix)]
+
+
+def _sudo() -> str:
+    return "" if os.geteuid() == 0 else "sudo "
+
+
+def _overlay() -> Finding:
+    """All else works without it."""
+    if find_spec("PySide6") is None:
+        detail = "PySide6-Essentials is not installed"
+        return Finding("overlay", "warning", detail, INSTALL)
+    if lacking := qt_libraries.missing():
+        fix = f"{_sudo()}apt-get install -y {' '.join(lacking)}"
+        return Finding("overlay", "warning", f"not found: {', '.join(lacking)}", fix)
+    return Finding("overlay", "ok", f"PySide6-Essentials {metadata.version('PySide6-Essentials')}")
 
 
 def _models() -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -26,6 +27,8 @@ from stream.interrupts import Interrupts
 from stream.lsl import LslOutlets
 from stream.messages import Messages
 from stream.outputs import Notice, Output
+from stream.overlay import command as overlay
+from stream.overlay.process import overlay_beside
 from stream.previews import Previews
 from stream.publisher import Publisher
 from stream.recognizer import Estimate
@@ -57,6 +60,8 @@ class Live(SourceConfig):
     """Folder of CURVE keys (`normtr keys`): only the clients on its list are served."""
     words: bool = False
     """Publish and show the words (`er.v1.text`); they identify people, so only when asked for."""
+    overlay: bool = False
+    """Show it on the desktop, too, as `normtr overlay` does."""
     lsl: bool = False
     """Send the estimates to Lab Streaming Layer, too; everyone on the network can read them."""
     faces: bool = False
@@ -206,6 +211,8 @@ def run(argv: list[str]) -> int:
         raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
     if config.fast and config.lsl:
         raise UsageError("--lsl sends in real time; leave --fast out.")
+    if config.fast and config.overlay:
+        raise UsageError("--overlay shows what happens now; leave --fast out.")
     interrupts = Interrupts()
     out, error_out = Patient(sys.stdout), Patient(sys.stderr)
     try:
@@ -230,13 +237,16 @@ def _recognise(config: Live, out: Patient, console: Console, interrupts: Interru
     for address, option in ((config.bind, "--bind"), (config.requests, "--control")):
         if address != "off":
             check(address, option, config.curve_keys)
+    if config.overlay:
+        overlay.check()
     opened = open_session(config, wait=sd_notify.wanted())
     if opened.remark:
         console.print(f"{opened.remark} Playing the demo clip instead.", soft_wrap=True)
     labels = opened.models.checkpoint.labels
     summaries = {source: Summary(labels, opened.origin_ns) for source in opened.sources}
     words: dict[int, Word] = {}
-    with _Outlets(config, opened, console) as outlets:
+    window = overlay_beside(config.bind) if config.overlay else contextlib.nullcontext()
+    with _Outlets(config, opened, console) as outlets, window:
         gc.freeze()  # the models stay; the collector need not walk them at every tick
         interrupts.running = True
         sent_ns = opened.origin_ns

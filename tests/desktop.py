@@ -71,14 +71,16 @@ class Desktop:
         ).stdout
 
     def window(self, name: str = "^normtr$") -> str:
-        """Its number, once it is on the screen."""
+        """Its number, once it is on the screen and knows where."""
 
         def find() -> str:
             with contextlib.suppress(subprocess.CalledProcessError):
                 return self.xdotool("search", "--onlyvisible", "--name", name).split()[-1]
             return ""
 
-        return until(find, f"no window {name}")
+        window: str = until(find, f"no window {name}")
+        time.sleep(0.4)
+        return window
 
     def visible(self, name: str = "^normtr$") -> bool:
         with contextlib.suppress(subprocess.CalledProcessError):

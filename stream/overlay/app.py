@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -161,6 +162,6 @@ class _Overlay(QObject):
 
     def _read(self) -> None:
         """Until whoever started the overlay closes its standard input, or ends."""
-        while sys.stdin.buffer.read1():
+        while os.read(sys.stdin.fileno(), 1024):
             pass
         self.ended.emit()

@@ -72,6 +72,15 @@ class OverlayState:
         self._address = address
         self._begin("")
 
+    def _begin(self, session: str) -> None:
+        self._session = session
+        self._affect: Affect | None = None
+        self._info: Info | None = None
+        self._history = History()
+        self._heard_s = 0.0
+        self._ended = False
+        self._note, self._noted_s = "", -NOTE_S
+
     def add(self, message: Received, now_s: float) -> None:
         if message.session != self._session:
             self._begin(message.session)
@@ -110,8 +119,8 @@ class OverlayState:
             fresh=fresh,
             headline=headline,
             top=said.top if told and not said.abstained else "",
-            confidence=_share(said.confidence) if told else 0.0,
-            bars=tuple(zip(affect.labels, map(_share, affect.probabilities), strict=True)),
+            confidence=within(said.confidence) if told else 0.0,
+            bars=tuple(zip(affect.labels, map(within, affect.probabilities), strict=True)),
             lights=tuple(
                 _light(modality, gaps, affect.window.step_ns)
                 if fresh
@@ -126,15 +135,6 @@ class OverlayState:
                 device for modality, device in DEVICES.items() if causes.get(modality) == "muted"
             ),
         )
-
-    def _begin(self, session: str) -> None:
-        self._session = session
-        self._affect: Affect | None = None
-        self._info: Info | None = None
-        self._history = History()
-        self._heard_s = 0.0
-        self._ended = False
-        self._note, self._noted_s = "", -NOTE_S
 
     def _nothing_yet(self) -> Shown:
         return Shown(
@@ -193,6 +193,6 @@ def _light(modality: str, gaps: Sequence[str], step_ns: int) -> Light:
     return Light(modality, lit, "here" if lit else reason(modality, gaps[-1]))
 
 
-def _share(value: float) -> float:
-    """Within 0 and 1, whatever a publisher says."""
+def within(value: float) -> float:
+    """0 to 1, whatever a publisher says."""
     return min(max(value, 0.0), 1.0) if value == value else 0.0

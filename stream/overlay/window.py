@@ -53,7 +53,7 @@ class OverlayWindow(QWidget):
         self._badge = Badge()
         lights = [Light(modality) for modality in NAMES]
         self._folding: tuple[Part, ...] = (Headline(), self.bars, History(), *lights, Note())
-        layout = QVBoxLayout(self)
+        self._layout = layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN // 2, MARGIN, MARGIN // 2)
         layout.setSpacing(6)
         layout.setSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)
@@ -62,6 +62,7 @@ class OverlayWindow(QWidget):
         self._theme = DARK
         self._shown: Shown | None = None
         self._unfolded: QSize | None = None
+        self._pressed: QPoint | None = None
         self.resize(SIZE)
 
     def take(self, shown: Shown, theme: Theme) -> None:
@@ -87,12 +88,14 @@ class OverlayWindow(QWidget):
         size, self._unfolded = self._unfolded, self.size() if folded else None
         for part in self._folding:
             part.setVisible(not folded)
-        self.layout().activate()
+        self._layout.activate()
         self.resize(QSize(self.width(), 0) if size is None else size)
         self.setVisible(not folded or (self._shown is not None and self._shown.capture.on))
 
     def set_click_through(self, on: bool) -> None:
         place, visible = self.geometry(), self.isVisible()
+        # A new window of the X server: a manager that is still taking leave of it would unmap it.
+        self.destroy()
         self.setWindowFlags(FLAGS | THROUGH if on else FLAGS)
         self.setGeometry(place)
         self.setVisible(visible)
@@ -130,15 +133,22 @@ class OverlayWindow(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
-            edges = self._edges(event.position().toPoint())
-            if edges:
+            self._pressed = event.position().toPoint()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        at, pressed = event.position().toPoint(), self._pressed
+        if not event.buttons() & Qt.MouseButton.LeftButton:
+            self.setCursor(_cursor(self._edges(at)))
+        elif (
+            pressed is not None
+            and (at - pressed).manhattanLength() >= QGuiApplication.styleHints().startDragDistance()
+        ):
+            # Not at the press: a manager that hears of it after the release goes on dragging.
+            self._pressed = None
+            if edges := self._edges(pressed):
                 self.windowHandle().startSystemResize(edges)
             else:
                 self.windowHandle().startSystemMove()
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        edges = self._edges(event.position().toPoint())
-        self.setCursor(_cursor(edges))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         step = ARROWS.get(Qt.Key(event.key()))
