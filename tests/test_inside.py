@@ -29,7 +29,7 @@ def samples(n: int, seed: int, steps: int = 4) -> Samples:
     return Samples(names, names, Windows(rows, valid, torch.zeros(n)))
 
 
-def network(masked: bool = False, steps: int = 4) -> Reduced:
+def network(masked: bool = False, steps: int = 4) -> Reduced[NormTr]:
     torch.manual_seed(0)
     config = NormTrConfig(DIMS, 1, steps=steps, width=32, heads=4, masked=masked)
     return Reduced(NormTr(config), DIMS).eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,9 @@ def lost(windows: Windows, rate: float, seed: int, first: int = 0) -> Windows:
     return windows.under(np.stack([noise.lost(m, t, seed, first + i, rate) for i in range(n)]))
 
 
-def only(windows: Windows, modalities: tuple[str, ...]) -> Windows:
-    keep = np.array([m in modalities for m in MODALITIES])
+def only(windows: Windows, modalities: Sequence[str]) -> Windows:
+    """The same windows with these modalities alone."""
+    keep = np.array([m in modalities for m in windows.rows])
     return windows.under(np.broadcast_to(keep[None, :, None], windows.valid.shape).copy())
 
 

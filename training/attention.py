@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from normtr.model import Block
+from normtr.model import Block, NormTr
 from training.components import Reduced
 from training.cores import slices
 from training.windows import Windows
@@ -17,7 +17,7 @@ from training.windows import Windows
 Weights = NDArray[np.float32]
 
 
-def weights(model: Reduced, windows: Windows) -> Weights:
+def weights(model: Reduced[NormTr], windows: Windows) -> Weights:
     """Float32 [n, S, S] with S = M T, mean over the heads: [query token, attended token].
 
     The network needs at least one block.

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from normtr.config import parse
 from normtr.errors import UserError
 from training import curve, run_folder
-from training.benchmark import Benchmark
+from training.contender import Contender
 from training.curve import Protocol
 from training.measures import measures
 from training.processes import spread
@@ -45,7 +45,7 @@ class Compare:
     """The config that every system starts from."""
     out: Path
     systems: dict[str, dict[str, Any]]
-    """Fields by their dotted names in the part, by system."""
+    """By system: fields by their dotted names in the part, and `config` for another base."""
     seeds: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
     space: dict[str, list[Any]] = field(default_factory=dict)
     """Fields to tune and the values that may be drawn; the same for every system."""
@@ -65,16 +65,13 @@ class Cell:
     """One run of a comparison; `split`: what to evaluate it on, None for a trial."""
 
     run: Path
-    part: Benchmark
+    part: Contender
     seed: int
     split: Split | None
 
 
 def run(argv: list[str]) -> int:
     config = parse(Compare, argv, "compare")
-    base = parse(Train, ["--config", str(config.base)], "train")
-    if not isinstance(base.part, Benchmark):
-        raise UserError(f"{config.base} is no run on a data set.")
     cells = {}
     for name, ours in config.systems.items():
         best = tuned(config, name) if config.space else {}
@@ -88,10 +85,18 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def system(config: Compare, overrides: Mapping[str, Any]) -> Benchmark:
-    """The base with some fields changed. Raises UsageError where a field or value is none."""
-    content = tomllib.loads(config.base.read_text())
+def system(config: Compare, overrides: Mapping[str, Any]) -> Contender:
+    """The base, or the config that is named, with some fields changed.
+
+    Raises UserError where a config, field or value is none.
+    """
+    base = Path(overrides.get("config", config.base))
+    if not isinstance(parse(Train, ["--config", str(base)], "train").part, Contender):
+        raise UserError(f"{base} is no run on a data set.")
+    content = tomllib.loads(base.read_text())
     for key, value in overrides.items():
+        if key == "config":
+            continue
         *path, last = key.split(".")
         section = content["part"]["init_args"]
         for name in path:
@@ -102,7 +107,7 @@ def system(config: Compare, overrides: Mapping[str, Any]) -> Benchmark:
         file.write("\n".join(_dotted("", content)))
         file.flush()
         part = parse(Train, ["--config", file.name], "compare").part
-    assert isinstance(part, Benchmark)
+    assert isinstance(part, Contender)
     return part
 
 

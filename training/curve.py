@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ class Protocol:
     """Which noise a table stands on; stated in every table and JSON."""
 
     noise: str = "steps"
-    """steps | windows | modality:NAME"""
+    """steps | windows | modality:NAME[+NAME]"""
     mask_stage: Literal["feature", "word"] = "feature"
     """Whether rows are erased, or words before BERT sees them (the voice loses steps as ever)."""
     rates: tuple[float, ...] = RATES
@@ -37,7 +38,9 @@ class Protocol:
 
     def check(self, modalities: Sequence[str]) -> None:
         """Raises UserError where the noise or a rate is none."""
-        named = [f"modality:{m}" for m in modalities]
+        sizes = range(1, max(2, len(modalities)))
+        some = [those for size in sizes for those in combinations(modalities, size)]
+        named = [f"modality:{'+'.join(those)}" for those in some]
         if self.noise not in ("steps", "windows", *named):
             known = ", ".join(["steps", "windows", *named])
             raise UserError(f"there is no noise {self.noise!r}; there is {known}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from normtr.model import Features
+from normtr.model import Features, NormTr
 from training import run_folder
 from training.components import Reduced
 from training.cores import slices
@@ -15,15 +15,15 @@ from training.samples import Samples
 from training.windows import Windows
 
 
-def trained(run: Path, samples: Samples) -> Reduced:
+def trained(run: Path, samples: Samples) -> Reduced[NormTr]:
     """The run's model for samples like these. Raises UserError."""
     found = run_folder.read(run)
-    model: Reduced = found.part.model(samples.windows)
+    model: Reduced[NormTr] = found.part.model(samples.windows)
     run_folder.fill(model, found)
     return model
 
 
-def features(model: Reduced, windows: Windows) -> Features:
+def features(model: Reduced[NormTr], windows: Windows) -> Features:
     """NRGF and MF of every step of the windows, float [n, M, T, H] each."""
     n, m, t = windows.valid.shape
     with torch.inference_mode():

@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 
 RATES = tuple(r / 10 for r in range(11))
 """Of erased steps, in every table."""
-TYPE_1, TYPE_2, ABSENT, LOST, WINDOW, RATE_1, RATE_2, GAPS = range(8)
+TYPE_1, TYPE_2, ABSENT, LOST, WINDOW, RATE_1, RATE_2, GAPS, CONDITION = range(9)
 """What a generator is for; each use of a sample has its own stream."""
 
 
@@ -78,6 +78,13 @@ def absent(modalities: int, steps: int, seed: int, epoch: int, sample: int, shar
     random = generator(seed, epoch, sample, ABSENT)
     gone = (random.random(modalities) < 0.5) & (random.random() < share)
     return np.repeat(~gone[:, None], steps, axis=1)
+
+
+def condition(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> Mask:
+    """Some modalities stay whole, the others are missing: each choice but none and all alike."""
+    chosen = int(generator(seed, epoch, sample, CONDITION).integers(1, 2**modalities - 1))
+    stays = (chosen >> np.arange(modalities) & 1).astype(np.bool_)
+    return np.repeat(stays[:, None], steps, axis=1)
 
 
 def lost(modalities: int, steps: int, seed: int, sample: int, rate: float) -> Mask:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import lightning
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -52,8 +52,8 @@ class Learning:
             raise ValueError(f"ema lies from 0 to under 1, not at {self.ema:g}")
 
 
-def standardise(network: NormTr, windows: Windows, together: Collection[str] = ()) -> None:
-    """Set the network's row statistics from the valid rows of some training windows.
+def standardise(network: nn.Module, windows: Windows, together: Collection[str] = ()) -> None:
+    """Set the buffers mean_NAME and scale_NAME of a network from the valid rows of its training.
 
     The numbers of a row are scaled each by its deviation, or `together` by their common one,
     which keeps principal components as important as they were.

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from normtr.model import Features
+from normtr.model import Features, NormTr
 from training.components import Reduced
 from training.features import features
 from training.samples import Samples
@@ -54,7 +54,7 @@ def probe(
     return Probed(float(model.score(x_test, y_test)), chance)
 
 
-def known(model: Reduced, train: Samples, test: Samples) -> dict[str, Known]:
+def known(model: Reduced[NormTr], train: Samples, test: Samples) -> dict[str, Known]:
     """Of `nrgf` and `mf`: of which modality is a valid token, and is a modality's slice noisy?
 
     A slice is the mean over its steps, as D2 sees it. Each slice of which the noise erases a
@@ -72,7 +72,7 @@ def known(model: Reduced, train: Samples, test: Samples) -> dict[str, Known]:
     return out
 
 
-def _both(model: Reduced, samples: Samples) -> tuple[Features, Features, Tensor]:
+def _both(model: Reduced[NormTr], samples: Samples) -> tuple[Features, Features, Tensor]:
     """Features of the samples, of their noisy copies, and which slices [n, M] lost a step."""
     noisy = samples.under("steps", RATE, MASK_SEED)
     erased = (samples.windows.valid & ~noisy.valid).any(2)

@@ -16,6 +16,7 @@ from normtr.errors import UserError
 from normtr.models import sha256
 from training import curve, run_folder
 from training.benchmark import Benchmark
+from training.contender import Contender
 from training.curve import Protocol
 from training.datasets.extracted import Extracted
 from training.samples import Split, loaded
@@ -26,7 +27,7 @@ class Result:
     """`outputs` float32 [rates, mask seeds, n, C or 1] of the samples `ids`, of `groups`."""
 
     run: Path
-    part: Benchmark
+    part: Contender
     seed: int
     split: Split
     protocol: Protocol
@@ -53,7 +54,7 @@ def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None
         return _recognizer_result(run, split, protocol, data)
     found = run_folder.read(run)
     part = found.part
-    if not isinstance(part, Benchmark):
+    if not isinstance(part, Contender):
         raise UserError(f"{run} is no run on a data set.")
     digest = sha256(found.model)
     name = f"{split}-{protocol.noise.replace(':', '-')}-{protocol.mask_stage}.npz"

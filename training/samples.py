@@ -19,7 +19,7 @@ from training.windows import Batch, Key, Windows
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-Masks = Literal["windows", "rates", "none"]
+Masks = Literal["windows", "rates", "conditions", "none"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class Samples:
         return len(self.ids)
 
     def under(self, kind: str, rate: float, seed: int) -> Windows:
-        """What test noise leaves: `steps`, `windows`, or `modality:NAME` (steps of that one).
+        """What test noise leaves: `steps`, `windows`, or `modality:NAME[+NAME]` (their steps).
 
         Steps that are not valid stay so, and are not counted.
         """
-        only = kind.removeprefix("modality:") if kind.startswith("modality:") else None
+        named = kind.removeprefix("modality:").split("+") if kind.startswith("modality:") else None
         kept = noise.kept_window if kind == "windows" else noise.kept_steps
         masks = np.ones(tuple(self.windows.valid.shape), np.bool_)
         for i, modality in enumerate(self.windows.rows):
-            if only in (None, modality):
+            if named is None or modality in named:
                 for mask, sample in zip(masks, self.ids, strict=True):
                     mask[i] = kept(seed, modality, sample, masks.shape[2], rate)
         return self.windows.under(masks)
@@ -140,7 +140,9 @@ class SampleBatches:
     def __init__(
         self, samples: Samples, masks: Masks, rates: Sequence[float], clean: bool, seed: int
     ) -> None:
-        """`rates`: of which a mask's is drawn where `masks` is `rates`."""
+        """`rates`: of which a mask's is drawn where `masks` is `rates`. Raises UserError."""
+        if masks == "conditions" and len(samples.windows.rows) < 2:
+            raise UserError("where modalities shall be missing, the data need two or more.")
         self._windows, self._clean, self._seed = samples.windows, clean, seed
         self._kind, self._rates = masks, rates
 
@@ -155,6 +157,8 @@ class SampleBatches:
         elif self._kind == "rates":
             versions.append([noise.rate_1(m, t, self._seed, *key, self._rates) for key in keys])
             versions.append([noise.rate_2(m, t, self._seed, *key, self._rates)[0] for key in keys])
+        elif self._kind == "conditions":
+            versions.append([noise.condition(m, t, self._seed, *key) for key in keys])
         if self._clean or not versions:
             versions.append([np.ones((m, t), np.bool_)] * len(keys))
         masks = torch.from_numpy(np.array(versions))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from normtr.errors import UserError
 from training import metrics, run_folder
-from training.benchmark import Benchmark
+from training.contender import Contender
 from training.noise import RATES
 from training.results import Result
 
@@ -50,7 +50,7 @@ def find(paths: Sequence[Path]) -> Found:
         except UserError as error:
             left_out[folder] = str(error)
             continue
-        if not isinstance(run.part, Benchmark):
+        if not isinstance(run.part, Contender):
             left_out[folder] = f"{folder} is no run on a data set."
             continue
         if folder.name in RATE_FOLDERS:
@@ -95,7 +95,7 @@ class System:
     results: tuple[Result, ...]
 
     @property
-    def part(self) -> Benchmark:
+    def part(self) -> Contender:
         return self.results[0].part
 
     @property

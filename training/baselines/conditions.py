@@ -1,0 +1,25 @@
+"""The missing-modality conditions: of three modalities six, each a set of those that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from normtr.errors import UserError
+
+
+def conditions(modalities: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """{a}, {v}, {t}, {a, v} ..: not all, not none. Raises UserError where there are none."""
+    if len(modalities) < 2:
+        raise UserError("where modalities shall be missing, the data need two or more.")
+    sizes = range(1, len(modalities))
+    return tuple(there for size in sizes for there in combinations(modalities, size))
+
+
+def as_masks(modalities: Sequence[str], *, whole: bool = False) -> Tensor:
+    """Bool [conditions, M], True where a modality is there; `whole`: all there is one more."""
+    there = [*conditions(modalities), *([tuple(modalities)] if whole else [])]
+    return torch.tensor([[m in some for m in modalities] for some in there])

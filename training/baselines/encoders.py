@@ -1,0 +1,81 @@
+"""What IF-MMIN and NMER (and MMIN before them) make of a sequence: 128 numbers, the invariant layers.
+
+Letters in the shape comments: B batch, T steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WIDTH = 128
+"""Of what an encoder gives."""
+KERNELS = (3, 4, 5)
+TEXT_DROPOUT = 0.5
+
+
+class SequenceEncoder(nn.Module):
+    """Face and voice: an LSTM, the maximum of its states over time."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(dim, WIDTH, batch_first=True)
+
+    def forward(self, x: Tensor, counted: Tensor) -> Tensor:
+        """x [B, T, dim], counted bool [B, T], of which one is -> [B, WIDTH]."""
+        states, _ = self.lstm(x)
+        return _highest(states, counted)
+
+
+class TextEncoder(nn.Module):
+    """Text: convolutions over 3, 4 and 5 steps, their maximum over time, one layer."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv1d(dim, WIDTH, kernel) for kernel in KERNELS)
+        self.dropout = nn.Dropout(TEXT_DROPOUT)
+        self.linear = nn.Linear(len(KERNELS) * WIDTH, WIDTH)
+
+    def forward(self, x: Tensor, counted: Tensor) -> Tensor:
+        """As `SequenceEncoder`; a place of a kernel counts where one of its steps does."""
+        lacking = max(0, max(KERNELS) - x.shape[1])  # a kernel needs as many steps
+        x = F.pad(x, (0, 0, 0, lacking)).transpose(1, 2)
+        seen = F.pad(counted, (0, lacking)).float()[:, None]
+        found = [
+            _highest(
+                F.relu(convolution(x)).transpose(1, 2), F.max_pool1d(seen, kernel, 1)[:, 0] > 0
+            )
+            for convolution, kernel in zip(self.convolutions, KERNELS, strict=True)
+        ]
+        return F.relu(self.linear(self.dropout(torch.cat(found, 1))))
+
+
+def _highest(x: Tensor, counted: Tensor) -> Tensor:
+    """[B, T, N] -> [B, N]: the maximum over the counted steps."""
+    return x.masked_fill(~counted[..., None], -torch.inf).amax(1)
+
+
+def encoders(dims: Mapping[str, int]) -> nn.ModuleDict:
+    """One for each modality, for rows of these widths."""
+    return nn.ModuleDict(
+        {m: TextEncoder(dim) if m == "text" else SequenceEncoder(dim) for m, dim in dims.items()}
+    )
+
+
+def invariant() -> nn.Sequential:
+    """The layers that all modalities share: [B, WIDTH] -> [B, WIDTH]."""
+    return nn.Sequential(
+        nn.Linear(WIDTH, WIDTH), nn.LeakyReLU(), nn.Linear(WIDTH, WIDTH), nn.LeakyReLU()
+    )
+
+
+def initialise(module: nn.Module) -> None:
+    """As the authors: Kaiming's normal weights (fan in), no bias; all but such layers stay."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv1d):
+            nn.init.kaiming_normal_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

@@ -1,0 +1,116 @@
+"""One phase of training as IF-MMIN and NMER do it: Adam, clipped module by module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import lightning
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanAbsoluteError, Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from training.windows import process
+
+Regression = Literal["mse", "l1"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """How long and how fast a network is trained."""
+
+    constant: int
+    """Epochs of the full rate."""
+    decay: int
+    """Epochs after these, in which it falls in equal steps, and is not yet 0 in the last."""
+    batch: int
+    clip: float
+    """Of the gradients of every module alone, by their norm."""
+    dropout: float
+    beta1: float
+    """Adam's; its beta2 is 0.999."""
+    lr: float = 2e-4
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where nothing can be learned so."""
+        if min(self.epochs, self.batch) < 1 or min(self.constant, self.decay) < 0:
+            raise ValueError("epochs and batch are 1 or more")
+        if min(self.lr, self.clip) <= 0 or not 0 <= self.beta1 < 1:
+            raise ValueError("lr and clip lie over 0, beta1 from 0 to under 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout lies from 0 to under 1, not at {self.dropout:g}")
+
+    @property
+    def epochs(self) -> int:
+        return self.constant + self.decay
+
+    def factor(self, epoch: int) -> float:
+        """Of the rate in an epoch, from 0."""
+        return 1 - max(0, epoch + 1 - self.constant) / (self.decay + 1)
+
+
+class PhaseModule(lightning.LightningModule):
+    """Trains `network`; what is validated is the mean recall (`uar`), or `mae` in regression.
+
+    A subclass has the training step.
+    """
+
+    def __init__(
+        self, network: nn.Module, outputs: int, phase: Phase, regression: Regression, seed: int
+    ) -> None:
+        super().__init__()
+        self.network, self.phase, self.seed = network, phase, seed
+        self.classes, self.regression = outputs > 1, regression
+        self.metric: Metric = (
+            MulticlassAccuracy(outputs, average="macro") if self.classes else MeanAbsoluteError()
+        )
+
+    @property
+    def monitor(self) -> str:
+        return "uar" if self.classes else "mae"
+
+    @property
+    def mode(self) -> str:
+        return "max" if self.classes else "min"
+
+    def emotion_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """outputs [B, C or 1]; labels int64 [B] (classes) or float32 [B] -> mean loss."""
+        if self.classes:
+            return F.cross_entropy(outputs, labels)
+        loss = F.mse_loss if self.regression == "mse" else F.l1_loss
+        return loss(outputs[:, 0], labels)
+
+    def told(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Log losses; return their sum."""
+        self.log_dict(dict(losses), prog_bar=True)
+        return torch.stack(list(losses.values())).sum()
+
+    def judge(self, outputs: Tensor, labels: Tensor) -> None:
+        """Take outputs of validation into account."""
+        self.metric.update(outputs if self.classes else outputs[:, 0], labels)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """What is drawn depends on (seed, step): Lightning draws differently once resumed."""
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step + 500_000 * process()[0])
+
+    def on_validation_epoch_end(self) -> None:
+        self.log(self.monitor, self.metric.compute(), prog_bar=True)
+        self.metric.reset()
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        for module in self.network.modules():
+            own = [p for p in module.parameters(recurse=False) if p.grad is not None]
+            if own:
+                nn.utils.clip_grad_norm_(own, self.phase.clip)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(
+            [p for p in self.network.parameters() if p.requires_grad],
+            self.phase.lr,
+            betas=(self.phase.beta1, 0.999),
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.phase.factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}

@@ -1,0 +1,80 @@
+"""What NORM-TR and its rivals share: trained on one data set, judged on its validation split."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+from torch import nn
+from torch.utils.data import ConcatDataset, DataLoader
+
+from training import curve, run_folder
+from training.curve import Protocol, predictor
+from training.noise import RATES
+from training.samples import DataSet, Masks, Samples, check_groups, loaded
+from training.windows import Windows
+
+SELECTION_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+SELECTION_SEED = 0
+
+
+@dataclass(frozen=True)
+class Contender(ABC):
+    """One training run of one system on one data set: what a config's `part.class_path` names.
+
+    Its model takes rows float [B, T, dim] per modality and valid bool [B, M, T], and gives
+    outputs [B, C or 1].
+    """
+
+    data: DataSet
+    _: KW_ONLY
+    masks: Masks = "windows"
+    """Erased in training: windows (NORM-TR's paper), steps at the test's rates, all of some
+    modalities (the rivals' papers), or nothing."""
+    rates: tuple[float, ...] = RATES
+    """Of which a mask's rate is drawn; where it is one, validation has it, too."""
+    shared_people: bool = False
+    """Whether splits may share a video or speaker; otherwise that is refused."""
+
+    @abstractmethod
+    def model(self, windows: Windows) -> nn.Module:
+        """An untrained model for rows and steps like these. Raises UserError."""
+
+    @abstractmethod
+    def trained(
+        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
+    ) -> nn.Module:
+        """The model with the weights of its best epoch, resuming what is in `out`."""
+
+    def train(
+        self, out: Path, seed: int, devices: int = 1, progress: bool = True
+    ) -> dict[str, Any]:
+        """Leave the model in the run folder `out`; return its validation metrics over noise."""
+        lightning.seed_everything(seed, verbose=False)
+        if not self.shared_people:
+            check_groups(self.data)
+        train, valid = loaded(self.data, "train"), loaded(self.data, "valid")
+        model = self.trained(train, valid, out, seed, devices, progress)
+        run_folder.write_model(out, model)
+        protocol = Protocol(rates=self.selection_rates, mask_seeds=(SELECTION_SEED,))
+        outputs = curve.predictions(predictor(model), self.data, "valid", valid, protocol)
+        curves = curve.curves(self.data, outputs, valid.windows.labels.numpy())
+        return {
+            "dataset": self.data.name,
+            "seed": seed,
+            "valid": {"rates": protocol.rates, "metrics": curves},
+            "valid_auilc": curve.areas(protocol.rates, curves),
+        }
+
+    @property
+    def selection_rates(self) -> tuple[float, ...]:
+        """Of the noise that validation has."""
+        return self.rates if len(self.rates) == 1 else SELECTION_RATES
+
+    def validation(self, valid: Samples) -> DataLoader[Any]:
+        """Of validation windows at each of these rates, by which an epoch is chosen."""
+        noisy = [valid.under("steps", rate, SELECTION_SEED) for rate in self.selection_rates]
+        return DataLoader(ConcatDataset([windows.dataset() for windows in noisy]), 256)
