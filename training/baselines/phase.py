@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from torchmetrics import MeanAbsoluteError, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from training.windows import process
+from training.fit import fit, weights_of
+from training.samples import SampleBatches
+from training.windows import loader, process
 
 Regression = Literal["mse", "l1"]
 
@@ -50,6 +54,12 @@ class Phase:
     def factor(self, epoch: int) -> float:
         """Of the rate in an epoch, from 0."""
         return 1 - max(0, epoch + 1 - self.constant) / (self.decay + 1)
+
+
+def parts(network: nn.Module) -> Iterator[nn.Module]:
+    """The modules whose gradients are clipped alone; each of a dictionary's is one."""
+    for module in network.children():
+        yield from module.values() if isinstance(module, nn.ModuleDict) else [module]
 
 
 class PhaseModule(lightning.LightningModule):
@@ -101,10 +111,8 @@ class PhaseModule(lightning.LightningModule):
         self.metric.reset()
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
-        for module in self.network.modules():
-            own = [p for p in module.parameters(recurse=False) if p.grad is not None]
-            if own:
-                nn.utils.clip_grad_norm_(own, self.phase.clip)
+        for module in parts(self.network):
+            nn.utils.clip_grad_norm_(module.parameters(), self.phase.clip)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(
@@ -114,3 +122,27 @@ class PhaseModule(lightning.LightningModule):
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.phase.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
+
+
+def train_phase(
+    module: PhaseModule,
+    batches: SampleBatches,
+    samples: int,
+    validation: DataLoader[Any],
+    out: Path,
+    progress: bool,
+) -> None:
+    """Leave the weights of the best epoch in the module's network, resuming what is in `out`."""
+    best = fit(
+        module,
+        loader(batches, samples, module.phase.batch, module.seed),
+        validation,
+        run=out,
+        epochs=module.phase.epochs,
+        monitor=module.monitor,
+        mode=module.mode,
+        seed=module.seed,
+        progress=progress,
+    )
+    module.network.load_state_dict(weights_of(best, "network."))
+    module.network.eval()
