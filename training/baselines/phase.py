@@ -40,8 +40,8 @@ class Phase:
 
     def __post_init__(self) -> None:
         """Raises ValueError where nothing can be learned so."""
-        if min(self.epochs, self.batch) < 1 or min(self.constant, self.decay) < 0:
-            raise ValueError("epochs and batch are 1 or more")
+        if self.epochs < 1 or min(self.constant, self.decay) < 0 or self.batch < 2:
+            raise ValueError("epochs are 1 or more, batch is 2 or more")
         if min(self.lr, self.clip) <= 0 or not 0 <= self.beta1 < 1:
             raise ValueError("lr and clip lie over 0, beta1 from 0 to under 1")
         if not 0 <= self.dropout < 1:
