@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,6 +50,12 @@ class Phase:
     def factor(self, epoch: int) -> float:
         """Of the rate in an epoch, from 0."""
         return 1 - max(0, epoch + 1 - self.constant) / (self.decay + 1)
+
+
+def parts(network: nn.Module) -> Iterator[nn.Module]:
+    """The modules whose gradients are clipped alone; each of a dictionary's is one."""
+    for module in network.children():
+        yield from module.values() if isinstance(module, nn.ModuleDict) else [module]
 
 
 class PhaseModule(lightning.LightningModule):
@@ -101,10 +107,8 @@ class PhaseModule(lightning.LightningModule):
         self.metric.reset()
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
-        for module in self.network.modules():
-            own = [p for p in module.parameters(recurse=False) if p.grad is not None]
-            if own:
-                nn.utils.clip_grad_norm_(own, self.phase.clip)
+        for module in parts(self.network):
+            nn.utils.clip_grad_norm_(module.parameters(), self.phase.clip)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(
