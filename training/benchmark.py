@@ -60,6 +60,7 @@ class Architecture:
 class Benchmark(Contender):
     """One training run of NORM-TR on one data set."""
 
+    system = "NORM-TR"
     network: Architecture = field(default_factory=Architecture)
     learning: Learning = field(default_factory=Learning)
 

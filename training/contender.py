@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 from torch import nn
@@ -29,6 +29,8 @@ class Contender(ABC):
     outputs [B, C or 1].
     """
 
+    system: ClassVar[str]
+    """What tables call it."""
     data: DataSet
     _: KW_ONLY
     masks: Masks = "windows"

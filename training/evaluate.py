@@ -14,10 +14,11 @@ from rich.table import Table
 from normtr.config import parse
 from normtr.errors import UserError
 from training import curve, evaluate_part
+from training.baselines.conditions import conditions
 from training.curve import MASK_SEEDS, Protocol
 from training.noise import RATES
-from training.results import per_rate_result, result
-from training.samples import Split
+from training.results import Result, per_rate_result, result
+from training.samples import Split, loaded
 
 PROTOCOLS = {"one": "one checkpoint for all rates", "per-rate": "one checkpoint per rate"}
 
@@ -34,11 +35,13 @@ class Evaluate:
     rates: str = ",".join(f"{rate:g}" for rate in RATES)
     """Noise rates from 0 to 1, with commas."""
     noise: str = "steps"
-    """steps, windows, or modality:NAME (steps of that one)."""
+    """steps, windows, or modality:NAME[+NAME] (steps of these)."""
     mask_stage: Literal["feature", "word"] = "feature"
     """Erase rows, or words before BERT."""
     protocol: Literal["one", "per-rate"] = "one"
     """One model for all rates, or one for each, as the run was trained."""
+    conditions: bool = False
+    """Instead of noise: every choice of modalities with the others missing, and all."""
     json: bool = False
 
     def noises(self) -> Protocol:
@@ -53,10 +56,13 @@ def run(argv: list[str]) -> int:
     if any(word.partition("=")[0] == "--part" for word in argv):
         return evaluate_part.run(argv)
     config = parse(Evaluate, argv, "evaluate", positional=("run",))
-    report = evaluate(config)
+    report = in_conditions(config) if config.conditions else evaluate(config)
     if config.json:
         json.dump(report, sys.stdout, indent=1)
         print()
+        return 0
+    if config.conditions:
+        Console().print(_table_of_conditions(report))
         return 0
     title = f"{report['dataset']} {report['split']}, n = {report['n']}, noise {report['noise']}"
     table = Table(
@@ -72,10 +78,55 @@ def run(argv: list[str]) -> int:
     return 0
 
 
+def _table_of_conditions(report: dict[str, Any]) -> Table:
+    title = f"{report['dataset']} {report['split']}, n = {report['n']}, other modalities missing"
+    table = Table("there", *report["mean"], title=title)
+    for there, metrics in report["conditions"].items():
+        table.add_row(there, *(f"{value:.3f}" for value in metrics.values()))
+    table.add_section()
+    table.add_row("mean but of all", *(f"{value:.3f}" for value in report["mean"].values()))
+    return table
+
+
+def in_conditions(config: Evaluate) -> dict[str, Any]:
+    """What `--conditions --json` prints. Raises UserError.
+
+    `mean`: of each metric over the conditions in which something is missing.
+    """
+    whole = _result(config, Protocol(rates=(0.0,)))
+    modalities = list(loaded(whole.part.data, config.split).windows.rows)
+    found = {}
+    for there in conditions(modalities):
+        others = "+".join(m for m in modalities if m not in there)
+        noise = Protocol(f"modality:{others}", rates=(1.0,))
+        found["+".join(there)] = _metrics(_result(config, noise))
+    return {
+        "dataset": whole.part.data.name,
+        "split": whole.split,
+        "n": len(whole.ids),
+        "conditions": {**found, "+".join(modalities): _metrics(whole)},
+        "mean": {
+            name: sum(metrics[name] for metrics in found.values()) / len(found)
+            for name in _metrics(whole)
+        },
+        "seed": whole.seed,
+        "checkpoint_sha256": whole.checkpoint_sha256,
+    }
+
+
+def _metrics(found: Result) -> dict[str, float]:
+    """Of the one rate that the result has."""
+    return {name: values[0] for name, values in found.curves().items()}
+
+
+def _result(config: Evaluate, protocol: Protocol) -> Result:
+    evaluated = result if config.protocol == "one" else per_rate_result
+    return evaluated(Path(config.run), config.split, protocol, config.data)
+
+
 def evaluate(config: Evaluate) -> dict[str, Any]:
     """What `--json` prints. Raises UserError."""
-    evaluated = result if config.protocol == "one" else per_rate_result
-    found = evaluated(Path(config.run), config.split, config.noises(), config.data)
+    found = _result(config, config.noises())
     protocol = found.protocol
     curves = found.curves()
     return {

@@ -67,7 +67,7 @@ def attended(path: Path, section: Section) -> str | None:
     None where the network has no attention.
     """
     system = section.reference
-    if not system.part.network.depth:
+    if not system.network.depth:
         return None
     shares = []
     for result in system.results:
@@ -78,7 +78,7 @@ def attended(path: Path, section: Section) -> str | None:
         before, after = (attention.weights(model, w) for w in (test.windows, noisy))
         shares.append(attention.on_erased(before, after, erased))
         if result is system.results[0]:
-            network = system.part.network
+            network = system.network
             one = _chosen(test)
             drawn = Attended(
                 list(test.windows.rows),

@@ -116,9 +116,16 @@ def written(section: Section, out: Path) -> list[str]:
         f"### Lost from rate 0 to {tables.HALF:g}, by mask stage\n",
         *_stages(section),
     ]
+    return parts + _within(section.of_norm_tr(), out, stem, said)
+
+
+def _within(section: Section, out: Path, stem: str, said: str) -> list[str]:
+    """What NORM-TR's networks do inside."""
+    if not section.systems:
+        return []
     figure = f"{stem}-similarity.png"
     inside.densities(out / figure, section)
-    parts += ["### Likeness of NRGFs and MFs\n", said, _LIKENESS, _picture("Cosines", figure)]
+    parts = ["### Likeness of NRGFs and MFs\n", said, _LIKENESS, _picture("Cosines", figure)]
     parts += [
         "### Linear probes\n",
         said,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from normtr.errors import UserError
 from training import metrics, run_folder
+from training.benchmark import Architecture, Benchmark
 from training.contender import Contender
 from training.noise import RATES
 from training.results import Result
@@ -99,6 +100,12 @@ class System:
         return self.results[0].part
 
     @property
+    def network(self) -> Architecture:
+        """NORM-TR's; only it has one."""
+        assert isinstance(self.part, Benchmark)
+        return self.part.network
+
+    @property
     def differences(self) -> tuple[str, ...]:
         return tuple(f"{name} = {written(value)}" for name, value in self.changed.items())
 
@@ -106,6 +113,8 @@ class System:
     def name(self) -> str:
         if not self.changed:
             return "reference"
+        if "system" in self.changed:
+            return f"{self.changed['system']} (no. {self.number})"
         if len(self.changed) <= NAMED:
             return ", ".join(self.differences)
         rest = len(self.changed) - NAMED + 1
@@ -157,6 +166,11 @@ class Section:
     def others(self) -> tuple[System, ...]:
         return self.systems[1:]
 
+    def of_norm_tr(self) -> Section:
+        """Its systems that are NORM-TR; there may be none."""
+        ours = tuple(s for s in self.systems if isinstance(s.part, Benchmark))
+        return replace(self, systems=ours)
+
     def swept(self) -> dict[str, list[tuple[float, System]]]:
         """Numeric setting -> the reference and the systems that differ in it alone, by its value."""
         base = settings(self.reference.part)
@@ -196,7 +210,8 @@ def _view(result: Result) -> Any:
 def _systems(results: Sequence[Result]) -> tuple[System, ...]:
     equal: dict[Any, list[Result]] = {}
     for result in results:
-        equal.setdefault(tuple(settings(result.part).items()), []).append(result)
+        own = {"system": result.part.system, **settings(result.part)}
+        equal.setdefault(tuple(own.items()), []).append(result)
     base = dict(next(iter(equal)))
     out = []
     for number, (own, runs) in enumerate(equal.items(), 1):

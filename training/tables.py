@@ -171,7 +171,7 @@ def probes(section: Section, found: dict[int, list[dict[str, Known]]]) -> str:
             for kind in ("nrgf", "mf"):
                 seeds = [getattr(known[kind], question) for known in found[system.number]]
                 answered = [p for p in seeds if isinstance(p, Probed)]
-                used = kind in (system.part.network.query, system.part.network.memory)
+                used = kind in (system.network.query, system.network.memory)
                 values = np.array([p.accuracy for p in answered])
                 cells.append(spread(values, accuracy) if answered and used else "-")
                 chance = answered[0].chance if answered else chance

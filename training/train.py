@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from normtr.config import configs, parse
 from normtr.errors import UsageError
 from training import run_folder
-from training.benchmark import Benchmark
+from training.contender import Contender
 from training.fit import first_process
 from training.noise import RATES
 from training.run_folder import rate_folder
@@ -48,7 +48,7 @@ def run(argv: list[str]) -> int:
     out = config.resume or config.out or Path("runs", f"{_name(argv)}-{config.seed}")
     if config.protocol == "one":
         metrics = _train(config, config.part, out)
-    elif isinstance(config.part, Benchmark):
+    elif isinstance(config.part, Contender):
         metrics = {
             name: _train(config, replace(config.part, masks="rates", rates=(rate,)), out / name)
             for rate, name in zip(RATES, map(rate_folder, RATES), strict=True)
@@ -72,7 +72,7 @@ def _train(config: Train, part: Part, out: Path) -> dict[str, Any]:
         run_folder.begin(out, part, config.seed, resume=config.resume is not None)
     if config.devices == 1:
         metrics = part.train(out, config.seed)
-    elif isinstance(part, Benchmark):
+    elif isinstance(part, Contender):
         metrics = part.train(out, config.seed, config.devices)
     else:
         raise UsageError("only a run on a data set can use several devices.")
