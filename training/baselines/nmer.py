@@ -54,6 +54,7 @@ class Nmer(Contender):
     steps, as NORM-TR's is.
     """
 
+    system = "NMER"
     _: KW_ONLY
     masks: Masks = "conditions"
     preset: Preset = "sound"
