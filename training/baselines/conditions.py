@@ -19,7 +19,6 @@ def conditions(modalities: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(there for size in sizes for there in combinations(modalities, size))
 
 
-def as_masks(modalities: Sequence[str], *, whole: bool = False) -> Tensor:
-    """Bool [conditions, M], True where a modality is there; `whole`: all there is one more."""
-    there = [*conditions(modalities), *([tuple(modalities)] if whole else [])]
-    return torch.tensor([[m in some for m in modalities] for some in there])
+def as_masks(modalities: Sequence[str]) -> Tensor:
+    """Bool [conditions, M], True where a modality is there."""
+    return torch.tensor([[m in there for m in modalities] for there in conditions(modalities)])

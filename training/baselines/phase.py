@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from torchmetrics import MeanAbsoluteError, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from training.windows import process
+from training.fit import fit, weights_of
+from training.samples import SampleBatches
+from training.windows import loader, process
 
 Regression = Literal["mse", "l1"]
 
@@ -36,8 +40,8 @@ class Phase:
 
     def __post_init__(self) -> None:
         """Raises ValueError where nothing can be learned so."""
-        if min(self.epochs, self.batch) < 1 or min(self.constant, self.decay) < 0:
-            raise ValueError("epochs and batch are 1 or more")
+        if self.epochs < 1 or min(self.constant, self.decay) < 0 or self.batch < 2:
+            raise ValueError("epochs are 1 or more, batch is 2 or more")
         if min(self.lr, self.clip) <= 0 or not 0 <= self.beta1 < 1:
             raise ValueError("lr and clip lie over 0, beta1 from 0 to under 1")
         if not 0 <= self.dropout < 1:
@@ -118,3 +122,27 @@ class PhaseModule(lightning.LightningModule):
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.phase.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
+
+
+def train_phase(
+    module: PhaseModule,
+    batches: SampleBatches,
+    samples: int,
+    validation: DataLoader[Any],
+    out: Path,
+    progress: bool,
+) -> None:
+    """Leave the weights of the best epoch in the module's network, resuming what is in `out`."""
+    best = fit(
+        module,
+        loader(batches, samples, module.phase.batch, module.seed),
+        validation,
+        run=out,
+        epochs=module.phase.epochs,
+        monitor=module.monitor,
+        mode=module.mode,
+        seed=module.seed,
+        progress=progress,
+    )
+    module.network.load_state_dict(weights_of(best, "network."))
+    module.network.eval()
