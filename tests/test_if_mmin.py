@@ -21,8 +21,8 @@ from tests.test_training_benchmark import folder, report
 from training import compare, metrics, noise, run_folder, train
 from training.baselines.discrepancy import cmd, mean_cmd
 from training.baselines.encoders import WIDTH
-from training.baselines.if_mmin import IfMmin
-from training.baselines.if_mmin_learning import FirstStage, SecondStage, Weights
+from training.baselines.if_mmin import IfMmin, in_conditions
+from training.baselines.if_mmin_learning import FirstPhase, SecondPhase, Weights
 from training.baselines.if_mmin_network import (
     IfMminConfig,
     Imagination,
@@ -162,11 +162,11 @@ def test_cmd_of_equal_features_has_a_gradient() -> None:
     assert x.grad.isfinite().all()
 
 
-def test_the_first_stage_s_losses() -> None:
+def test_the_first_phase_s_losses() -> None:
     network = Pretrained(SMALL).eval()
     rows, valid = drawn(SMALL)
     labels = torch.tensor([0, 3, 1])
-    module = FirstStage(network, Weights(discrepancy=2), PHASE, "mse", 1)
+    module = FirstPhase(network, Weights(discrepancy=2), PHASE, "mse", 1)
     losses = module.losses(rows, valid, labels)
     logits = network(rows, valid)
     right = logits.log_softmax(1)[torch.arange(3), labels]
@@ -176,7 +176,7 @@ def test_the_first_stage_s_losses() -> None:
     assert torch.allclose(losses["discrepancy"], 2 * sum(pairs) / 3)  # type: ignore[arg-type]
 
 
-def second_stage(weights: Weights) -> SecondStage:
+def second_phase(weights: Weights) -> SecondPhase:
     """Its student embeds as the teacher does, and imagines 0.5 everywhere."""
     torch.manual_seed(2)
     teacher, network = Pretrained(SMALL), Imagining(SMALL)
@@ -186,11 +186,11 @@ def second_stage(weights: Weights) -> SecondStage:
     assert isinstance(last, nn.Linear)
     nn.init.zeros_(last.weight)
     nn.init.constant_(last.bias, 0.5)
-    return SecondStage(network, teacher, weights, PHASE, "mse", 1).eval()
+    return SecondPhase(network, teacher, weights, PHASE, "mse", 1).eval()
 
 
-def test_the_second_stage_s_losses() -> None:
-    module = second_stage(Weights())
+def test_the_second_phase_s_losses() -> None:
+    module = second_phase(Weights())
     teacher = module.teacher
     rows, valid = drawn(SMALL)
     labels = torch.tensor([2, 2, 0])
@@ -211,7 +211,7 @@ def test_the_second_stage_s_losses() -> None:
 
 
 def test_with_everything_there_nothing_varies_and_zeros_are_imagined() -> None:
-    module = second_stage(Weights(imagination=3))
+    module = second_phase(Weights(imagination=3))
     rows, valid = drawn(SMALL)
     losses = module.losses(rows, valid, torch.ones_like(valid), torch.tensor([0, 1, 2]))
     zeros = module.teacher.embedded({m: 0 * x for m, x in rows.items()}, valid).specific
@@ -220,7 +220,7 @@ def test_with_everything_there_nothing_varies_and_zeros_are_imagined() -> None:
 
 
 def test_the_teacher_neither_learns_nor_drops_out() -> None:
-    module = second_stage(Weights()).train()
+    module = second_phase(Weights()).train()
     assert module.network.training
     assert not module.teacher.training
     rows, valid = drawn(SMALL)
@@ -310,12 +310,12 @@ def test_classes_of_three_modalities_are_learned(tmp_path: Path, masks: Any) -> 
     found = part.train(tmp_path, 1, progress=False)
     assert found["valid"]["metrics"]["accuracy"][0] > 0.8
     assert found["valid"]["metrics"]["accuracy"][-1] < 0.6  # nothing is left to see
-    assert (tmp_path / "first_stage/best.ckpt").is_file()
+    assert (tmp_path / "first_phase/best.ckpt").is_file()
 
 
 def test_validation_has_every_condition_once() -> None:
     valid = Classes().load("valid")
-    found = IfMmin._conditions(valid).dataset
+    found = in_conditions(valid).dataset
     windows = joined([valid.windows] * 6)
     *_, seen, labels = found[:]
     assert torch.equal(labels, windows.labels)
@@ -402,8 +402,8 @@ def test_a_stopped_run_goes_on_to_the_same_end(
             with pytest.raises((KeyboardInterrupt, SystemExit)):
                 train.run(arguments(folder, tmp_path))
 
-    stop_in(FirstStage, 1)
-    stop_in(SecondStage, 2)
+    stop_in(FirstPhase, 1)
+    stop_in(SecondPhase, 2)
     assert not (tmp_path / "model.safetensors").exists()
     assert train.run(arguments(folder, tmp_path)) == 0
     for name in ("model.safetensors", "metrics.json"):

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from normtr.errors import UserError
 from training.assess import only
 from training.baselines.conditions import conditions
-from training.baselines.if_mmin_learning import FirstStage, SecondStage, Weights
+from training.baselines.if_mmin_learning import FirstPhase, SecondPhase, Weights
 from training.baselines.if_mmin_network import (
     IfMminConfig,
     Imagining,
@@ -31,13 +31,15 @@ from training.baselines.if_mmin_network import (
     Preset,
     Pretrained,
 )
-from training.baselines.phase import Phase, PhaseModule, Regression
+from training.baselines.phase import Phase, Regression, train_phase
 from training.components import Reduced, reduced_dims
 from training.contender import Contender
-from training.fit import fit, weights_of
 from training.noise_aware import standardise
 from training.samples import Masks, SampleBatches, Samples
-from training.windows import Windows, joined, loader
+from training.windows import Windows, joined
+
+FIRST = Phase(constant=10, decay=10, batch=64, clip=0.5, dropout=0.3, beta1=0.9)
+SECOND = Phase(constant=20, decay=20, batch=128, clip=1.0, dropout=0.5, beta1=0.5)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class IfMmin(Contender):
     system = "IF-MMIN"
     _: KW_ONLY
     masks: Masks = "conditions"
-    """Of the second stage: all of some modalities (the paper), or what NORM-TR is trained with.
+    """Of the second phase: all of some modalities (the paper), or what NORM-TR is trained with.
     The epoch is chosen by the conditions with the first, else as NORM-TR's is."""
     preset: Preset = "sound"
     invariant: Invariant = "plain"
@@ -59,8 +61,8 @@ class IfMmin(Contender):
     regression: Regression = "mse"
     """Emotion loss where the label is a number."""
     weights: Weights = field(default_factory=Weights)
-    first: Phase = field(default_factory=lambda: Phase(10, 10, 64, 0.5, 0.3, beta1=0.9))
-    second: Phase = field(default_factory=lambda: Phase(20, 20, 128, 1.0, 0.5, beta1=0.5))
+    first: Phase = FIRST
+    second: Phase = SECOND
 
     def __post_init__(self) -> None:
         """Raises ValueError where no network can be built so."""
@@ -85,60 +87,53 @@ class IfMmin(Contender):
         model = self.model(train.windows)
         model.fit(train.windows)
         train, valid = model.samples(train), model.samples(valid)
-        network = model.network
-        teacher = Pretrained(network.config, self.first.dropout)
-        self._standardise(teacher, train.windows)
-
-        first = FirstStage(teacher, self.weights, self.first, self.regression, seed)
-        whole = DataLoader(valid.windows.dataset(), 256)
-        self._fit(first, "none", train, whole, out / "first_stage", seed, progress)
-        embedding = {
-            name: tensor
-            for name, tensor in teacher.state_dict().items()
-            if not name.startswith("classifier.")
-        }
-        network.load_state_dict(embedding, strict=False)
-
-        second = SecondStage(network, teacher, self.weights, self.second, self.regression, seed)
-        judged = self._conditions(valid) if self.masks == "conditions" else self.validation(valid)
-        self._fit(second, self.masks, train, judged, out, seed, progress)
+        teacher = self._first_phase(model.network.config, train, valid, out, seed, progress)
+        self._second_phase(model.network, teacher, train, valid, out, seed, progress)
         return model.eval()
 
-    def _standardise(self, network: Pretrained, windows: Windows) -> None:
-        standardise(network, windows, together=self.components)
-        for m in windows.rows:
+    def _first_phase(
+        self,
+        config: IfMminConfig,
+        train: Samples,
+        valid: Samples,
+        out: Path,
+        seed: int,
+        progress: bool,
+    ) -> Pretrained:
+        network = Pretrained(config, self.first.dropout)
+        standardise(network, train.windows, together=self.components)
+        for m in config.dims:
             if self.preset == "as_released" and m != "voice":
                 network.get_buffer(f"mean_{m}").zero_()
                 network.get_buffer(f"scale_{m}").fill_(1)
+        module = FirstPhase(network, self.weights, self.first, self.regression, seed)
+        batches = SampleBatches(train, "none", self.rates, True, seed)
+        validation = DataLoader(valid.windows.dataset(), 256)
+        train_phase(module, batches, len(train), validation, out / "first_phase", progress)
+        return network
 
-    def _fit(
+    def _second_phase(
         self,
-        module: PhaseModule,
-        masks: Masks,
+        network: Imagining,
+        teacher: Pretrained,
         train: Samples,
-        valid: DataLoader[Any],
+        valid: Samples,
         out: Path,
         seed: int,
         progress: bool,
     ) -> None:
-        """Leave the best epoch's weights in the module's network."""
-        batches = SampleBatches(train, masks, self.rates, False, seed)
-        best = fit(
-            module,
-            loader(batches, len(train), module.phase.batch, seed),
-            valid,
-            run=out,
-            epochs=module.phase.epochs,
-            monitor=module.monitor,
-            mode=module.mode,
-            seed=seed,
-            progress=progress,
-        )
-        module.network.load_state_dict(weights_of(best, "network."))
+        """From the first phase's encoders, invariant layers and statistics of the rows."""
+        taken = {k: v for k, v in teacher.state_dict().items() if not k.startswith("classifier.")}
+        network.load_state_dict(taken, strict=False)
+        module = SecondPhase(network, teacher, self.weights, self.second, self.regression, seed)
+        batches = SampleBatches(train, self.masks, self.rates, False, seed)
+        by_conditions = self.masks == "conditions"
+        validation = in_conditions(valid) if by_conditions else self.validation(valid)
+        train_phase(module, batches, len(train), validation, out, progress)
 
-    @staticmethod
-    def _conditions(valid: Samples) -> DataLoader[Any]:
-        """Every window once in each condition."""
-        windows = valid.windows
-        each = [only(windows, there) for there in conditions(list(windows.rows))]
-        return DataLoader(joined(each).dataset(), 256)
+
+def in_conditions(valid: Samples) -> DataLoader[Any]:
+    """Every window once in each condition."""
+    windows = valid.windows
+    each = [only(windows, there) for there in conditions(list(windows.rows))]
+    return DataLoader(joined(each).dataset(), 256)

@@ -1,4 +1,4 @@
-"""The losses of IF-MMIN's two stages. Letters in the shape comments: B batch, M modalities, T steps."""
+"""The losses of IF-MMIN's two phases. Letters in the shape comments: B batch, M modalities, T steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Weights:
     """Of the losses beside the emotion's; 0: none."""
 
     discrepancy: float = 1.0
-    """CMD of the invariant features, in the first stage."""
+    """CMD of the invariant features, in the first phase."""
     imagination: float = 1.0
     invariance: float = 100.0
 
@@ -41,7 +41,7 @@ class _Judged(PhaseModule):
         self.judge(self.network(dict(zip(modalities, rows, strict=True)), valid), labels)
 
 
-class FirstStage(_Judged):
+class FirstPhase(_Judged):
     """Invariant features of complete data: L = L_er + L_cmd."""
 
     network: Pretrained
@@ -70,10 +70,10 @@ class FirstStage(_Judged):
         return self.told(self.losses(rows, valid, labels))
 
 
-class SecondStage(_Judged):
+class SecondPhase(_Judged):
     """Imagination of what is missing: L = L_er + L_img + L_inv.
 
-    The teacher is the first stage's network, frozen. Of what the student does not get, it says
+    The teacher is the first phase's network, frozen. Of what the student does not get, it says
     what shall be imagined, so for what is there that is its answer to zeros; of everything, what
     the student's invariant features shall be.
     """
@@ -102,7 +102,7 @@ class SecondStage(_Judged):
     def losses(
         self, rows: dict[str, Tensor], valid: Tensor, mask: Tensor, labels: Tensor
     ) -> dict[str, Tensor]:
-        """As `FirstStage.losses`; mask bool [B, M, T]: what the student gets of what is valid."""
+        """As `FirstPhase.losses`; mask bool [B, M, T]: what the student gets of what is valid."""
         with torch.no_grad():
             whole = self.teacher.embedded(rows, valid)
             hidden = self.teacher.embedded(rows, valid & ~mask)

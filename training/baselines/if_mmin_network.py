@@ -115,7 +115,7 @@ class Embedding(nn.Module):
 
 
 class Pretrained(Embedding):
-    """Stage 1: complete windows -> outputs of specific and invariant features together."""
+    """First phase: complete windows -> outputs of specific and invariant features together."""
 
     def __init__(self, config: IfMminConfig, dropout: float = 0.3) -> None:
         super().__init__(config, dropout)
@@ -169,7 +169,7 @@ class Imagination(nn.Module):
 
 
 class Imagining(Embedding):
-    """Stage 2: windows of which something is missing -> outputs, and what is imagined."""
+    """Second phase: windows of which something is missing -> outputs, and what is imagined."""
 
     def __init__(self, config: IfMminConfig, dropout: float = 0.5) -> None:
         super().__init__(config, dropout)
