@@ -16,7 +16,7 @@ B batch, M modalities, T steps, W = 128.
 | noise of validation is drawn anew in every epoch | it is the same in all |
 | one step of the schedule for a modality in a batch | one for every sample and modality |
 | noise also on steps that are not valid | on valid steps only |
-| an encoder's maximum is taken over these, too | over valid steps, if there are any |
+| an encoder's maximum is taken over these, too | from the first to the last step of which anything is there |
 | only the voice is standardised | all modalities are |
 
 Not taken over: the diffusion U-Net of the first phase, whose output nothing reads, and dropping the

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from training.baselines.encoders import WIDTH, encoders, initialise, invariant
+from training.baselines.encoders import WIDTH, encoders, initialise, invariant, span
 
 Preset = Literal["sound", "as_released"]
 Rows = Mapping[str, Tensor]
@@ -69,13 +69,11 @@ class _Views(nn.Module):
 
     def views(self, x: Rows, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Scaled rows -> s [B, M W] specific of modalities, c [B, M, W] invariant to them."""
-        counted = valid | ~valid.any(2, keepdim=True)
-        if self.config.released:
-            counted = torch.ones_like(valid)
+        counted = torch.ones_like(valid[:, 0]) if self.config.released else span(valid)
         s, c = [], []
-        for i, (m, rows) in enumerate(x.items()):
-            s.append(self.specific[m](rows, counted[:, i]))
-            c.append(self.common(self.invariant[m](rows, counted[:, i])))
+        for m, rows in x.items():
+            s.append(self.specific[m](rows, counted))
+            c.append(self.common(self.invariant[m](rows, counted)))
         return torch.cat(s, 1), torch.stack(c, 1)
 
 
