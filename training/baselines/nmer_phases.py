@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -58,13 +58,18 @@ class SecondPhase(PhaseModule):
         seed: int,
     ) -> None:
         super().__init__(network, network.config.outputs, phase, regression, seed)
-        self.teacher = copy.deepcopy(teaching.teacher).requires_grad_(False)
+        self.teacher = teaching.teacher.requires_grad_(False).eval()
         self.scheduler, self.by_conditions = teaching.scheduler, teaching.by_conditions
+
+    def train(self, mode: bool = True) -> Self:
+        """The teacher never drops out."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Every version that the masks leave of a sample counts alike."""
         rows, valid, labels, masks, _noisy = batch
-        self.teacher.eval()
         with torch.no_grad():
             s, c = self.teacher.views(self.teacher.scaled(rows, valid), valid)
         x = self.network.scaled(rows, valid)
@@ -77,7 +82,7 @@ class SecondPhase(PhaseModule):
         """Of noisy scaled rows; `s` [B, M W] and `c` [B, M, W] are the teacher's of clean ones."""
         joint = self.network.joint(x, valid)
         divergence = kl(joint.mean, joint.log_variance)
-        self.log("kl_per_dimension", divergence.mean())
+        self.log("kl_per_dimension", divergence.mean(), on_step=False, on_epoch=True)
         return {
             "emotion": self.emotion_loss(joint.outputs, labels),
             "invariant": F.mse_loss(joint.c, c),
