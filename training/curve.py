@@ -16,8 +16,9 @@ from tqdm import tqdm
 from normtr.errors import UserError
 from training import metrics
 from training.cores import over_cores, slices
+from training.diffused import diffused, schedule, statistics
 from training.noise import RATES
-from training.samples import DataSet, Samples, Split, loaded_without_words
+from training.samples import DataSet, Samples, Split, loaded, loaded_without_words
 from training.windows import Windows
 
 Predict = Callable[[Windows], Tensor]
@@ -35,6 +36,8 @@ class Protocol:
     """Whether rows are erased, or words before BERT sees them (the voice loses steps as ever)."""
     rates: tuple[float, ...] = RATES
     mask_seeds: tuple[int, ...] = MASK_SEEDS
+    erased: str = "zero"
+    """What becomes of erased rows: zero | gaussian:STEPS | impulse:STEPS (NMER's schedule)."""
 
     def check(self, modalities: Sequence[str]) -> None:
         """Raises UserError where the noise or a rate is none."""
@@ -50,6 +53,10 @@ class Protocol:
             raise UserError("noise rates must rise.")
         if self.mask_stage == "word" and self.noise != "steps":
             raise UserError("words are erased with --noise steps only.")
+        if self.erased != "zero":
+            schedule(self.erased)
+            if self.mask_stage == "word":
+                raise UserError("words that are erased are gone; leave --erased zero.")
 
 
 def predictor(model: torch.nn.Module) -> Predict:
@@ -76,7 +83,11 @@ def noisy(
 ) -> Windows:
     """The samples as they are at one rate and mask seed."""
     if protocol.mask_stage == "feature" or rate == 0:
-        return samples.under(protocol.noise, rate, seed)
+        left = samples.under(protocol.noise, rate, seed)
+        if protocol.erased == "zero":
+            return left
+        unit = statistics(loaded(data, "train").windows)
+        return diffused(samples, left, protocol.erased, unit, seed)
     erased = loaded_without_words(data, split, rate, seed)
     for modality in erased.windows.rows:
         if modality != "text":
@@ -90,7 +101,8 @@ def predictions(
     """Outputs float32 [rates, mask seeds, n, C or 1]."""
     out = []
     for rate in tqdm(protocol.rates, "noise rates", leave=False):
-        seeds = protocol.mask_seeds if 0 < rate < 1 else protocol.mask_seeds[:1]
+        alike = rate == 0 or (rate == 1 and protocol.erased == "zero")
+        seeds = protocol.mask_seeds[:1] if alike else protocol.mask_seeds
         drawn = [
             predict(noisy(data, split, samples, protocol, rate, seed)).numpy() for seed in seeds
         ]

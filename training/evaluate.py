@@ -38,6 +38,9 @@ class Evaluate:
     """steps, windows, or modality:NAME[+NAME] (steps of these)."""
     mask_stage: Literal["feature", "word"] = "feature"
     """Erase rows, or words before BERT."""
+    erased: str = "zero"
+    """What erased rows become: zero, or noise that no system is told of, gaussian:STEPS or
+    impulse:STEPS (NMER's schedule of so many steps, at a random one)."""
     protocol: Literal["one", "per-rate"] = "one"
     """One model for all rates, or one for each, as the run was trained."""
     conditions: bool = False
@@ -49,7 +52,7 @@ class Evaluate:
             rates = tuple(float(rate) for rate in self.rates.split(","))
         except ValueError:
             raise UserError(f"--rates are numbers with commas, not {self.rates!r}.") from None
-        return Protocol(self.noise, self.mask_stage, rates, MASK_SEEDS)
+        return Protocol(self.noise, self.mask_stage, rates, MASK_SEEDS, self.erased)
 
 
 def run(argv: list[str]) -> int:
@@ -68,7 +71,7 @@ def run(argv: list[str]) -> int:
     table = Table(
         "rate",
         *report["metrics"],
-        title=f"{title}, mask stage {report['mask_stage']}, {report['protocol']}",
+        title=f"{title}, mask stage {report['mask_stage']}, erased rows {report['erased']}, {report['protocol']}",
     )
     for i, rate in enumerate(report["rates"]):
         table.add_row(f"{rate:g}", *(f"{values[i]:.3f}" for values in report["metrics"].values()))
@@ -79,7 +82,8 @@ def run(argv: list[str]) -> int:
 
 
 def _table_of_conditions(report: dict[str, Any]) -> Table:
-    title = f"{report['dataset']} {report['split']}, n = {report['n']}, other modalities missing"
+    others = "missing" if report["erased"] == "zero" else report["erased"]
+    title = f"{report['dataset']} {report['split']}, n = {report['n']}, other modalities {others}"
     table = Table("there", *report["mean"], title=title)
     for there, metrics in report["conditions"].items():
         table.add_row(there, *(f"{value:.3f}" for value in metrics.values()))
@@ -98,12 +102,13 @@ def in_conditions(config: Evaluate) -> dict[str, Any]:
     found = {}
     for there in conditions(modalities):
         others = "+".join(m for m in modalities if m not in there)
-        noise = Protocol(f"modality:{others}", rates=(1.0,))
+        noise = Protocol(f"modality:{others}", rates=(1.0,), erased=config.erased)
         found["+".join(there)] = _metrics(_result(config, noise))
     return {
         "dataset": whole.part.data.name,
         "split": whole.split,
         "n": len(whole.ids),
+        "erased": config.erased,
         "conditions": {**found, "+".join(modalities): _metrics(whole)},
         "mean": {
             name: sum(metrics[name] for metrics in found.values()) / len(found)
@@ -137,6 +142,7 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
         "noise": protocol.noise,
         "mask_stage": protocol.mask_stage,
         "mask_seeds": list(protocol.mask_seeds),
+        "erased": protocol.erased,
         "protocol": PROTOCOLS[config.protocol],
         "metrics": curves,
         "auilc": curve.areas(protocol.rates, curves),

@@ -102,6 +102,11 @@ def _named(seed: int, modality: str, sample: str, use: str) -> np.random.Generat
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key, "<u8")))
 
 
+def seed_of(seed: int, modality: str, sample: str, use: str) -> int:
+    """For a generator of another library, keyed by its arguments."""
+    return int(_named(seed, modality, sample, use).integers(2**62))
+
+
 def uniforms(seed: int, modality: str, sample: str, count: int) -> NDArray[np.float64]:
     """u [count] in [0, 1): a step (or word) is erased at rate r where u < r, so rates are nested."""
     return _named(seed, modality, sample, "steps").random(count)

@@ -57,8 +57,9 @@ def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None
     if not isinstance(part, Contender):
         raise UserError(f"{run} is no run on a data set.")
     digest = sha256(found.model)
-    name = f"{split}-{protocol.noise.replace(':', '-')}-{protocol.mask_stage}.npz"
-    path = found.model.parent / name
+    name = [split, protocol.noise, protocol.mask_stage]
+    name += [protocol.erased] * (protocol.erased != "zero")
+    path = found.model.parent / f"{'-'.join(name).replace(':', '-')}.npz"
     blank = Result(
         found.model.parent, part, found.seed, split, protocol, digest, (), (), _NONE, _NONE
     )

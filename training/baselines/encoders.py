@@ -40,14 +40,13 @@ class TextEncoder(nn.Module):
         self.linear = nn.Linear(len(KERNELS) * WIDTH, WIDTH)
 
     def forward(self, x: Tensor, counted: Tensor) -> Tensor:
-        """As `SequenceEncoder`; a place of a kernel counts where one of its steps does."""
+        """As `SequenceEncoder`; a kernel's place counts where its steps do, or if none is so, where
+        one of them does."""
         lacking = max(0, max(KERNELS) - x.shape[1])  # a kernel needs as many steps
         x = F.pad(x, (0, 0, 0, lacking)).transpose(1, 2)
-        seen = F.pad(counted, (0, lacking)).float()[:, None]
+        counted = F.pad(counted, (0, lacking))
         found = [
-            _highest(
-                F.relu(convolution(x)).transpose(1, 2), F.max_pool1d(seen, kernel, 1)[:, 0] > 0
-            )
+            _highest(F.relu(convolution(x)).transpose(1, 2), _places(counted, kernel))
             for convolution, kernel in zip(self.convolutions, KERNELS, strict=True)
         ]
         return F.relu(self.linear(self.dropout(torch.cat(found, 1))))
@@ -56,6 +55,23 @@ class TextEncoder(nn.Module):
 def _highest(x: Tensor, counted: Tensor) -> Tensor:
     """[B, T, N] -> [B, N]: the maximum over the counted steps."""
     return x.masked_fill(~counted[..., None], -torch.inf).amax(1)
+
+
+def _places(counted: Tensor, kernel: int) -> Tensor:
+    """Steps [B, T] -> places of a kernel [B, T - kernel + 1]."""
+    covered = counted.unfold(1, kernel, 1)
+    whole = covered.all(2)
+    return whole | (covered.any(2) & ~whole.any(1, keepdim=True))
+
+
+def span(valid: Tensor) -> Tensor:
+    """Valid bool [B, M, T] -> bool [B, T]: from the first to the last step of which anything is.
+
+    So a missing modality is as long as the others. Where nothing is valid: all steps.
+    """
+    there = valid.any(1)
+    begun, goes_on = there.cumsum(1) > 0, there.flip(1).cumsum(1).flip(1) > 0
+    return (begun & goes_on) | ~there.any(1, keepdim=True)
 
 
 def encoders(dims: Mapping[str, int]) -> nn.ModuleDict:

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from training.baselines.encoders import WIDTH, encoders, initialise, invariant
+from training.baselines.encoders import WIDTH, encoders, initialise, invariant, span
 
 Preset = Literal["sound", "as_released"]
 Invariant = Literal["plain", "deep"]
@@ -49,16 +49,6 @@ class Embedded:
 
     specific: Tensor
     invariant: Tensor
-
-
-def span(valid: Tensor) -> Tensor:
-    """Valid bool [B, M, T] -> bool [B, T]: from the first to the last step of which anything is.
-
-    So a missing modality is as long as the others. Where nothing is valid: all steps.
-    """
-    there = valid.any(1)
-    begun, goes_on = there.cumsum(1) > 0, there.flip(1).cumsum(1).flip(1) > 0
-    return (begun & goes_on) | ~there.any(1, keepdim=True)
 
 
 def deep_invariant(dropout: float) -> nn.Sequential:

@@ -94,8 +94,8 @@ class PhaseModule(lightning.LightningModule):
         return loss(outputs[:, 0], labels)
 
     def told(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Log losses; return their sum."""
-        self.log_dict(dict(losses), prog_bar=True)
+        """Log losses, their means over the epoch; return their sum."""
+        self.log_dict(dict(losses), prog_bar=True, on_step=False, on_epoch=True)
         return torch.stack(list(losses.values())).sum()
 
     def judge(self, outputs: Tensor, labels: Tensor) -> None:
