@@ -122,8 +122,7 @@ def test_steps_after_the_last_valid_one_count_only_as_released(preset: Preset, s
     longer = {m: torch.cat([x, torch.ones(3, 5, x.shape[2])], 1) for m, x in rows.items()}
     there = torch.cat([valid, torch.zeros(3, 3, 5, dtype=torch.bool)], 2)
     embedded, padded = network.embedded(rows, valid), network.embedded(longer, there)
-    voice = 1  # kernels of the text's convolutions that reach over the end hear less there
-    assert torch.allclose(embedded.specific[:, voice], padded.specific[:, voice]) == same
+    assert torch.allclose(embedded.specific, padded.specific, atol=1e-6) == same
 
 
 @pytest.mark.parametrize("preset", ["sound", "as_released"])
