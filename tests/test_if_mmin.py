@@ -19,6 +19,7 @@ from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments as norm_tr
 from tests.test_training_benchmark import folder, report
 from training import compare, metrics, noise, run_folder, train
+from training import report as reporting
 from training.baselines.discrepancy import cmd, mean_cmd
 from training.baselines.encoders import WIDTH
 from training.baselines.if_mmin import IfMmin, in_conditions
@@ -121,17 +122,17 @@ def test_steps_after_the_last_valid_one_count_only_as_released(preset: Preset, s
     longer = {m: torch.cat([x, torch.ones(3, 5, x.shape[2])], 1) for m, x in rows.items()}
     there = torch.cat([valid, torch.zeros(3, 3, 5, dtype=torch.bool)], 2)
     embedded, padded = network.embedded(rows, valid), network.embedded(longer, there)
-    voice = 1  # kernels of the text's convolutions that reach over the end hear less there
-    assert torch.allclose(embedded.specific[:, voice], padded.specific[:, voice]) == same
+    assert torch.allclose(embedded.specific, padded.specific, atol=1e-6) == same
 
 
 @pytest.mark.parametrize("preset", ["sound", "as_released"])
 def test_a_window_is_judged_alike_alone_and_among_others(preset: Preset) -> None:
-    network = Imagining(replace(SMALL, preset=preset)).eval()
+    network = Imagining(replace(SMALL, preset=preset)).eval().double()
     rows, valid = drawn(SMALL)
+    rows = {m: x.double() for m, x in rows.items()}
     valid[1, 0, 3:] = False
     alone = network({m: x[1:2] for m, x in rows.items()}, valid[1:2])
-    assert torch.allclose(network(rows, valid)[1:2], alone, atol=1e-5)
+    assert torch.allclose(network(rows, valid)[1:2], alone, atol=1e-9)
 
 
 def test_what_is_not_valid_does_not_matter() -> None:
@@ -306,7 +307,7 @@ def phases(epochs: int, batch: int = 32) -> dict[str, Phase]:
 
 @pytest.mark.parametrize("masks", ["conditions", "rates"])
 def test_classes_of_three_modalities_are_learned(tmp_path: Path, masks: Any) -> None:
-    part = IfMmin(Classes(), masks=masks, **phases(4))
+    part = IfMmin(Classes(), masks=masks, **phases(12))
     found = part.train(tmp_path, 1, progress=False)
     assert found["valid"]["metrics"]["accuracy"][0] > 0.8
     assert found["valid"]["metrics"]["accuracy"][-1] < 0.6  # nothing is left to see
@@ -410,6 +411,11 @@ def test_a_stopped_run_goes_on_to_the_same_end(
         assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
 
 
+def reported(folder: Path, *runs: str) -> str:
+    assert reporting.run([*runs, "--out", str(folder / "report")]) == 0
+    return (folder / "report/report.md").read_text()
+
+
 def test_it_stands_beside_norm_tr_in_a_comparison(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
@@ -434,6 +440,11 @@ config = "{other}"
     part = json.loads((tmp_path / "out/IF-MMIN/seed-1/run.json").read_text())["part"]
     assert part["class_path"] == "training.baselines.if_mmin.IfMmin"
     assert part["init_args"]["second"]["init_args"]["decay"] == 0
+    ours, theirs = (str(tmp_path / "out" / name) for name in ("NORM-TR", "IF-MMIN"))
+    found = [reported(tmp_path, *runs) for runs in ((ours, theirs), (theirs, ours), (theirs,))]
+    assert "IF-MMIN (no. 2)" in found[0]
+    assert "NORM-TR (no. 2)" in found[1]
+    assert ["### Linear probes" in text for text in found] == [True, True, False]
     path.write_text(path.read_text().replace(other, "nowhere.toml"))
     with pytest.raises(UserError, match=r"no config file 'nowhere.toml'"):
         compare.run(["--config", str(path), "--out", str(tmp_path / "out")])
@@ -445,8 +456,7 @@ config = "{other}"
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--part.init_args.data.init_args.modalities=['text']"], "need two or more"),
-        (["--part.init_args.first.batch=99"], "41 samples are no batch of 99"),
+        (["--part.init_args.first.batch=99"], "42 samples are no batch of 99"),
         (["--devices", "2"], "trained by one process"),
         (["--part.init_args.blocks=0"], "blocks and components are 1 or more"),
         (["--part.init_args.weights.imagination=-1"], "weights of losses are 0 or more"),
@@ -460,6 +470,11 @@ def test_what_cannot_be_trained_is_one_sentence(
     with pytest.raises((UsageError, UserError), match=said):
         train.run(arguments(folder, tmp_path / "run", *more))
     assert not (tmp_path / "run/model.safetensors").exists()
+
+
+def test_one_modality_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the data need two or more"):
+        IfMmin(Classes(("text",)), **phases(1)).train(tmp_path, 1, progress=False)
 
 
 def test_a_checkpoint_of_one_system_is_not_taken_for_another(run: Path, tmp_path: Path) -> None:
