@@ -403,6 +403,13 @@ def test_a_run_learns_and_is_evaluated_as_every_system_is(
         missing = report(capsys, run, "--noise", f"modality:{there}", "--rates", "0,1")
         assert missing["metrics"]["mae"][0] == got["metrics"]["mae"][0]
         assert missing["metrics"]["mae"][1] != got["metrics"]["mae"][1]
+    gone = report(capsys, run, "--conditions")
+    noisy = report(capsys, run, "--conditions", "--erased", "gaussian:20")
+    assert set(gone["conditions"]) == {"voice", "text", "voice+text"}
+    assert noisy["conditions"]["voice+text"] == gone["conditions"]["voice+text"]
+    assert noisy["conditions"]["voice"] != gone["conditions"]["voice"]
+    assert report(capsys, run, "--conditions", "--erased", "gaussian:20") == noisy
+    assert report(capsys, run, "--conditions") == gone  # kept apart
     teacher = torch.load(run / "best.ckpt", weights_only=True)["state_dict"]
     first = torch.load(run / "first_phase" / "best.ckpt", weights_only=True)["state_dict"]
     for name, value in first.items():

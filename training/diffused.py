@@ -9,23 +9,22 @@ from torch import Tensor
 
 from normtr.errors import UserError
 from training import noise
-from training.baselines.noise_scheduler import corrupted, kept
+from training.baselines.noise_scheduler import Noise, corrupted, kept
 from training.samples import Samples
 from training.windows import Windows
 
-KINDS = ("gaussian", "impulse")
+KINDS: tuple[Noise, ...] = ("gaussian", "impulse")
 Statistics = Mapping[str, tuple[Tensor, Tensor]]
 """Mean and deviation [dim] of the training rows, by modality: the unit of the noise."""
 
 
-def schedule(erased: str) -> tuple[str, int]:
+def schedule(erased: str) -> tuple[Noise, int]:
     """`gaussian:100` -> the kind of noise and the steps of its schedule. Raises UserError."""
-    kind, _, steps = erased.partition(":")
-    if kind not in KINDS or not steps.isdecimal() or int(steps) < 1:
-        raise UserError(
-            f"erased rows become zero, gaussian:STEPS or impulse:STEPS, not {erased!r}."
-        )
-    return kind, int(steps)
+    named, _, steps = erased.partition(":")
+    for kind in KINDS:
+        if kind == named and steps.isdecimal() and int(steps) > 0:
+            return kind, int(steps)
+    raise UserError(f"erased rows become zero, gaussian:STEPS or impulse:STEPS, not {erased!r}.")
 
 
 def statistics(windows: Windows) -> Statistics:
