@@ -248,7 +248,7 @@ def test_systems_are_named_by_what_they_change() -> None:
         "reference",
         "network.depth = 4",
         "network.depth = 0",
-        "learning.d1 = none, learning.d2 = none, masks = rates",
+        "masks = rates, learning.d1 = none, learning.d2 = none",
         "network.components.text = 8",
         "network.width = 16, network.depth = 3 and 2 more (no. 6)",
     ]
