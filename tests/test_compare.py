@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
-from normtr.errors import UserError
+from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments, folder
-from training import compare
+from training import compare, comparison, evaluate
+from training.bootstrap import Difference
 
 __all__ = ["folder"]  # a fixture
 
@@ -21,7 +23,7 @@ def write(folder: Path, more: str = "") -> Path:
     path = folder / "compare.toml"
     path.write_text(f"""
 base = "{base}"
-seeds = [1, 2]
+seeds = "1,2"
 {more}
 [systems.reference]
 "learning.epochs" = 1
@@ -51,6 +53,7 @@ def test_every_system_and_seed_is_a_run_that_is_trained_once(
     path = write(folder)
     told = compared(path, tmp_path, capsys)
     assert "reference" in told
+    assert str(tmp_path / "comparison.md") in told
     assert "AUILC MAE" in told
     first = files(tmp_path)
     assert set(first) == {
@@ -99,6 +102,78 @@ def test_the_best_trial_by_validation_is_taken_for_all_seeds(
         got = run["part"]["init_args"]
         assert got["learning"]["init_args"]["lr"] == best["learning.lr"]
         assert got["network"]["init_args"]["depth"] == best["network.depth"]
+
+
+def test_a_system_has_a_space_of_its_own(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(folder)
+    own = 'seeds = "1"\ntrials = 2\nspace = { "learning.lr" = [1e-3, 1e-2] }'
+    text = path.read_text().replace('seeds = "1,2"', own)
+    path.write_text(text + 'space = { "learning.batch" = [4, 8] }\n')
+    compared(path, tmp_path, capsys)
+    logs = [
+        json.loads((tmp_path / name / "trials.json").read_text())
+        for name in ("reference", "shallow")
+    ]
+    drawn = [{key for trial in log["trials"] for key in trial} - {"score"} for log in logs]
+    assert drawn == [{"learning.lr"}, {"learning.batch"}]
+
+
+def test_records_are_what_evaluate_says(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(folder)
+    capsys.readouterr()
+    argv = [str(path), "--out", str(tmp_path), "--split", "test", "--seeds", "1,2", "--json"]
+    assert compare.run(argv) == 0
+    records = json.loads(capsys.readouterr().out)
+    assert {tuple(record) for record in records} == {
+        ("system", "dataset", "condition", "metric", "mean", "std", "n_seeds")
+    }
+    found = {(r["system"], r["condition"], r["metric"]): r for r in records}
+    assert {system for system, *_ in found} == {"reference", "shallow"}
+    told = []
+    for seed in (1, 2):
+        run = str(tmp_path / f"shallow/seed-{seed}")
+        assert evaluate.run([run, "--json"]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+        assert evaluate.run([run, "--json", "--conditions"]) == 0
+        told[-1]["conditions"] = json.loads(capsys.readouterr().out)["conditions"]
+    for condition, values in {
+        "rate=0.3": [one["metrics"]["mae"][3] for one in told],
+        "auilc": [one["auilc"]["mae"] for one in told],
+        "there=text": [one["conditions"]["text"]["mae"] for one in told],
+        "there=voice": [one["conditions"]["voice"]["mae"] for one in told],
+    }.items():
+        record = found["shallow", condition, "mae"]
+        assert record["mean"] == pytest.approx(np.mean(values))
+        assert record["std"] == pytest.approx(np.std(values, ddof=1))
+        assert record["n_seeds"] == 2
+    text = (tmp_path / "comparison.md").read_text()
+    for title in (
+        "## Area under",
+        "## MAE with modalities missing",
+        "## reference against the others",
+    ):
+        assert title in text
+    assert imread(tmp_path / "comparison.png").shape[1] > 1000
+
+
+def test_holm_by_hand() -> None:
+    def shown(*ps: float) -> list[bool]:
+        return comparison.holm([Difference(1.0, 0.5, 1.5, p) for p in ps])
+
+    assert shown(0.04) == [True]
+    assert shown(0.04, 0.03) == [False, False]  # the smaller is not under 0.05 / 2
+    assert shown(0.04, 0.02) == [True, True]  # 0.02 <= 0.025, then 0.04 <= 0.05
+    assert shown(0.04, 0.001, 0.03) == [False, True, False]
+    assert shown(float("nan"), 0.01) == [False, True]
+
+
+def test_seeds_are_numbers(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="seeds are numbers with commas"):
+        compare.run([str(write(folder)), "--out", str(tmp_path), "--seeds", "1;2"])
 
 
 def test_an_unknown_field_is_named(folder: Path, tmp_path: Path) -> None:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments as norm_tr
 from tests.test_training_benchmark import folder, report
-from training import compare, metrics, noise, run_folder, train
+from tests.toy_classes import Classes
+from training import compare, noise, run_folder, train
 from training import report as reporting
 from training.baselines.discrepancy import cmd, mean_cmd
 from training.baselines.encoders import WIDTH
@@ -37,8 +36,7 @@ from training.baselines.phase import Phase
 from training.curve import Protocol
 from training.datasets.mosi import MosiSentences
 from training.results import result
-from training.samples import SPLITS, Samples, Split
-from training.windows import Windows, joined
+from training.windows import joined
 
 __all__ = ["folder"]  # a fixture
 
@@ -266,40 +264,6 @@ def test_every_condition_is_drawn_as_often() -> None:
 # Runs
 
 
-@dataclass(frozen=True)
-class Classes:
-    """Three modalities that all tell which of three classes it is."""
-
-    modalities: tuple[str, ...] = ("face", "voice", "text")
-
-    name = "classes"
-    outputs = 3
-
-    def at(self, path: Path) -> Self:
-        return self
-
-    def groups(self) -> dict[Split, set[str]]:
-        return {split: {split} for split in SPLITS}
-
-    def load(self, split: Split) -> Samples:
-        n = 96
-        random = torch.Generator().manual_seed(SPLITS.index(split))
-        labels = torch.randint(3, (n,), generator=random)
-        rows = {
-            m: torch.randn(n, 6, 4, generator=random) + 2 * labels[:, None, None] - 2
-            for m in self.modalities
-        }
-        valid = torch.ones(n, len(rows), 6, dtype=torch.bool)
-        ids = tuple(f"{split}-{i}" for i in range(n))
-        return Samples(ids, (split,) * n, Windows(rows, valid, labels))
-
-    def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
-        return metrics.emotions(labels, outputs.argmax(1))
-
-    def without_words(self, split: Split, rate: float, seed: int) -> Samples:
-        raise UserError("there are no words.")
-
-
 def phases(epochs: int, batch: int = 32) -> dict[str, Phase]:
     phase = replace(PHASE, constant=epochs, batch=batch, lr=2e-3)
     return {"first": phase, "second": phase}
@@ -424,7 +388,7 @@ def test_it_stands_beside_norm_tr_in_a_comparison(
     path = tmp_path / "compare.toml"
     path.write_text(f"""
 base = "{base}"
-seeds = [1]
+seeds = "1"
 jobs = 1
 [systems.NORM-TR]
 "learning.epochs" = 1

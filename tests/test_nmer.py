@@ -463,7 +463,7 @@ epochs = 1
     short = '"first.constant" = 1\n"first.decay" = 0\n"second.constant" = 1\n"second.decay" = 0\n'
     path.write_text(f"""
 base = "{norm_tr}"
-seeds = [1]
+seeds = "1"
 jobs = 1
 [systems."NORM-TR"]
 [systems.NMER]

@@ -21,6 +21,8 @@ class Difference:
     mean: float
     low: float
     high: float
+    p: float
+    """Two-sided, by how many draws lie on either side of 0."""
 
     @property
     def shown(self) -> bool:
@@ -45,8 +47,8 @@ def difference(
     sums, sizes = np.bincount(of, apart), np.bincount(of).astype(np.float64)
     mean = float(sums.sum() / sizes.sum())
     if len(sums) < 2:
-        return Difference(mean, float("nan"), float("nan"))
-    found = bootstrap(
+        return Difference(mean, *[float("nan")] * 3)
+    drawn = bootstrap(
         (sums, sizes),
         lambda s, n, axis: s.sum(axis) / n.sum(axis),
         paired=True,
@@ -55,5 +57,10 @@ def difference(
         confidence_level=LEVEL,
         method="percentile",
         rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Difference(mean, float(found.low), float(found.high))
+    )
+    low, high = drawn.confidence_interval
+    beyond = min(
+        (drawn.bootstrap_distribution <= 0).sum(), (drawn.bootstrap_distribution >= 0).sum()
+    )
+    p = min(1.0, 2 * (float(beyond) + 1) / (DRAWS + 1))
+    return Difference(mean, float(low), float(high), p)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import tomllib
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,23 +16,25 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
 from normtr.config import parse
 from normtr.errors import UserError
-from training import curve, run_folder
+from training import comparison, run_folder, tables
 from training.contender import Contender
 from training.curve import Protocol
 from training.measures import measures
 from training.processes import spread
 from training.results import result
 from training.samples import Split
+from training.systems import Section
 from training.train import Train
 
 TRIAL_SEED = 0
+RESERVED = ("config", "space")
+"""Of a system: no fields of its part."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,12 @@ class Compare:
     """The config that every system starts from."""
     out: Path
     systems: dict[str, dict[str, Any]]
-    """By system: fields by their dotted names in the part, and `config` for another base."""
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    """By system: fields by their dotted names in the part; `config` for another base, `space` for
+    other fields to tune. The first system is the reference."""
+    seeds: str = "1,2,3,4,5"
+    """Of training, with commas."""
     space: dict[str, list[Any]] = field(default_factory=dict)
-    """Fields to tune and the values that may be drawn; the same for every system."""
+    """Fields to tune and the values that may be drawn, where a system has no own `space`."""
     folds: dict[str, list[Any]] = field(default_factory=dict)
     """A field that every trial is repeated with, such as the fold that validates; its score is
     the mean."""
@@ -58,6 +63,22 @@ class Compare:
     split: Split = "test"
     jobs: int = 2
     """Runs at the same time, one thread each."""
+    json: bool = False
+    """Print records of system, dataset, condition, metric, mean, std and n_seeds."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where the seeds are no numbers, or there are no systems."""
+        if not self.systems:
+            raise ValueError("there are no systems to compare")
+        try:
+            _ = self.numbers
+        except ValueError:
+            raise ValueError(f"--seeds are numbers with commas, not {self.seeds!r}") from None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds."""
+        return tuple(int(seed) for seed in self.seeds.split(","))
 
 
 @dataclass(frozen=True)
@@ -71,17 +92,26 @@ class Cell:
 
 
 def run(argv: list[str]) -> int:
+    if argv and not argv[0].startswith("-"):
+        argv = ["--config", *argv]
     config = parse(Compare, argv, "compare")
     cells = {}
     for name, ours in config.systems.items():
-        best = tuned(config, name) if config.space else {}
-        part = system(config, {**ours, **best})
+        part = system(config, {**ours, **tuned(config, name)})
         cells[name] = [
             Cell(config.out / name / f"seed-{seed}", part, seed, config.split)
-            for seed in config.seeds
+            for seed in config.numbers
         ]
     train_all([cell for mine in cells.values() for cell in mine], config.jobs)
-    Console().print(table(cells, config.split))
+    runs = {name: [cell.run for cell in mine] for name, mine in cells.items()}
+    found = comparison.found(runs, config.split)
+    written = comparison.write(found, config.out)
+    if config.json:
+        json.dump(list(comparison.records(found)), sys.stdout, indent=1)
+        print()
+        return 0
+    Console().print(table(found.under_steps))
+    print(written)
     return 0
 
 
@@ -95,7 +125,7 @@ def system(config: Compare, overrides: Mapping[str, Any]) -> Contender:
         raise UserError(f"{base} is no run on a data set.")
     content = tomllib.loads(base.read_text())
     for key, value in overrides.items():
-        if key == "config":
+        if key in RESERVED:
             continue
         *path, last = key.split(".")
         section = content["part"]["init_args"]
@@ -121,8 +151,11 @@ def _dotted(prefix: str, value: Any) -> list[str]:
 
 
 def tuned(config: Compare, name: str) -> dict[str, Any]:
-    """The best of a system's trials; all are logged in its `trials.json`."""
-    drawn = draws(config.space, config.trials)
+    """The best of a system's trials, if it has a space; all are logged in its `trials.json`."""
+    space = config.systems[name].get("space", config.space)
+    if not space:
+        return {}
+    drawn = draws(space, config.trials)
     folder = config.out / name
     repeats = [
         dict(zip(config.folds, values, strict=True)) for values in product(*config.folds.values())
@@ -153,7 +186,7 @@ def _score(trial: Cell) -> float:
 
 
 def draws(space: Mapping[str, list[Any]], trials: int) -> list[dict[str, Any]]:
-    """Random points of the space, the same for every system."""
+    """Random points of the space, the same for every system that has it."""
     random = np.random.default_rng(TRIAL_SEED)
     return [
         {key: values[random.integers(len(values))] for key, values in space.items()}
@@ -191,23 +224,19 @@ def _train(cell: Cell) -> dict[str, Any]:
     return metrics
 
 
-def table(cells: Mapping[str, list[Cell]], split: Split) -> Table:
-    """Mean and deviation over the seeds; `normtr report` shows more."""
-    out = Table(title=f"{split}, noise steps, mask stage feature, mean (deviation) over seeds")
-    for name, mine in cells.items():
-        found = [result(cell.run, split, Protocol()).curves() for cell in mine]
-        shown = measures(list(found[0]))[:3]
-        if not out.columns:
-            titles = [measure.label for measure in shown]
-            for column in ("system", *titles, f"AUILC {titles[0]}"):
-                out.add_column(column)
-        columns = [[curves[measure.key][0] for curves in found] for measure in shown]
-        areas = [curve.areas(Protocol().rates, curves) for curves in found]
-        columns.append([area[shown[0].key] for area in areas])
-        out.add_row(name, *(_spread(np.array(values)) for values in columns))
+def table(section: Section) -> Table:
+    """Mean and deviation over the seeds, of what matters most."""
+    protocol = section.reference.results[0].protocol
+    title = f"{section.name}, noise {protocol.noise}, mask stage {protocol.mask_stage}"
+    shown = measures(section.reference.metrics)[:3]
+    out = Table(
+        "system",
+        *(measure.title for measure in shown),
+        f"AUILC {shown[0].title}",
+        title=f"{title}, mean ± deviation over training seeds",
+    )
+    for system in section.systems:
+        columns = [(system.curves(measure.key)[:, 0], measure) for measure in shown]
+        columns.append((system.areas(shown[0].key), shown[0]))
+        out.add_row(system.name, *(tables.spread(values, measure) for values, measure in columns))
     return out
-
-
-def _spread(values: NDArray[np.float64]) -> str:
-    deviation = values.std(ddof=1) if len(values) > 1 else 0.0
-    return f"{values.mean():.3f} ({deviation:.3f})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -94,6 +94,8 @@ class System:
     changed: dict[str, Any]
     """Settings in which it differs from the reference; None where it has no such field."""
     results: tuple[Result, ...]
+    title: str = ""
+    """What a comparison calls it; without one it is named by what is changed."""
 
     @property
     def part(self) -> Contender:
@@ -111,6 +113,8 @@ class System:
 
     @property
     def name(self) -> str:
+        if self.title:
+            return self.title
         if not self.changed:
             return "reference"
         if "system" in self.changed:
@@ -198,6 +202,18 @@ def sections(results: Sequence[Result]) -> list[Section]:
         systems = _systems(together)
         found.append(Section(f"{name} {same + 1}" if same else name, systems))
     return found
+
+
+def named(results: Mapping[str, Sequence[Result]]) -> Section:
+    """Systems on the same samples, by their names; the first is the reference."""
+    first = next(iter(results.values()))[0]
+    base = settings(first.part)
+    found = []
+    for number, (name, runs) in enumerate(results.items(), 1):
+        mine = settings(runs[0].part)
+        changed = {k: mine.get(k) for k in {**base, **mine} if mine.get(k) != base.get(k)}
+        found.append(System(number, changed, tuple(runs), name))
+    return Section(first.part.data.name, tuple(found))
 
 
 def _view(result: Result) -> Any:

@@ -1,0 +1,179 @@
+"""The plain rivals: fitted exactly or by a small network, judged like every other system."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from torch import Tensor, nn
+
+from normtr.errors import UserError
+from tests.test_training_benchmark import folder
+from tests.toy_classes import Classes
+from training import run_folder
+from training.baselines.concatenation import Concatenation
+from training.baselines.late import Late
+from training.baselines.linear import Linear
+from training.baselines.linear_layer import solve
+from training.baselines.pooled import Pooled, pooled_copies
+from training.contender import Contender
+from training.curve import Protocol
+from training.datasets.mosi import MosiSentences
+from training.results import result
+from training.samples import Samples
+from training.windows import Windows
+
+__all__ = ["folder"]  # a fixture
+
+SHORT = replace(Concatenation(Classes()).length, constant=4, decay=2)
+RIVALS: tuple[Contender, ...] = (
+    Linear(Classes()),
+    Late(Classes()),
+    Late(Classes(), fusion="mean"),
+    Concatenation(Classes(), hidden=32, length=SHORT),
+)
+
+
+def named(part: Contender) -> str:
+    return f"{part.system} {getattr(part, 'fusion', '')}".strip()
+
+
+@pytest.mark.parametrize("part", RIVALS, ids=named)
+def test_classes_are_learned_and_gaps_are_borne(part: Contender, tmp_path: Path) -> None:
+    curve = part.train(tmp_path, 1, progress=False)["valid"]["metrics"]["accuracy"]
+    assert curve[0] > 0.85
+    assert curve[3] > 0.7
+    assert curve[-1] < 0.6  # nothing is left to see
+
+
+@pytest.mark.parametrize("part", RIVALS, ids=named)
+def test_a_seed_gives_the_same_weights_and_what_is_missing_does_not_matter(
+    part: Contender, tmp_path: Path
+) -> None:
+    weights = []
+    for name in ("one", "other"):
+        part.train(tmp_path / name, 1, progress=False)
+        weights.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+    windows = part.data.load("valid").windows
+    train = part.data.load("train")
+    model = part.trained(train, part.data.load("valid"), tmp_path / "model", 1, 1, False)
+    valid = windows.valid.clone()
+    valid[:, 1, 2:] = False
+    with torch.inference_mode():
+        before = model(windows.rows, valid)
+        rows = {m: x.clone() for m, x in windows.rows.items()}
+        rows["voice"][:, 2:] = 1e6
+        assert torch.equal(before, model(rows, valid))
+
+
+@pytest.mark.parametrize("part", RIVALS, ids=named)
+def test_a_number_is_told_and_evaluated_like_every_system_s(
+    part: Any, folder: Path, tmp_path: Path
+) -> None:
+    part = replace(part, data=MosiSentences(folder, steps=3), components={"text": 4})
+    if isinstance(part, Concatenation):
+        part = replace(part, length=replace(SHORT, batch=8))
+    run_folder.begin(tmp_path, part, 1, resume=False)
+    part.train(tmp_path, 1, progress=False)
+    curves = result(tmp_path, "test", Protocol(rates=(0.0, 0.5))).curves()
+    assert set(curves) >= {"mae", "corr"}
+    assert all(np.isfinite(values).all() for values in curves.values())
+
+
+def rows(*values: float) -> Tensor:
+    """One window of one number a step: [1, T, 1]."""
+    return torch.tensor(values)[None, :, None]
+
+
+def test_means_are_of_what_is_there() -> None:
+    pool = Pooled({"face": 1, "voice": 1})
+    pool.get_buffer("mean_face").fill_(1)
+    pool.get_buffer("scale_face").fill_(2)
+    valid = torch.tensor([[[True, False, True], [False, False, False]]])
+    (face, voice), there = pool({"face": rows(3, 99, 7), "voice": rows(5, 5, 5)}, valid)
+    assert face.tolist() == [[2.0]]  # of (3 - 1) / 2 and (7 - 1) / 2
+    assert voice.tolist() == [[0.0]]
+    assert there.tolist() == [[True, False]]
+
+
+def test_copies_are_what_the_masks_leave() -> None:
+    train = Classes().load("train")
+    pool = Pooled({m: x.shape[2] for m, x in train.windows.rows.items()})
+    means, there, labels, groups = pooled_copies(pool, train, "conditions", (0.0,), 1, 3)
+    assert len(there) == len(labels) == len(groups) == len(means[0]) == 3 * len(train)
+    assert {tuple(row) for row in there.tolist()} == {
+        (True, False, False),
+        (False, True, False),
+        (False, False, True),
+        (True, True, False),
+        (True, False, True),
+        (False, True, True),
+    }
+    assert not means[0][~there[:, 0]].any()
+    whole = pooled_copies(pool, train, "none", (0.0,), 1, 1)
+    assert torch.allclose(whole[0][0], train.windows.rows["face"].mean(1), atol=1e-6)
+
+
+def test_a_layer_s_solution_is_the_library_s() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 3))
+    number = (x @ [1.0, -2.0, 0.5] + 3).astype(np.float32)
+    layer = nn.Linear(3, 1)
+    solve(layer, torch.from_numpy(x), torch.from_numpy(number), 0.1)
+    expected = Ridge(alpha=20.0).fit(x, number)
+    assert np.allclose(layer.weight.detach().numpy(), expected.coef_, atol=1e-5)
+    assert layer.bias.item() == pytest.approx(expected.intercept_, abs=1e-5)
+    for classes in (2, 3):
+        label = np.digitize(number, [3.0, 4.5][: classes - 1])
+        layer = nn.Linear(3, classes)
+        solve(layer, torch.from_numpy(x), torch.from_numpy(label), 0.1)
+        model = LogisticRegression(C=1 / 20, max_iter=1000).fit(x, label)
+        with torch.inference_mode():
+            told = layer(torch.from_numpy(x).float()).softmax(1).numpy()
+        assert np.allclose(told, model.predict_proba(x), atol=1e-4)
+
+
+def test_a_class_that_training_lacks_is_never_told() -> None:
+    x, label = torch.randn(60, 2), torch.arange(60) % 2
+    layer = nn.Linear(2, 4)
+    solve(layer, x, label, 0.01)
+    with torch.inference_mode():
+        assert layer(x).softmax(1)[:, 2:].max() < 1e-6
+
+
+def test_the_mean_of_heads_is_of_those_whose_modality_is_there() -> None:
+    part = Late(Classes(), fusion="mean")
+    windows = Classes().load("train").windows
+    model = part.model(windows).network
+    valid = torch.ones(1, 3, 6, dtype=torch.bool)
+    one = {m: x[:1] for m, x in windows.rows.items()}
+    with torch.inference_mode():
+        said = model.said(*model.pool(one, valid))[0]
+        assert torch.allclose(model(one, valid)[0], said.mean(0))
+        valid[0, 1] = False
+        assert torch.allclose(model(one, valid)[0], said[[0, 2]].mean(0))
+        model.get_buffer("empty").copy_(torch.tensor([1.0, 2.0, 3.0]))
+        assert model(one, valid & False)[0].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_what_cannot_be_fitted_is_one_sentence(tmp_path: Path) -> None:
+    for kind in (Linear, Late):
+        with pytest.raises(ValueError, match="penalty lies over 0"):
+            kind(Classes(), penalty=0.0)
+    with pytest.raises(ValueError, match="1 or more"):
+        Concatenation(Classes(), hidden=0)
+
+    class Alone(Classes):
+        def load(self, split: Any) -> Samples:
+            samples = super().load(split)
+            windows = Windows(**vars(samples.windows))
+            return Samples(samples.ids, ("one",) * len(samples), windows)
+
+    with pytest.raises(UserError, match="two videos or speakers"):
+        Late(Alone()).train(tmp_path, 1, progress=False)

@@ -1,0 +1,64 @@
+"""A window without its times: the mean of each modality's rows, for the simple rivals.
+
+Letters in the shape comments: B windows, M modalities, T steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.samples import Masks, SampleBatches, Samples
+
+
+class Pooled(nn.Module):
+    """Rows are standardised, those that are there are averaged."""
+
+    def __init__(self, dims: Mapping[str, int]) -> None:
+        super().__init__()
+        for m, dim in dims.items():
+            self.register_buffer(f"mean_{m}", torch.zeros(dim))
+            self.register_buffer(f"scale_{m}", torch.ones(dim))
+
+    def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> tuple[list[Tensor], Tensor]:
+        """rows [B, T, dim] per modality, valid bool [B, M, T] -> means [B, dim] of each modality,
+        0 where it is missing; bool [B, M]: where it is not."""
+        means = []
+        for i, (m, x) in enumerate(rows.items()):
+            there = valid[:, i, :, None].to(x.dtype)
+            x = (x - self.get_buffer(f"mean_{m}")) / self.get_buffer(f"scale_{m}")
+            means.append((x * there).sum(1) / there.sum(1).clamp_min(1))
+        return means, valid.any(2)
+
+
+def pooled_copies(
+    pool: Pooled, samples: Samples, masks: Masks, rates: Sequence[float], seed: int, copies: int
+) -> tuple[list[Tensor], Tensor, Tensor, NDArray[Any]]:
+    """What training's masks leave of every sample, drawn `copies` times.
+
+    Means of each modality, where it is there, and labels, as `Pooled` and `Windows` have them; the
+    groups of the samples.
+    """
+    batches = SampleBatches(samples, masks, rates, masks == "none", seed)
+    means: list[list[Tensor]] = [[] for _ in samples.windows.rows]
+    there, labels, groups = [], [], []
+    for copy in range(copies):
+        rows, valid, label, kept, _ = batches([(copy, n) for n in range(len(samples))])
+        for mask in kept:
+            mine, here = pool(rows, valid & mask)
+            for every, one in zip(means, mine, strict=True):
+                every.append(one)
+            there.append(here)
+            labels.append(label)
+            groups.append(samples.groups)
+    return (
+        [torch.cat(every) for every in means],
+        torch.cat(there),
+        torch.cat(labels),
+        np.concatenate(groups),
+    )

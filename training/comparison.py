@@ -1,0 +1,184 @@
+"""What a comparison found: records for machines; tables and a picture for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from normtr.whole_file import whole_file
+from training import bootstrap, figures, tables
+from training.baselines.conditions import conditions
+from training.bootstrap import Difference
+from training.cost import forward_ms
+from training.curve import Protocol
+from training.measures import Measure, measures
+from training.results import result
+from training.samples import Split, loaded
+from training.systems import Section, System, named
+
+PICTURE, TEXT = "comparison.png", "comparison.md"
+PerSample = NDArray[np.float64]
+"""[n]: what a system is compared by, of each sample."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Systems under noise `steps`, and with modalities missing throughout; the first is the
+    reference."""
+
+    under_steps: Section
+    missing: dict[str, Section]
+    """By which modalities are there, e.g. `text+voice`."""
+
+    @property
+    def measure(self) -> Measure:
+        return measures(self.under_steps.reference.metrics)[0]
+
+
+def found(runs: Mapping[str, Sequence[Path]], split: Split) -> Comparison:
+    """Evaluate the runs of each system, where that is not kept beside them yet."""
+
+    def section(protocol: Protocol) -> Section:
+        return named(
+            {name: [result(run, split, protocol) for run in of] for name, of in runs.items()}
+        )
+
+    under_steps = section(Protocol())
+    modalities = list(loaded(under_steps.reference.part.data, split).windows.rows)
+    some = conditions(modalities) if len(modalities) > 1 else ()
+    missing = {}
+    for there in tqdm(some, "missing modalities", leave=False):
+        others = "+".join(m for m in modalities if m not in there)
+        missing["+".join(there)] = section(Protocol(f"modality:{others}", rates=(1.0,)))
+    return Comparison(under_steps, missing)
+
+
+def records(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    """One for each system, metric and condition: `rate=R` of erased steps, `auilc` over these,
+    `there=NAMES` with the other modalities missing. Mean and deviation over training seeds."""
+    for system in comparison.under_steps.systems:
+        for key in system.metrics:
+            rates = system.results[0].protocol.rates
+            curves = system.curves(key)
+            for rate, values in zip(rates, curves.T, strict=True):
+                yield _record(system, f"rate={rate:g}", key, values)
+            yield _record(system, "auilc", key, system.areas(key))
+    for there, section in comparison.missing.items():
+        for system in section.systems:
+            for key in system.metrics:
+                yield _record(system, f"there={there}", key, system.curves(key)[:, 0])
+
+
+def _record(
+    system: System, condition: str, metric: str, values: NDArray[np.float64]
+) -> dict[str, Any]:
+    return {
+        "system": system.name,
+        "dataset": system.part.data.name,
+        "condition": condition,
+        "metric": metric,
+        "mean": float(values.mean()),
+        "std": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
+        "n_seeds": len(values),
+    }
+
+
+def write(comparison: Comparison, out: Path) -> Path:
+    """Leave Markdown and a picture in the folder; the path of the former."""
+    section = comparison.under_steps
+    figures.over_rates(out / PICTURE, section)
+    parts = [
+        "# Comparison\n",
+        tables.caption(section),
+        tables.at_rate_0(section),
+        "## Area under the metrics over noise rates 0 to 1\n",
+        tables.areas(section, 1.0),
+        f"![Metrics over noise rates]({PICTURE})\n",
+    ]
+    if comparison.missing:
+        parts += [f"## {comparison.measure.title} with modalities missing\n", _missing(comparison)]
+    parts += [f"## {section.reference.name} against the others\n", _SAID, _verdicts(comparison)]
+    parts += ["## Cost of one window, one thread\n", _costs(section)]
+    with whole_file(out / TEXT) as partial:
+        partial.write_text("\n".join(parts), encoding="utf-8")
+    return out / TEXT
+
+
+_SAID = (
+    f"The reference minus each other system, mean over training seeds; {bootstrap.LEVEL:.0%} "
+    f"intervals from {bootstrap.DRAWS:,} paired bootstraps over videos or speakers; it is ahead or "
+    "behind where that still holds after Holm's correction over the other systems of a column.\n"
+)
+
+
+def _missing(comparison: Comparison) -> str:
+    """A row a system, a column a condition."""
+    measure = comparison.measure
+    rows = []
+    for n, system in enumerate(comparison.under_steps.systems):
+        each = [
+            section.systems[n].curves(measure.key)[:, 0] for section in comparison.missing.values()
+        ]
+        rows.append([system.name, *(tables.spread(values, measure) for values in each)])
+    return tables.table(["there", *comparison.missing], rows)
+
+
+def _verdicts(comparison: Comparison) -> str:
+    """A row a rival, a column what the systems are compared by; last, how often who is ahead."""
+    measure, section = comparison.measure, comparison.under_steps
+    rates = np.array(section.reference.results[0].protocol.rates)
+    columns = {
+        f"{measure.title} at rate 0": _differences(section, lambda s: s.per_sample()[0]),
+        f"AUILC-{measure.title}": _differences(
+            section, lambda s: np.asarray(np.trapezoid(s.per_sample(), rates, axis=0))
+        ),
+    }
+    for there, missing in comparison.missing.items():
+        columns[f"only {there}"] = _differences(missing, lambda s: s.per_sample()[0])
+    rows = []
+    for n, system in enumerate(section.others):
+        told = [
+            _told(differences[n], holm(differences)[n], measure) for differences in columns.values()
+        ]
+        rows.append([system.name, *told])
+    return tables.table(["reference minus", *columns], rows)
+
+
+def _differences(section: Section, of: Callable[[System], PerSample]) -> list[Difference]:
+    """The reference minus each other system."""
+    groups = section.reference.results[0].groups
+    ours = of(section.reference)
+    return [bootstrap.difference(ours, of(system), groups) for system in section.others]
+
+
+def holm(differences: Sequence[Difference]) -> list[bool]:
+    """Which differences are shown when all are looked at (Holm 1979): from the smallest p on, until
+    one is not under (1 - LEVEL) / those that are left."""
+    order = [int(n) for n in np.argsort([found.p for found in differences])]  # NaN is last
+    shown = [False] * len(differences)
+    for place, n in enumerate(order):
+        if not differences[n].p <= (1 - bootstrap.LEVEL) / (len(order) - place):
+            break
+        shown[n] = True
+    return shown
+
+
+def _told(found: Difference, shown: bool, measure: Measure) -> str:
+    mean, low, high = (measure.write(v, signed=True) for v in (found.mean, found.low, found.high))
+    ahead = (found.mean < 0) == measure.lower
+    verdict = ("ahead" if ahead else "behind") if shown else "no difference shown"
+    return f"{mean} ({low} to {high}): {verdict}"
+
+
+def _costs(section: Section) -> str:
+    rows = [
+        [system.name, *(f"{cost:.2f}" for cost in forward_ms(system.results[0]))]
+        for system in section.systems
+    ]
+    return tables.table(["system", "forward, ms (median)", "parameters, millions"], rows)
