@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from stream.models import Models
+from stream.pipe import Pipe
+from stream.pipe_config import PipeConfig
 
 REPLACED = """
 import sys, threading
@@ -48,3 +53,12 @@ def test_replacing_a_worker_again_and_again_takes_no_more_memory() -> None:
     assert (
         float(out.stdout) < 30.0
     )  # over 70 when the heap keeps it; the newest may stand beside the last
+
+
+def test_a_replaced_transcriber_leaves_its_model() -> None:
+    models = Models(PipeConfig())
+    pipe = Pipe(PipeConfig(), models, 0, lambda event: None)
+    pipe.worker("transcribe")
+    model = weakref.ref(models.whisper())
+    pipe.worker("transcribe", anew=True)
+    assert model() is None
