@@ -22,6 +22,7 @@ from stream import faults as fault_plans
 from stream import virtual
 from stream.endurance import Endurance, Series, wrong_causes
 from stream.faulty import Faults
+from stream.gap_recorder import GapRecorder
 from stream.messages import Messages
 from stream.pipe import Pipe
 from stream.publisher import Publisher
@@ -45,15 +46,18 @@ class BenchLive(SourceConfig):
     """A plan of what goes wrong meanwhile, such as configs/faults/minute.toml."""
     timeline: Path | None = None
     """Draw the session into this PNG at the end."""
+    record_gaps: Path | None = None
+    """Keep why steps were missing, as `live` does: noise to train on."""
 
     def __post_init__(self) -> None:
         """Raises UsageError for what cannot be measured."""
         super().__post_init__()
         if self.seconds is None or not self.sources or self.fast:
             raise UsageError("bench live plays a clip in real time; give --source and --seconds.")
-        for name in ("faults", "timeline"):
+        for name in ("faults", "timeline", "record_gaps"):
             if len(self.sources) > 1 and getattr(self, name) is not None:
-                raise UsageError(f"--{name} is of one source; give one --source.")
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} is of one source; give one --source.")
 
 
 def run(argv: list[str]) -> int:
@@ -116,6 +120,7 @@ def _played(
         source: _Given(Endurance(origin_ns), Summary(checkpoint.labels, origin_ns))
         for source in opened.sources
     }
+    gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)
     start_s = None
     try:
         for sent_ns, output in opened.stream:
@@ -127,11 +132,15 @@ def _played(
                 if start_s is None:
                     start_s = _age_s()
                 found[output.source].summary.add(sent_ns, output)
+                if gaps is not None:
+                    gaps.add(output)
                 if faults is not None:
                     faults.foreign(sent_ns)
     finally:
         if faults is not None:
             faults.close()
+        if gaps is not None:
+            gaps.close()
         publisher.close()
     return found, start_s
 
