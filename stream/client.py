@@ -11,7 +11,6 @@ finds one again that was started anew.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from typing import Any
@@ -184,6 +183,8 @@ class AsyncSubscription(_Inbox):
 
     async def receive(self, timeout_s: float | None = None) -> Received:
         """The next message; None waits for ever. Raises TimeoutError when nothing arrives."""
+        import asyncio  # a third of the start; who awaits this has it
+
         while not self._ready:
             if not await self._socket.poll(_milliseconds(timeout_s)):
                 raise self._nothing(timeout_s)

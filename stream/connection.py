@@ -32,7 +32,12 @@ class Keys:
         if secret is None:
             raise UserError(f"the key file {self.client} has no secret key.")
         server, _ = _certificate(self.server)
-        socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = own, secret, server
+        try:
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, own)
+            socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+            socket.setsockopt(zmq.CURVE_SERVERKEY, server)
+        except zmq.ZMQError:
+            raise UserError(f"{self.client} or {self.server} is damaged: no CURVE keys.") from None
 
 
 def connect(socket: zmq.Socket[bytes], address: str, keys: Keys | None) -> None:

@@ -127,6 +127,7 @@ class Info(Received):
     captures: bool = True
     """Whether camera or microphone record a person; recognizers that do not say it may."""
     versions: dict[str, str]
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,12 +157,15 @@ class Text(Received):
 class Face(Received):
     """One picture's face, in pixels: box (x, y, width, height), five landmarks (x, y)."""
 
+    step: int | None = None
+    picture: tuple[int, ...] | None = None
+    """Width and height."""
     box: tuple[float, ...] | None = None
     landmarks: tuple[tuple[float, ...], ...] | None = None
     score: float | None = None
     probabilities: tuple[float, ...] | None = None
     cause: str = "none"
-    """Why there is no face, if there is none."""
+    """Why the picture gave no row, if it gave none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from rich.text import Text
 from normtr.config import parse
 from stream import recording, view
 from stream.affect_table import AffectTable
-from stream.client import ADDRESS, subscribe
+from stream.client import ADDRESS, Keys, subscribe
 from stream.history import History
 from stream.interrupts import Interrupts
 from stream.received import Affect, Notify, Received
@@ -40,8 +40,22 @@ class Watch:
     """One JSON object a line on standard output: {"topic": ..., "payload": ...}."""
     csv: Path | None = None
     """Write every estimate into this table, one row each."""
+    client_key: Path | None = None
+    """For a recognizer with keys: the file with our own pair,"""
+    server_key: Path | None = None
+    """and the file with its public key (see `normtr keys`)."""
     seconds: float | None = None
     """End after so many seconds."""
+
+    @property
+    def keys(self) -> Keys | None:
+        if self.client_key is None or self.server_key is None:
+            return None
+        return Keys(client=self.client_key, server=self.server_key)
+
+    def __post_init__(self) -> None:
+        if (self.client_key is None) != (self.server_key is None):
+            raise ValueError("--client-key and --server-key belong together")
 
 
 class _Chart:
@@ -72,9 +86,11 @@ class _Chart:
         parts: list[RenderableType] = [self._waiting] if silent else []
         for source, (affect, history) in self._sources.items():
             replay = "replay of " if affect.replay else ""
-            session = " ".join(filter(None, (f"{replay}session {affect.session}", source)))
-            if not silent:
-                parts.append(view.status(affect.payload, session))
+            if len(self._sources) > 1:
+                parts.append(Text(f"{source}{view.line(affect.payload, 0)}"))
+            elif not silent:
+                session = f"{replay}session {affect.session} {source}"
+                parts.append(view.status(affect.payload, session.strip()))
             parts.append(view.history(affect, history.columns()))
         return Group(*parts, self._event) if self._event else Group(*parts)
 
@@ -82,7 +98,7 @@ class _Chart:
 def messages(config: Watch) -> Heard:
     """Subscribe until `config.seconds` are over. Raises UserError."""
     until = None if config.seconds is None else time.monotonic() + config.seconds
-    with subscribe(config.topic, address=config.address) as subscription:
+    with subscribe(config.topic, address=config.address, keys=config.keys) as subscription:
         while until is None or time.monotonic() < until:
             left_s = SILENT_S if until is None else min(SILENT_S, until - time.monotonic())
             try:

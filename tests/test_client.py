@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normtr.errors import UserError
+from stream import wire
 from stream.client import (
     Affect,
     Control,
@@ -32,11 +33,22 @@ from stream.client import (
 )
 from stream.publisher import Publisher
 from stream.received import FACE, FRAME, KINDS, Face, Frame, received
-from stream.wire import AFFECT, HEALTH, INFO, NOTIFY, TEXT, Message, WireError, encode, schema
+from stream.wire import (
+    AFFECT,
+    HEALTH,
+    NOTIFY,
+    PREFIX,
+    TEXT,
+    Message,
+    WireError,
+    encode,
+    schema,
+)
 from tests.test_publisher import free_port
 from tests.test_wire import json_values, messages
 
 SESSION = "0123456789abcdef"
+SCHEMAS = sorted((Path(wire.__file__).parent / "schema").glob("*.json"))
 SAID = {message.topic: message for message in messages()}
 
 
@@ -96,16 +108,18 @@ def test_every_topic_arrives_as_its_dataclass(
     assert type(message) is KINDS[topic]
     assert plain(message.payload) == SAID[topic].payload
     for field in fields(message):
-        if field.name not in ("topic", "payload", "source", "replay"):
+        if field.name in SAID[topic].payload:
             assert plain(getattr(message, field.name)) == SAID[topic].payload[field.name]
 
 
-@pytest.mark.parametrize("topic", [AFFECT, HEALTH, INFO, NOTIFY, TEXT])
-def test_the_dataclasses_hold_what_the_schema_promises(topic: str) -> None:
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.stem)
+def test_the_dataclasses_hold_what_the_schema_promises(path: Path) -> None:
+    topic = PREFIX + path.stem
     promised = set(schema(topic)["properties"])
     named = {field.name for field in fields(KINDS[topic])}
+    needed = {field.name for field in fields(KINDS[topic]) if field.default is MISSING}
     assert promised - named <= {"v"}
-    assert named - promised <= {"topic", "payload", "source", "replay"}
+    assert needed - promised <= {"topic", "payload"}
 
 
 def test_faces_and_frames_and_topics_that_are_not_known() -> None:
@@ -197,10 +211,10 @@ def test_newest_gives_the_latest_of_each_topic_and_source(
         for seq in range(20):
             publisher.send(said(AFFECT, seq, source="a"))
             publisher.send(said(AFFECT, seq, source="b"))
-        publisher.send(SAID[HEALTH])
+        publisher.send(said(HEALTH, 0, source="c"))
         time.sleep(0.5)  # all has come
         got = [subscription.receive(5) for _ in range(3)]
-        assert [(m.topic, m.source) for m in got] == [(AFFECT, "a"), (AFFECT, "b"), (HEALTH, "")]
+        assert [(m.topic, m.source) for m in got] == [(AFFECT, "a"), (AFFECT, "b"), (HEALTH, "c")]
         assert [m.seq for m in got[:2]] == [19, 19]
         with pytest.raises(TimeoutError):
             subscription.receive(0.2)
@@ -375,5 +389,9 @@ def test_keys_open_a_locked_publisher_and_others_get_nothing(tmp_path: Path, add
                 unknown.receive(0.5)
     with pytest.raises(UserError, match="has no secret key"):
         subscribe(address=address, keys=Keys(client=Path(public), server=Path(public)))
+    damaged = tmp_path / "damaged.key"
+    damaged.write_text(Path(public).read_text().replace('public-key = "', 'public-key = "x'))
+    with pytest.raises(UserError, match="damaged"):
+        subscribe(address=address, keys=Keys(client=Path(client), server=damaged))
     with pytest.raises(UserError, match="cannot read the key file"):
         subscribe(address=address, keys=Keys(client=tmp_path / "none", server=Path(public)))

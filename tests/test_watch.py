@@ -17,13 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
+import zmq.auth
 from hypothesis import given
 from hypothesis import strategies as st
 
+from normtr.errors import UsageError
+from stream import watch
 from stream.history import SECONDS, History
 from stream.publisher import Publisher
 from stream.received import FRAME, Affect, received
-from stream.wire import AFFECT, NOTIFY, Message
+from stream.wire import AFFECT, NOTIFY, Message, encode
 from tests.test_client import SAID, said
 from tests.test_live import refused
 from tests.test_publisher import free_port
@@ -75,15 +79,15 @@ def command(session: Session, *options: object) -> list[str]:
 
 
 def test_json_is_one_message_a_line_until_the_pipe_closes(session: Session) -> None:
-    watch = subprocess.Popen(
+    process = subprocess.Popen(
         command(session, "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert watch.stdout is not None
-    records = [json.loads(watch.stdout.readline()) for _ in range(30)]
-    watch.stdout.close()
-    assert watch.wait(20) == 0
-    assert watch.stderr is not None
-    assert watch.stderr.read() == ""
+    assert process.stdout is not None
+    records = [json.loads(process.stdout.readline()) for _ in range(30)]
+    process.stdout.close()
+    assert process.wait(20) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
     payloads: dict[str, dict[str, Any]] = {r["topic"]: r["payload"] for r in records}
     assert payloads.keys() == {AFFECT, NOTIFY, FRAME}
     assert payloads[FRAME]["jpeg"] == {"base64": "/9g="}
@@ -97,15 +101,15 @@ def test_the_table_has_whole_rows_whenever_it_is_ended(
     stop: signal.Signals, status: int, session: Session, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.csv"
-    watch = subprocess.Popen(
+    process = subprocess.Popen(
         command(session, "--csv", path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert watch.stdout is not None
+    assert process.stdout is not None
     for _ in range(5):
-        assert "angry" in watch.stdout.readline()  # without a terminal a line an estimate
-    watch.send_signal(stop)
-    _, said_last = watch.communicate(timeout=20)
-    assert (watch.returncode, said_last) == (status, "")
+        assert "angry" in process.stdout.readline()  # without a terminal a line an estimate
+    process.send_signal(stop)
+    _, said_last = process.communicate(timeout=20)
+    assert (process.returncode, said_last) == (status, "")
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 5
@@ -187,6 +191,31 @@ def test_refusals(options: tuple[str, str], says: str) -> None:
     status, sentence = refused(*options, verb="watch")
     assert status == 1
     assert says in sentence
+
+
+def test_one_key_alone_is_refused() -> None:
+    with pytest.raises(UsageError, match="--client-key and --server-key belong together"):
+        watch.run(["--client-key", "a"])
+
+
+def test_a_locked_recognizer_is_watched_with_keys(tmp_path: Path) -> None:
+    public, secret = zmq.auth.create_certificates(tmp_path, "server")
+    _, own = zmq.auth.create_certificates(tmp_path, "client")
+    address = free_port()
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(secret)
+        socket.curve_server = True
+        socket.bind(address)
+        words = ["--address", address, "--client-key", own, "--server-key", public, "--json"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "normtr", "watch", *words, "--seconds", "2"],
+            stdout=(tmp_path / "shown").open("w"),
+        )
+        while process.poll() is None:
+            socket.send_multipart(encode(affect(0)))
+            time.sleep(0.02)
+    assert AFFECT in (tmp_path / "shown").read_text()
 
 
 def estimate(step: int, **keys: object) -> Affect:
