@@ -70,7 +70,8 @@ class History:
         for affect in told:
             for label, probability in zip(affect.labels, affect.probabilities, strict=True):
                 levels[label] = levels.get(label, 0.0) + probability / len(told)
-        causes = {m: Counter(s.causes.get(m, "") for s in steps) for s in steps for m in s.causes}
+        modalities = dict.fromkeys(modality for step in steps for modality in step.causes)
+        causes = {m: Counter(step.causes.get(m, "") for step in steps) for m in modalities}
         return Column(
             levels,
             2 * sum(affect.abstained for affect in told) > len(told),

@@ -79,7 +79,7 @@ class Desktop:
             return ""
 
         window: str = until(find, f"no window {name}")
-        time.sleep(0.4)
+        time.sleep(0.5)
         return window
 
     def visible(self, name: str = "^normtr$") -> bool:

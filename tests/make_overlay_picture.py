@@ -69,7 +69,7 @@ def picture_of(screen: Desktop, **more: Any) -> NDArray[np.uint8]:
         for step in range(3, session.STEPS, 4):
             publisher.send(session.info())
             publisher.send(scene(step))
-            time.sleep(0.1)
+            time.sleep(0.08)
         time.sleep(0.5)
         picture = screen.shot(window)
     screen.end(process)

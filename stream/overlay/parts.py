@@ -17,7 +17,7 @@ from stream.legend import MARKS, NAMES, SAYING, reason
 from stream.overlay.state import Shown, within
 from stream.overlay.theme import DARK, Theme, ink_on, opacity
 
-GLIDE_FRAMES, GLIDE_MS = 4, 40
+GLIDE_FRAMES, GLIDE_MS = 3, 50
 UNHEARD = "No recognizer was heard yet. Start one with: normtr live"
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -38,13 +38,22 @@ class Part(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, vertical)
         self.shown: Shown | None = None
         self.theme: Theme = DARK
+        self._look: tuple[object, ...] = ()
 
     def take(self, shown: Shown, theme: Theme) -> None:
         self.shown, self.theme = shown, theme
+        look = (theme, shown.fresh, self.drawn(shown))
+        if look == self._look:
+            return
+        self._look = look
         told = self.describe(shown)
         if told != self.accessibleDescription():
             self.setAccessibleDescription(told)
         self.update()
+
+    def drawn(self, shown: Shown) -> object:
+        """All that it draws; while this stays the same, nothing is drawn anew."""
+        raise NotImplementedError
 
     def describe(self, shown: Shown) -> str:
         raise NotImplementedError
@@ -92,6 +101,9 @@ class Badge(Part):
     def __init__(self) -> None:
         super().__init__("capture", 0.85, 1.5)
 
+    def drawn(self, shown: Shown) -> object:
+        return shown.capture
+
     def describe(self, shown: Shown) -> str:
         return shown.capture.saying
 
@@ -112,6 +124,9 @@ class Headline(Part):
 
     def __init__(self) -> None:
         super().__init__("emotion", 1.75, 1.25)
+
+    def drawn(self, shown: Shown) -> object:
+        return (shown.headline, shown.top, shown.confidence)
 
     def describe(self, shown: Shown) -> str:
         sure = f", confidence {shown.confidence:.0%}" if shown.top else ""
@@ -159,6 +174,9 @@ class Bars(Part):
             self._frame = GLIDE_FRAMES
             self._glide.stop()
         super().take(shown, theme)
+
+    def drawn(self, shown: Shown) -> object:
+        return (shown.bars, shown.top, shown.confidence)
 
     def describe(self, shown: Shown) -> str:
         return ", ".join(f"{label} {share:.0%}" for label, share in shown.bars)
@@ -213,6 +231,9 @@ class History(Part):
     def __init__(self) -> None:
         super().__init__("last minute", 0.75, 4.0, grows=True)
 
+    def drawn(self, shown: Shown) -> object:
+        return shown.columns
+
     def describe(self, shown: Shown) -> str:
         missing = {
             modality: sum(column.causes.get(modality, "none") != "none" for column in shown.columns)
@@ -260,6 +281,10 @@ class Light(Part):
     def __init__(self, modality: str) -> None:
         super().__init__(NAMES.get(modality, modality), 0.9, 2.05)
         self.modality = modality
+
+    def drawn(self, shown: Shown) -> object:
+        causes = [column.causes.get(self.modality, "") for column in shown.columns]
+        return [x for x in shown.lights if x.modality == self.modality], causes
 
     def describe(self, shown: Shown) -> str:
         return next((x.saying for x in shown.lights if x.modality == self.modality), "")
@@ -309,6 +334,9 @@ class Note(Part):
 
     def __init__(self) -> None:
         super().__init__("note", 0.8, 1.3)
+
+    def drawn(self, shown: Shown) -> object:
+        return shown.note
 
     def describe(self, shown: Shown) -> str:
         return shown.note

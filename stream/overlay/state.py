@@ -77,6 +77,7 @@ class OverlayState:
         self._affect: Affect | None = None
         self._info: Info | None = None
         self._history = History()
+        self._columns = tuple(self._history.columns())
         self._heard_s = 0.0
         self._ended = False
         self._note, self._noted_s = "", -NOTE_S
@@ -89,6 +90,7 @@ class OverlayState:
                 return
             self._affect, self._heard_s, self._ended = message, now_s, False
             self._history.add(message)
+            self._columns = tuple(self._history.columns())
         elif isinstance(message, Info):
             self._info = message
         elif isinstance(message, Notify):
@@ -127,7 +129,7 @@ class OverlayState:
                 else Light(modality, False, NO_DATA)
                 for modality, gaps in affect.gaps.items()
             ),
-            columns=tuple(self._history.columns()),
+            columns=self._columns,
             capture=self._capture(affect, causes, fresh),
             note=self._remark(now_s, fresh),
             paused=paused,
@@ -144,7 +146,7 @@ class OverlayState:
             confidence=0.0,
             bars=(),
             lights=tuple(Light(modality, False, NO_DATA) for modality in NAMES),
-            columns=tuple(self._history.columns()),
+            columns=self._columns,
             capture=Capture(False, "no recognizer heard"),
             note=self._waiting(),
             paused=False,
