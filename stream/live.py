@@ -19,8 +19,9 @@ from normtr.config import parse
 from normtr.errors import UsageError, UserError
 from stream import sd_notify, view
 from stream.control import Control
+from stream.control_client import beside
 from stream.desk import Desk
-from stream.endpoint import beside, check
+from stream.endpoint import check
 from stream.events import Heard, Seen, Word
 from stream.gap_recorder import GapRecorder
 from stream.interrupts import Interrupts
@@ -75,12 +76,16 @@ class Live(SourceConfig):
         return self.control or beside(self.bind)
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what has no meaning with several sources."""
+        """Raises UsageError for what has no meaning together."""
         super().__post_init__()
         for name in ("timeline", "record_gaps"):
             if len(self.sources) > 1 and getattr(self, name) is not None:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option} is of one source; give one --source.")
+        if self.overlay and self.fast:
+            raise UsageError("--overlay shows what happens now; leave --fast out.")
+        if self.overlay and self.curve_keys is not None:
+            raise UsageError("--overlay has no keys to open a locked recognizer; leave it out.")
 
 
 class _Outlets:
@@ -211,8 +216,6 @@ def run(argv: list[str]) -> int:
         raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
     if config.fast and config.lsl:
         raise UsageError("--lsl sends in real time; leave --fast out.")
-    if config.fast and config.overlay:
-        raise UsageError("--overlay shows what happens now; leave --fast out.")
     interrupts = Interrupts()
     out, error_out = Patient(sys.stdout), Patient(sys.stderr)
     try:
@@ -245,7 +248,9 @@ def _recognise(config: Live, out: Patient, console: Console, interrupts: Interru
     labels = opened.models.checkpoint.labels
     summaries = {source: Summary(labels, opened.origin_ns) for source in opened.sources}
     words: dict[int, Word] = {}
-    window = overlay_beside(config.bind) if config.overlay else contextlib.nullcontext()
+    window = (
+        overlay_beside(config.bind, config.requests) if config.overlay else contextlib.nullcontext()
+    )
     with _Outlets(config, opened, console) as outlets, window:
         gc.freeze()  # the models stay; the collector need not walk them at every tick
         interrupts.running = True

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from normtr.errors import UserError
 from stream.control import LARGEST_REQUEST, Control
+from stream.control_client import beside
 from stream.desk import LONGEST_LABEL
-from stream.endpoint import beside
 from stream.session import DEMO
 from stream.wire import AFFECT, FACE, FRAME, HEALTH, INFO, NOTIFY, schema
 
