@@ -194,7 +194,7 @@ def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[str]
     (source,) = config.sources
     with Media(source) as media:
         clip_s = max(item.end_ns for item in media) / 1e9
-    alone = replace(config, text="off", seconds=None)
+    alone = replace(config, text="off")
     summary = Summary(opened.models.checkpoint.labels, 0)
     for sent_ns, output in virtual.outputs(alone, opened.models, Media(source), None):
         if isinstance(output, Estimate):
