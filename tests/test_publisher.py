@@ -16,7 +16,8 @@ import pytest
 import zmq
 
 from normtr.errors import UserError
-from stream.endpoint import beside, is_local
+from stream.control_client import beside
+from stream.endpoint import is_local
 from stream.publisher import Publisher
 from stream.wire import AFFECT, FRAME, INFO, Message, decode
 
