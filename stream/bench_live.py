@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from rich.console import Console
-from rich.table import Table
 
+from normtr import bench_report
 from normtr.config import parse
 from normtr.errors import UsageError
 from normtr.media import Media
 from stream import faults as fault_plans
-from stream import virtual
+from stream import timeline, virtual
 from stream.endurance import Endurance, Series, wrong_causes
 from stream.faulty import Faults
 from stream.gap_recorder import GapRecorder
@@ -54,10 +52,7 @@ class BenchLive(SourceConfig):
         super().__post_init__()
         if self.seconds is None or not self.sources or self.fast:
             raise UsageError("bench live plays a clip in real time; give --source and --seconds.")
-        for name in ("faults", "timeline", "record_gaps"):
-            if len(self.sources) > 1 and getattr(self, name) is not None:
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} is of one source; give one --source.")
+        self.of_one_source("faults", "timeline", "record_gaps")
 
 
 def run(argv: list[str]) -> int:
@@ -79,19 +74,17 @@ def run(argv: list[str]) -> int:
         "cpu_percent": 100 * (sum(process.cpu_times()[:2]) - cpu_began) / wall_s,
     }
     endurance, summary = found[opened.sources[0]].endurance, found[opened.sources[0]].summary
+    report |= endurance.drifts(() if plan is None else plan.faults)
     if plan is not None:
         gaps = _by_step(summary)
         baseline, clip_s = _undisturbed(config, opened)
         report |= {
-            **endurance.drifts(),
             "reactions": endurance.reactions(plan, gaps, summary.step_s),
             "wrong_causes": wrong_causes(plan, gaps, baseline, clip_s, summary.step_s),
         }
     if config.timeline is not None and summary.estimates:
-        from stream import timeline  # brings Matplotlib, which takes 0.3 s at every start
-
         timeline.draw(config.timeline, summary, [], opened.name)
-    _show(report, config)
+    bench_report.show(report, f"bench live, {report['source']}", as_json=config.json)
     os._exit(0)  # a capture or worker thread may still hang in a driver
 
 
@@ -207,15 +200,3 @@ def _by_step(summary: Summary) -> dict[str, list[str]]:
     found = dict(summary.steps())
     steps = range(max(found, default=-1) + 1)
     return {m: [found[n][m] if n in found else "late" for n in steps] for m in ("face", "voice")}
-
-
-def _show(report: dict[str, Any], config: BenchLive) -> None:
-    if config.json:
-        json.dump(report, sys.stdout, indent=1)
-        print(flush=True)
-        return
-    table = Table("figure", "value", title=f"bench live, {report['source']}")
-    for name, value in report.items():
-        table.add_row(name, json.dumps(value))
-    Console().print(table)
-    sys.stdout.flush()

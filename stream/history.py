@@ -31,6 +31,11 @@ class Column:
     causes: Mapping[str, str]
     """Of each modality the most frequent cause, empty where nothing was told."""
 
+    @property
+    def top(self) -> str:
+        """The label of the highest level, empty where there is none."""
+        return max(self.levels, key=lambda label: self.levels[label], default="")
+
 
 class History:
     """Takes estimates of one session and source; remembers `SECONDS`."""

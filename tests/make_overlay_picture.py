@@ -19,7 +19,7 @@ from stream.publisher import Publisher
 from stream.wire import Message
 from tests import overlay_session as session
 from tests.desktop import Desktop, desktop, until
-from tests.test_publisher import free_port
+from tests.ports import free_port
 
 STORY = {
     "face": [(72, 108, "no_face"), (196, 204, "poor_image")],

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer
-from PySide6.QtGui import QFontMetricsF, QHelpEvent, QPainter, QPen
+from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPen
 from PySide6.QtWidgets import QToolTip
 
-from stream.history import SECONDS, Column
-from stream.legend import MARKS, NAMES, SAYING, reason
+from stream.history import SECONDS
+from stream.legend import MARKS, NAMES, SAYING, ink, name, reason
 from stream.overlay.part import CENTRE, LEFT, RIGHT, Part, as_tip, fitting, resized
 from stream.overlay.state import Shown, within
-from stream.overlay.theme import Theme, ink_on, opacity
+from stream.overlay.theme import Theme, opacity
 
 GLIDE_FRAMES, GLIDE_MS = 3, 50
 UNHEARD = "No recognizer was heard yet. Start one with: normtr live"
@@ -115,7 +115,7 @@ class History(Part):
         for level in (0.0, 0.5, 1.0):
             at = box.bottom() - 0.5 - level * (box.height() - 1)
             painter.drawLine(QPointF(0, at), QPointF(box.width(), at))
-        tops = [_strongest(column) for column in shown.columns]
+        tops = [column.top for column in shown.columns]
         for number, (column, top) in enumerate(zip(shown.columns, tops, strict=True)):
             level = within(column.levels.get(top, 0.0)) * (box.height() - 1)
             faded = 0.3 if column.abstained else 0.9
@@ -145,7 +145,7 @@ class Light(Part):
     """One modality: there or why not, and its gaps over the last minute."""
 
     def __init__(self, modality: str) -> None:
-        super().__init__(NAMES.get(modality, modality), 0.9, 2.05)
+        super().__init__(name(modality), 0.9, 2.05)
         self.modality = modality
 
     def drawn(self, shown: Shown) -> object:
@@ -192,11 +192,7 @@ class Light(Part):
             painter.drawRect(run.adjusted(0.5, 0.5, -0.5, -0.5))
             names = reason(self.modality, cause), SAYING.get(cause, ""), MARKS.get(cause, "?")
             if text := fitting(names, run.width(), metrics):
-                self.write(painter, run, text, ink_on(colour), CENTRE)
-
-
-def _strongest(column: Column) -> str:
-    return max(column.levels, key=lambda label: column.levels[label], default="")
+                self.write(painter, run, text, QColor(ink(colour.name())), CENTRE)
 
 
 def _runs(names: list[str]) -> Iterator[tuple[int, int, str]]:
@@ -214,10 +210,9 @@ def _told(number: int, shown: Shown) -> str:
     ago = len(shown.columns) - 1 - number
     if not column.causes:
         return f"{ago} s ago: nothing arrived"
-    top = _strongest(column)
+    top = column.top
     emotion = f"{top} {column.levels[top]:.0%}" if top else "no estimate"
     gaps = (
-        f"{NAMES.get(modality, modality)}: {reason(modality, cause)}"
-        for modality, cause in column.causes.items()
+        f"{name(modality)}: {reason(modality, cause)}" for modality, cause in column.causes.items()
     )
     return "\n".join((f"{ago} s ago: {emotion}", *gaps))

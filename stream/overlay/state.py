@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stream.history import Column, History
-from stream.legend import DEVICES, NAMES, NOTHING, reason
+from stream.legend import DEVICES, NAMES, NOTHING, name, reason
 from stream.received import Affect, Info, Notify, Received
 
 STALE_S = 1.2
@@ -61,7 +61,7 @@ class Shown:
     def spoken(self) -> str:
         """The essentials as a sentence, for screen readers."""
         sure = f", confidence {self.confidence:.0%}" if self.top else ""
-        lights = "; ".join(f"{NAMES.get(x.modality, x.modality)}: {x.saying}" for x in self.lights)
+        lights = "; ".join(f"{name(x.modality)}: {x.saying}" for x in self.lights)
         return ". ".join(filter(None, (self.headline + sure, lights, self.capture.saying)))
 
 
@@ -95,7 +95,7 @@ class OverlayState:
             self._info = message
         elif isinstance(message, Notify):
             self._ended = message.kind == "stopping"
-            where = f"{NAMES.get(message.modality, message.modality)}: " if message.modality else ""
+            where = f"{name(message.modality)}: " if message.modality else ""
             self.tell(where + (message.detail or message.kind.replace("_", " ")), now_s)
 
     def tell(self, note: str, now_s: float) -> None:
