@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stream import qt_libraries
 
-PROGRAMS = ("Xvfb", "openbox", "xcompmgr", "xdotool")
+PROGRAMS = ("Xvfb", "openbox", "xcompmgr", "trayer", "xdotool")
 SIZE = (1000, 700)
 FLOOR = (64, 96, 128)
 """Colour of the desktop's background."""

@@ -24,8 +24,10 @@ import zmq
 from numpy.typing import NDArray
 
 from normtr.errors import UsageError, UserError
-from stream import live, qt_libraries
+from stream import keys, live, qt_libraries
 from stream.client import subscribe
+from stream.control import Control
+from stream.control_client import beside
 from stream.legend import CAUSE_COLOURS
 from stream.overlay import command
 from stream.publisher import Publisher
@@ -33,9 +35,9 @@ from stream.received import Affect
 from stream.session import DEMO
 from stream.wire import AFFECT
 from tests import overlay_session as session
-from tests.desktop import Desktop, desktop, needed, until
+from tests.desktop import SIZE, Desktop, desktop, needed, until
 from tests.make_overlay_picture import PICTURE, picture_of, seen
-from tests.test_publisher import free_port
+from tests.ports import free_port
 
 HERE = {modality: ["none"] * 16 for modality in ("face", "voice", "text")}
 RED = (255, 92, 92)
@@ -396,11 +398,52 @@ def test_the_menu_of_the_right_button(place: Desktop, wire: tuple[Publisher, str
     assert process.wait(10) == 0
 
 
+def test_the_icon_in_a_tray(place: Desktop, wire: tuple[Publisher, str]) -> None:
+    (publisher, address), recognizer = wire, Recognizer()
+    options = ("--edge", "bottom", "--align", "right", "--widthtype", "request", "--height", 48)
+    place.start("trayer", *options, "--SetDockType", "false")
+    connected(place, publisher, "--address", address, "--control", recognizer.address)
+    width, height = SIZE
+    corner = slice(height - 48, None), slice(width - 24, None)
+    until(lambda: has(place.picture()[corner], RED), "the icon does not tell that one is captured")
+    at = (width - 12, height - 24)
+    place.xdotool("mousemove", *at, "click", 1)
+    until(lambda: place.place(place.window())[3] < 50, "a click does not hide the window")
+    place.xdotool("mousemove", *at, "click", 1)
+    until(lambda: place.place(place.window())[3] > 50, "a click does not bring it back")
+    hear(publisher)
+    place.xdotool("mousemove", *at, "click", 3, "sleep", 0.4, "key", "Down", "Return")
+    until(lambda: recognizer.asked == [{"verb": "pause"}], "the menu does nothing")
+    publisher.send(session.notify(0, "stopping"))
+    until(lambda: not has(place.picture()[corner], RED), "nobody is captured, and it tells so")
+
+
+def test_a_locked_recognizer_is_shown_with_keys(place: Desktop, tmp_path: Path) -> None:
+    folder, own, address = tmp_path / "keys", tmp_path / "desk.secret", free_port()
+    assert keys.run(["--folder", str(folder)]) == 0
+    assert keys.run(["--folder", str(folder), "--allow", "desk", "--out", str(own)]) == 0
+    asked: list[str] = []
+
+    def mute(device: str) -> dict[str, Any]:
+        asked.append(device)
+        return {}
+
+    options = ("--client-key", own, "--server-key", folder / "server.key", "--colours", "dark")
+    with (
+        closing(Publisher(address, folder)) as publisher,
+        closing(Control(beside(address), {"mute": mute}, folder)),
+    ):
+        window, _ = connected(place, publisher, "--address", address, *options)
+        assert hue(place.shot(window)) > 60
+        press(place, window, "c")
+        until(lambda: asked == ["camera"], "nothing was asked")
+
+
 def test_hostile_messages_end_nothing(place: Desktop, wire: tuple[Publisher, str]) -> None:
     publisher, address = wire
     window, process = connected(place, publisher, "--address", address, "--colours", "dark")
     nan, many = float("nan"), 5000
-    for keys in (
+    for said in (
         {"probabilities": [nan] * 7, "confidence": nan},
         {"probabilities": [1e300] * 7, "confidence": -1e300},
         {"labels": ["<img src=x>" * 50] * many, "probabilities": [0.5] * many},
@@ -409,7 +452,7 @@ def test_hostile_messages_end_nothing(place: Desktop, wire: tuple[Publisher, str
         {"gaps": {"face": ["what"], "gaze": ["none"] * 10_000}},
         {"gaps": "none"},
     ):
-        publisher.send(session.affect(20, **{"gaps": HERE, "abstained": False, **keys}))
+        publisher.send(session.affect(20, **{"gaps": HERE, "abstained": False, **said}))
         time.sleep(0.12)
     publisher.send(session.notify(1, "<b>" * 1000, "x" * 100_000))
     hear(publisher, step=21)
