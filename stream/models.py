@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from normtr import checkpoint, personal
+from normtr import checkpoint, heap, personal
 from normtr.device import Cuda, Device
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
@@ -36,6 +36,7 @@ class Models:
     def __init__(self, config: PipeConfig, sources: int = 1, device: Device | None = None) -> None:
         """`sources`: how many will use them at once. `device`: instead of the config's."""
         one_thread_each()
+        heap.share()
         self.device = device or choose_device(config.device)
         self.checkpoint = checkpoint.load(config.checkpoint)
         spec = self.checkpoint.spec
