@@ -26,8 +26,8 @@ test: libraries-test $(BIN)/.installed
 	@$(BIN)/ruff format --check --quiet
 	@echo "Types (up to a minute)"
 	@$(BIN)/mypy
-	@echo "Tests (minutes)"
-	@$(BIN)/pytest
+	@echo "Tests (10 minutes on 2 cores)"
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 install: libraries $(BIN)/.installed
 
