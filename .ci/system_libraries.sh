@@ -63,6 +63,7 @@ if [ "$level" = test ]; then
     program chromium || missing+=(chromium)
     program openbox || missing+=(openbox)
     program xcompmgr || missing+=(xcompmgr)
+    program trayer || missing+=(trayer)
     program xdotool || missing+=(xdotool)
     library libEGL.so.1 || missing+=(libegl1)
     library libfontconfig.so.1 || missing+=(libfontconfig1)

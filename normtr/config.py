@@ -32,9 +32,9 @@ class _Exact(ArgumentParser):
 def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[str] = ()) -> T:
     """Fill the dataclass `kind` from `--config FILE.toml` (repeatable) and `--field value`.
 
-    `positional` names fields that are given without an option; a list takes one or more words. A
-    bare `--flag` means true; a field that is one string or several takes an option for each. Raises UsageError with one sentence; `--help`
-    prints and exits 0.
+    `positional` names fields that are given without an option; a list takes one or more words.
+    A bare `--flag` means true; a field that is one string or several takes an option for each.
+    Raises UsageError with one sentence; `--help` prints and exits 0.
     """
     parser = _Exact(
         prog=f"normtr {prog}",

@@ -59,6 +59,13 @@ class Device:
         self.gpu = gpu
         self.lost = ""
         """Why the GPU is not used any more."""
+        self._told = ""
+
+    def newly_lost(self) -> str:
+        """Why the GPU is not used any more, the first time that it is asked for; else empty."""
+        untold = "" if self._told else self.lost
+        self._told = self._told or self.lost
+        return untold
 
     def lose(self, error: torch.OutOfMemoryError) -> None:
         """Use the CPU from now on."""

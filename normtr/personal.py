@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ import dacite
 import numpy as np
 from numpy.typing import NDArray
 
-from normtr import data_folder
+from normtr import data_folder, private_file
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.spec import LABELS
@@ -100,12 +98,7 @@ def _head(checkpoint: Checkpoint, modality: str) -> tuple[NDArray[np.float64], N
 def write(path: Path, personal: Personal) -> None:
     """Whole or not at all, for the user's eyes only (mode 600). Raises UserError where it cannot."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # A temporary file has mode 600 from its first byte on.
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            json.dump(asdict(personal), file, indent=1)
-            file.write("\n")
-        os.replace(file.name, path)
+        private_file.write(path, json.dumps(asdict(personal), indent=1) + "\n")
     except OSError as error:
         raise UserError(f"the calibration cannot be written: {error}.") from None
 

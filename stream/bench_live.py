@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -12,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from rich.console import Console
-from rich.table import Table
 
+from normtr import bench_report
 from normtr.config import parse
 from normtr.errors import UsageError
 from normtr.media import Media
 from stream import faults as fault_plans
-from stream import virtual
+from stream import timeline, virtual
 from stream.endurance import Endurance, Series, wrong_causes
 from stream.faulty import Faults
+from stream.gap_recorder import GapRecorder
 from stream.messages import Messages
 from stream.pipe import Pipe
 from stream.publisher import Publisher
@@ -45,15 +44,15 @@ class BenchLive(SourceConfig):
     """A plan of what goes wrong meanwhile, such as configs/faults/minute.toml."""
     timeline: Path | None = None
     """Draw the session into this PNG at the end."""
+    record_gaps: Path | None = None
+    """Keep why steps were missing, as `live` does: noise to train on."""
 
     def __post_init__(self) -> None:
         """Raises UsageError for what cannot be measured."""
         super().__post_init__()
         if self.seconds is None or not self.sources or self.fast:
             raise UsageError("bench live plays a clip in real time; give --source and --seconds.")
-        for name in ("faults", "timeline"):
-            if len(self.sources) > 1 and getattr(self, name) is not None:
-                raise UsageError(f"--{name} is of one source; give one --source.")
+        self.of_one_source("faults", "timeline", "record_gaps")
 
 
 def run(argv: list[str]) -> int:
@@ -75,19 +74,17 @@ def run(argv: list[str]) -> int:
         "cpu_percent": 100 * (sum(process.cpu_times()[:2]) - cpu_began) / wall_s,
     }
     endurance, summary = found[opened.sources[0]].endurance, found[opened.sources[0]].summary
+    report |= endurance.drifts(() if plan is None else plan.faults)
     if plan is not None:
         gaps = _by_step(summary)
         baseline, clip_s = _undisturbed(config, opened)
         report |= {
-            **endurance.drifts(),
             "reactions": endurance.reactions(plan, gaps, summary.step_s),
             "wrong_causes": wrong_causes(plan, gaps, baseline, clip_s, summary.step_s),
         }
     if config.timeline is not None and summary.estimates:
-        from stream import timeline  # brings Matplotlib, which takes 0.3 s at every start
-
         timeline.draw(config.timeline, summary, [], opened.name)
-    _show(report, config)
+    bench_report.show(report, f"bench live, {report['source']}", as_json=config.json)
     os._exit(0)  # a capture or worker thread may still hang in a driver
 
 
@@ -116,6 +113,7 @@ def _played(
         source: _Given(Endurance(origin_ns), Summary(checkpoint.labels, origin_ns))
         for source in opened.sources
     }
+    gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)
     start_s = None
     try:
         for sent_ns, output in opened.stream:
@@ -127,11 +125,15 @@ def _played(
                 if start_s is None:
                     start_s = _age_s()
                 found[output.source].summary.add(sent_ns, output)
+                if gaps is not None:
+                    gaps.add(output)
                 if faults is not None:
                     faults.foreign(sent_ns)
     finally:
         if faults is not None:
             faults.close()
+        if gaps is not None:
+            gaps.close()
         publisher.close()
     return found, start_s
 
@@ -185,7 +187,7 @@ def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[str]
     (source,) = config.sources
     with Media(source) as media:
         clip_s = max(item.end_ns for item in media) / 1e9
-    alone = replace(config, text="off", seconds=None)
+    alone = replace(config, text="off")
     summary = Summary(opened.models.checkpoint.labels, 0)
     for sent_ns, output in virtual.outputs(alone, opened.models, Media(source), None):
         if isinstance(output, Estimate):
@@ -198,15 +200,3 @@ def _by_step(summary: Summary) -> dict[str, list[str]]:
     found = dict(summary.steps())
     steps = range(max(found, default=-1) + 1)
     return {m: [found[n][m] if n in found else "late" for n in steps] for m in ("face", "voice")}
-
-
-def _show(report: dict[str, Any], config: BenchLive) -> None:
-    if config.json:
-        json.dump(report, sys.stdout, indent=1)
-        print(flush=True)
-        return
-    table = Table("figure", "value", title=f"bench live, {report['source']}")
-    for name, value in report.items():
-        table.add_row(name, json.dumps(value))
-    Console().print(table)
-    sys.stdout.flush()

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import psutil
-from rich.console import Console
-from rich.table import Table
 
+from normtr import bench_report
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
 from normtr.judge import Judgement
@@ -76,13 +75,7 @@ def run(argv: list[str]) -> int:
         readers.kill()
         readers.wait()
         publisher.close()
-    if config.json:
-        print(json.dumps(report, indent=1))
-    else:
-        table = Table("figure", "value", title="bench wire")
-        for name, value in report.items():
-            table.add_row(name, json.dumps(value))
-        Console().print(table)
+    bench_report.show(report, "bench wire", as_json=config.json)
     return 0
 
 
@@ -92,7 +85,7 @@ def _measure(
     wire = Messages("0123456789abcdef", "f" * 64, LABELS)
     _join(publisher, readers, wire)
     steady = _steady(config, publisher, wire)
-    sent, per_s = _flood(publisher)
+    sent, per_s = _flood(publisher, wire)
     time.sleep(1.0)  # the flood is not to push out its end
     now_ns = time.monotonic_ns()
     for message in wire.of(now_ns, Notice("stopping", now_ns)):
@@ -166,9 +159,8 @@ def _steady(config: BenchWire, publisher: Publisher, wire: Messages) -> _Steady:
     return _Steady(publish_ms, publish_wall_ms, memory_mib, ticks, late)
 
 
-def _flood(publisher: Publisher) -> tuple[int, float]:
+def _flood(publisher: Publisher, wire: Messages) -> tuple[int, float]:
     """How many messages were sent, and how many a second."""
-    wire = Messages("0123456789abcdef", "f" * 64, LABELS)
     affect = next(iter(wire.of(0, _estimate(FeatureSpec()))))
     began = time.monotonic()
     sent = 0

@@ -31,7 +31,7 @@ from stream.received import (
     Text,
     received,
 )
-from stream.wire import PREFIX, Message, WireError, decode
+from stream.wire import ADDRESS, PREFIX, Message, WireError, decode
 
 __all__ = [
     "ADDRESS",
@@ -52,8 +52,6 @@ __all__ = [
     "subscribe",
     "subscribe_async",
 ]
-
-ADDRESS = "tcp://127.0.0.1:5577"
 
 _log = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ import msgpack
 import zmq
 
 from normtr.errors import UserError
+from stream import wire
 from stream.endpoint import Endpoint
 
 LARGEST_REQUEST = 10_000
@@ -85,12 +86,9 @@ def _decoded(body: list[bytes]) -> dict[str, Any]:
     if len(body) != 1:
         raise UserError("a request is one frame.")
     try:
-        request = msgpack.unpackb(body[0], raw=False, strict_map_key=True)
-    except (ValueError, RecursionError, TypeError, msgpack.exceptions.UnpackException):
+        return wire.unpacked(body[0])
+    except wire.WireError:
         raise UserError("a request is a msgpack map with string keys.") from None
-    if not isinstance(request, dict) or not all(isinstance(key, str) for key in request):
-        raise UserError("a request is a msgpack map with string keys.")
-    return request
 
 
 def _check(name: str, verb: Verb, arguments: Mapping[str, Any]) -> None:

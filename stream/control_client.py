@@ -10,9 +10,9 @@ import msgpack
 import zmq
 
 from normtr.errors import UserError
+from stream import wire
 from stream.connection import Keys, connect
 
-CONTROL = "tcp://127.0.0.1:5578"
 TRIES = 5
 
 
@@ -20,6 +20,9 @@ def beside(address: str) -> str:
     """Where a recognizer that publishes at `address` answers: at the next port, or `.control`."""
     path, colon, port = address.rpartition(":")
     return f"{path}{colon}{int(port) + 1}" if port.isdecimal() else f"{address}.control"
+
+
+CONTROL = beside(wire.ADDRESS)
 
 
 class Refused(UserError):
@@ -49,10 +52,10 @@ class Control:
             self._socket = self._open()
             raise TimeoutError(f"{self._address} did not answer within {self._timeout_s:g} s.")
         try:
-            reply = msgpack.unpackb(self._socket.recv(), raw=False, strict_map_key=True)
-        except (ValueError, RecursionError, msgpack.exceptions.UnpackException):
-            reply = None
-        if not isinstance(reply, dict) or not isinstance(reply.get("ok"), bool):
+            reply = wire.unpacked(self._socket.recv())
+        except wire.WireError:
+            reply = {}
+        if not isinstance(reply.get("ok"), bool):
             raise UserError(f"what answers at {self._address} is no recognizer.")
         if not reply["ok"]:
             raise Refused(str(reply.get("error", "the request was refused.")))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from pathlib import Path
 
 import zmq
@@ -16,7 +15,7 @@ import zmq.auth
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils import z85
 
-from normtr import data_folder
+from normtr import data_folder, private_file
 from normtr.errors import UserError
 
 SERVER = "server"
@@ -134,11 +133,7 @@ def _write(path: Path, public: bytes, secret: bytes | None = None) -> None:
     if secret is not None:
         lines.append(f'    secret-key = "{secret.decode()}"')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # A temporary file has mode 600 from its first byte on.
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write("\n".join([*lines, ""]))
-        os.replace(file.name, path)
+        private_file.write(path, "\n".join([*lines, ""]))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 

@@ -28,12 +28,6 @@ def is_local(address: str) -> bool:
         return False
 
 
-def beside(address: str) -> str:
-    """The address next to this one: of the next port, or of a file with another ending."""
-    path, colon, port = address.rpartition(":")
-    return f"{path}{colon}{int(port) + 1}" if port.isdecimal() else f"{address}.control"
-
-
 def check(address: str, option: str, keys: Path | None) -> None:
     """Raises UserError when others could reach the address without keys, or ZeroMQ none at all."""
     if keys is None and not is_local(address):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +33,11 @@ class Series:
         self.at_s.append(at_s)
         self.values.append(value)
 
-    def after(self, begin_s: float) -> Series:
+    def where(self, wanted: Callable[[float], bool]) -> Series:
+        """The values at the times that are wanted."""
         out = Series()
         for at_s, value in zip(self.at_s, self.values, strict=True):
-            if at_s >= begin_s:
+            if wanted(at_s):
                 out.add(at_s, value)
         return out
 
@@ -109,13 +110,20 @@ class Endurance:
         elif isinstance(output, Notice):
             self.notices.append((at_s, output))
 
-    def drifts(self) -> dict[str, Any]:
-        """Of delays in ms an hour, of memory in MiB in ten minutes."""
+    def drifts(self, faults: Sequence[Fault] = ()) -> dict[str, Any]:
+        """Of delays in ms an hour, where no fault is at work; of memory in MiB in ten minutes."""
+
+        def calm(at_s: float) -> bool:
+            return not any(f.at_s <= at_s < f.until_s + RECOVERED_S for f in disturbing)
+
+        disturbing = [fault for fault in faults if fault.kind != "deaf"]
         delays = {"capture_to_topic": self.total_ms, **self.stages_ms}
-        an_hour = {name: series.slope(3600.0) for name, series in delays.items()}
+        an_hour = {name: series.where(calm).slope(3600.0) for name, series in delays.items()}
+        words = self.first_seen_s.where(calm).slope(1e3 * 3600.0)
+        memory = self.memory_mib.where(lambda at_s: at_s >= SETTLED_S).slope(600.0)
         return {
-            "delay_ms_an_hour": {**an_hour, "words": self.first_seen_s.slope(1e3 * 3600.0)},
-            "memory_mib_in_10_minutes": self.memory_mib.after(SETTLED_S).slope(600.0),
+            "delay_ms_an_hour": {**an_hour, "words": words},
+            "memory_mib_in_10_minutes": memory,
         }
 
     def reactions(self, plan: Plan, gaps: Mapping[str, Sequence[str]], step_s: float) -> list[Any]:

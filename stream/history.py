@@ -31,6 +31,11 @@ class Column:
     causes: Mapping[str, str]
     """Of each modality the most frequent cause, empty where nothing was told."""
 
+    @property
+    def top(self) -> str:
+        """The label of the highest level, empty where there is none."""
+        return max(self.levels, key=lambda label: self.levels[label], default="")
+
 
 class History:
     """Takes estimates of one session and source; remembers `SECONDS`."""
@@ -70,7 +75,8 @@ class History:
         for affect in told:
             for label, probability in zip(affect.labels, affect.probabilities, strict=True):
                 levels[label] = levels.get(label, 0.0) + probability / len(told)
-        causes = {m: Counter(s.causes.get(m, "") for s in steps) for s in steps for m in s.causes}
+        modalities = dict.fromkeys(modality for step in steps for modality in step.causes)
+        causes = {m: Counter(step.causes.get(m, "") for step in steps) for m in modalities}
         return Column(
             levels,
             2 * sum(affect.abstained for affect in told) > len(told),

@@ -80,8 +80,30 @@ CAUSE_COLOURS = {
 }
 
 
+def name(modality: str) -> str:
+    """What people call it; one that is not known, as the publisher does."""
+    return NAMES.get(modality, modality)
+
+
+def emotion_colour(label: str) -> str:
+    """`#rrggbb`; one for all labels that are not known."""
+    return EMOTION_COLOURS.get(label, OTHER_COLOUR)
+
+
+def cause_colour(cause: str) -> str:
+    """`#rrggbb`; one for all causes that are not known."""
+    return THERE_COLOUR if cause == "none" else CAUSE_COLOURS.get(cause, OTHER_COLOUR)
+
+
 def reason(modality: str, cause: str) -> str:
     """Why the modality is not there, in words: `microphone muted`, `no face`."""
     if cause in OF_DEVICE:
         return OF_DEVICE[cause].format(DEVICES.get(modality, modality))
     return SAYING.get(cause, cause)
+
+
+def ink(colour: str) -> str:
+    """Black or white, whichever is easier to read on `#rrggbb`."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
+    return "#000000" if light > 0.18 else "#ffffff"  # there both are as easy to read

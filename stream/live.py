@@ -17,10 +17,11 @@ from rich.live import Live as Redraw
 
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
-from stream import sd_notify, view
+from stream import sd_notify, timeline, view
 from stream.control import Control
+from stream.control_client import beside
 from stream.desk import Desk
-from stream.endpoint import beside, check
+from stream.endpoint import check
 from stream.events import Heard, Seen, Word
 from stream.gap_recorder import GapRecorder
 from stream.interrupts import Interrupts
@@ -36,7 +37,7 @@ from stream.recording import Recorder
 from stream.session import Opened, SourceConfig, open_session
 from stream.summary import Summary
 from stream.terminal import Patient
-from stream.wire import AFFECT, FRAME, HEALTH, INFO, TEXT, Message
+from stream.wire import ADDRESS, AFFECT, FRAME, HEALTH, INFO, TEXT, Message
 
 DRAWN_WORDS = 10_000
 """So many of the last words can be drawn."""
@@ -52,7 +53,7 @@ class Live(SourceConfig):
     """Write here why steps were missing, one JSON line each, and nothing else."""
     timeline: Path | None = None
     """Draw the session into this PNG at the end."""
-    bind: str = "tcp://127.0.0.1:5577"
+    bind: str = ADDRESS
     """Where to publish; other machines only with --curve-keys."""
     control: str | None = None
     """Where requests are answered, or `off`; without it on the port after that of --bind."""
@@ -75,12 +76,17 @@ class Live(SourceConfig):
         return self.control or beside(self.bind)
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what has no meaning with several sources."""
+        """Raises UsageError for what has no meaning together."""
         super().__post_init__()
-        for name in ("timeline", "record_gaps"):
-            if len(self.sources) > 1 and getattr(self, name) is not None:
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} is of one source; give one --source.")
+        self.of_one_source("timeline", "record_gaps")
+        if self.fast and self.source is None:
+            raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
+        if self.fast and self.lsl:
+            raise UsageError("--lsl sends in real time; leave --fast out.")
+        if self.overlay and self.fast:
+            raise UsageError("--overlay shows what happens now; leave --fast out.")
+        if self.overlay and self.curve_keys is not None:
+            raise UsageError("--overlay has no keys to open a locked recognizer; leave it out.")
 
 
 class _Outlets:
@@ -207,12 +213,6 @@ class _Outlets:
 
 def run(argv: list[str]) -> int:
     config = parse(Live, argv, "live")
-    if config.fast and config.source is None:
-        raise UsageError("--fast plays a clip in virtual time; give one with --source FILE.")
-    if config.fast and config.lsl:
-        raise UsageError("--lsl sends in real time; leave --fast out.")
-    if config.fast and config.overlay:
-        raise UsageError("--overlay shows what happens now; leave --fast out.")
     interrupts = Interrupts()
     out, error_out = Patient(sys.stdout), Patient(sys.stderr)
     try:
@@ -245,7 +245,9 @@ def _recognise(config: Live, out: Patient, console: Console, interrupts: Interru
     labels = opened.models.checkpoint.labels
     summaries = {source: Summary(labels, opened.origin_ns) for source in opened.sources}
     words: dict[int, Word] = {}
-    window = overlay_beside(config.bind) if config.overlay else contextlib.nullcontext()
+    window = (
+        overlay_beside(config.bind, config.requests) if config.overlay else contextlib.nullcontext()
+    )
     with _Outlets(config, opened, console) as outlets, window:
         gc.freeze()  # the models stay; the collector need not walk them at every tick
         interrupts.running = True
@@ -276,6 +278,4 @@ def _recognise(config: Live, out: Patient, console: Console, interrupts: Interru
         shown.print(summary.render())
     summary = summaries[opened.sources[0]]
     if config.timeline is not None and summary.estimates:
-        from stream import timeline  # brings Matplotlib, which takes 0.3 s at every start
-
         timeline.draw(config.timeline, summary, list(words.values()), opened.name)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from normtr import checkpoint, personal
+from normtr import checkpoint, heap, personal
 from normtr.device import Cuda, Device
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
@@ -36,6 +36,7 @@ class Models:
     def __init__(self, config: PipeConfig, sources: int = 1, device: Device | None = None) -> None:
         """`sources`: how many will use them at once. `device`: instead of the config's."""
         one_thread_each()
+        heap.share()
         self.device = device or choose_device(config.device)
         self.checkpoint = checkpoint.load(config.checkpoint)
         spec = self.checkpoint.spec
@@ -46,8 +47,8 @@ class Models:
         self.personal = personal.read(path, self.checkpoint) if config.calibrated else None
         """The bias that is taken off; None: none."""
         self.judge = Judge(self.checkpoint, self.device, config.neutral, self.personal)
-        self.whisper = _Once(lambda: config.transcriber.load(sources))
-        """Gives the speech model, loaded when it is first wanted."""
+        self._transcriber = config.transcriber
+        self.load_whisper()
         if "text" not in config.off and not config.transcriber.is_usual:
             self.whisper()  # so that what is wrong with a named model is said at once
         # Importing BERT beside running workers would hold them up for two seconds.
@@ -72,6 +73,12 @@ class Models:
         """Also instead of one that is not to be trusted any more."""
         spec = self.checkpoint.spec.voice
         self.voice = VoiceEncoder(spec, self.checkpoint.voice, self._sources)
+
+    def load_whisper(self) -> None:
+        """Also instead of one that is not to be trusted any more; for this source alone then."""
+        transcriber, sources = self._transcriber, self._sources
+        self.whisper = _Once(lambda: transcriber.load(sources))
+        """Gives the speech model, loaded when it is first wanted."""
 
     def warm_up(self, picture_size: tuple[int, int]) -> None:
         """One pass of each, so that the first real one is not late.

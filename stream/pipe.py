@@ -84,12 +84,13 @@ class Pipe:
             ring, voice = intake.ring, models.voice
             return VoiceWorker(ring, voice, self.spec, origin_ns, intake.pacing, begin)
         assert models.text is not None
-        config = self.config.transcriber
+        if anew:
+            models.load_whisper()
         worker = Transcriber(
             intake.ring,
             origin_ns,
-            config,
-            config.load() if anew else models.whisper(),
+            self.config.transcriber,
+            models.whisper(),
             intake.pacing,
             begin,
             self._words,

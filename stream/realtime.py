@@ -40,7 +40,6 @@ class Session:
         self._clock = clock
         self._until_ns = None if seconds is None else self.origin_ns + round(seconds * 1e9)
         self._device = given[0].models.device
-        self._lost_told = False
         self._judge = given[0].models.judge
 
     def __iter__(self) -> Iterator[Sent]:
@@ -88,10 +87,8 @@ class Session:
                 yield track.sent(notice)
             if (step + 1) * track.pipe.spec.step_ms % 1000 == 0:
                 yield track.sent(track.pipe.health(began_ns, measured=True))
-        if self._device.lost and not self._lost_told:
-            self._lost_told = True
-            notice = Notice("fell_back_to_cpu", began_ns, None, self._device.lost)
-            yield self._clock.now_ns(), notice
+        if lost := self._device.newly_lost():
+            yield self._clock.now_ns(), Notice("fell_back_to_cpu", began_ns, None, lost)
 
     def _part(self, step: int) -> Iterator[Sent]:
         """From the sources for which this step lies beyond the end; the others go on."""

@@ -16,7 +16,7 @@ from stream.interrupts import Interrupts
 from stream.publisher import Publisher
 from stream.received import received
 from stream.terminal import unless_gone
-from stream.wire import INFO, Message, WireError, decode, encode
+from stream.wire import ADDRESS, INFO, Message, WireError, decode, encode
 
 LOOK_S = 0.1
 """So often it is looked whether someone subscribed to `info`, or pressed Ctrl-C."""
@@ -27,7 +27,7 @@ class Replay:
     """Publish a session that `normtr live --record FILE` wrote, marked as a replay."""
 
     file: str
-    bind: str = "tcp://127.0.0.1:5577"
+    bind: str = ADDRESS
     """Where to publish; other machines only with --curve-keys."""
     curve_keys: Path | None = None
     """Folder of CURVE keys (`normtr keys`): only the clients on its list are served."""

@@ -37,7 +37,7 @@ class SourceConfig(PipeConfig):
     """What is recognised, how, and from what."""
 
     source: str | tuple[str, ...] | None = None
-    """A file or URL, or several at once; None: webcam and microphone, the demo clip where one is missing.
+    """A file or URL, or several; None: webcam and microphone, the demo clip where one is missing.
 
     A device that is named is waited for instead."""
     seconds: float | None = None
@@ -66,6 +66,13 @@ class SourceConfig(PipeConfig):
             raise UsageError("--fast plays one clip; give one --source.")
         if len(self.sources) > 1 and self.calibrated:
             raise UsageError("--calibrated knows one person; give one --source.")
+
+    def of_one_source(self, *names: str) -> None:
+        """Raises UsageError where one of these fields is given and there are several sources."""
+        for name in names:
+            if len(self.sources) > 1 and getattr(self, name) is not None:
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} is of one source; give one --source.")
 
     @property
     def sources(self) -> tuple[str, ...]:

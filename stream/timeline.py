@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-
 from normtr.spec import MODALITIES
 from normtr.whole_file import whole_file
 from normtr.window import CAUSES, NONE
@@ -24,6 +20,11 @@ CHARACTER_IN, AXIS_IN = 0.062, 10.5
 
 def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> None:
     """Write a PNG. Words are drawn where they were said; abstention is a pale line."""
+    # Matplotlib takes 0.3 s, which every start would cost that draws nothing.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
     figure = Figure(figsize=(13, 6.2), dpi=110)
     FigureCanvasAgg(figure)
     top, bottom = figure.subplots(

@@ -52,7 +52,6 @@ class _Loop:
         self._media = media
         self._pipe = Pipe(config, models, 0, self._posted.append)
         self._judge, self._device = models.judge, models.device
-        self._lost_told = False
         self._until_ns = None if seconds is None else round(seconds * 1e9)
         self._heap: list[tuple[int, int, int, Any]] = []
         self._count = 0
@@ -124,9 +123,8 @@ class _Loop:
         text_ms = self._costs.text if "transcribe" in self._workers else 0
         sent_ns = now_ns + (text_ms + self._costs.tick) * 1_000_000
         yield from ((sent_ns, e) for e in judged([self._pipe], self._judge, step, now_ns))
-        if self._device.lost and not self._lost_told:
-            self._lost_told = True
-            yield sent_ns, Notice("fell_back_to_cpu", now_ns, None, self._device.lost)
+        if lost := self._device.newly_lost():
+            yield sent_ns, Notice("fell_back_to_cpu", now_ns, None, lost)
         if (step + 1) * self._pipe.spec.step_ms % 1000 == 0:
             yield sent_ns, self._pipe.health(now_ns, measured=False)
         self._push(self._pipe.closes_ns(step + 1), TICK, step + 1)

@@ -16,10 +16,11 @@ from rich.text import Text
 from normtr.config import parse
 from stream import recording, view
 from stream.affect_table import AffectTable
-from stream.client import ADDRESS, Keys, subscribe
+from stream.client import subscribe
 from stream.history import History
 from stream.interrupts import Interrupts
 from stream.received import Affect, Notify, Received
+from stream.subscriber_config import SubscriberConfig
 from stream.terminal import Screen, unless_gone
 from stream.wire import PREFIX, Message
 
@@ -30,32 +31,17 @@ Heard = Iterator[Received | None]
 
 
 @dataclass(frozen=True)
-class Watch:
+class Watch(SubscriberConfig):
     """Subscribe to a recognizer and show what it publishes."""
 
-    address: str = ADDRESS
     topic: str = PREFIX
     """Only topics that begin like this, e.g. er.v1.affect."""
     json: bool = False
     """One JSON object a line on standard output: {"topic": ..., "payload": ...}."""
     csv: Path | None = None
     """Write every estimate into this table, one row each."""
-    client_key: Path | None = None
-    """For a recognizer with keys: the file with our own pair,"""
-    server_key: Path | None = None
-    """and the file with its public key (see `normtr keys`)."""
     seconds: float | None = None
     """End after so many seconds."""
-
-    @property
-    def keys(self) -> Keys | None:
-        if self.client_key is None or self.server_key is None:
-            return None
-        return Keys(client=self.client_key, server=self.server_key)
-
-    def __post_init__(self) -> None:
-        if (self.client_key is None) != (self.server_key is None):
-            raise ValueError("--client-key and --server-key belong together")
 
 
 class _Chart:

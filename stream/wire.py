@@ -15,6 +15,8 @@ from typing import Any
 
 import msgpack
 
+ADDRESS = "tcp://127.0.0.1:5577"
+"""Where a recognizer publishes unless it is told otherwise."""
 VERSION = 1
 PREFIX = f"er.v{VERSION}."
 TOPICS = AFFECT, FACE, FRAME, HEALTH, INFO, NOTIFY, TEXT = tuple(
@@ -48,14 +50,22 @@ def decode(frames: list[bytes]) -> Message:
         raise WireError("the message is too large")
     try:
         topic = frames[0].decode()
-        payload = msgpack.unpackb(frames[1], raw=False, strict_map_key=True)
-    except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
+    except ValueError as error:
         raise WireError(f"the message cannot be decoded: {error}") from None
     if not topic.startswith(PREFIX):
         raise WireError(f"{topic!r} is no topic of wire version {VERSION}")
-    if not isinstance(payload, dict):
-        raise WireError("the payload is no map")
-    return Message(topic, payload)
+    return Message(topic, unpacked(frames[1]))
+
+
+def unpacked(frame: bytes) -> dict[str, Any]:
+    """The map that a frame holds. Raises WireError for anything else."""
+    try:
+        payload = msgpack.unpackb(frame, raw=False, strict_map_key=True)
+    except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        raise WireError(f"the message cannot be decoded: {error}") from None
+    if not isinstance(payload, dict) or not all(isinstance(key, str) for key in payload):
+        raise WireError("the payload is no map with string keys")
+    return payload
 
 
 @cache

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stream import qt_libraries
 
-PROGRAMS = ("Xvfb", "openbox", "xcompmgr", "xdotool")
+PROGRAMS = ("Xvfb", "openbox", "xcompmgr", "trayer", "xdotool")
 SIZE = (1000, 700)
 FLOOR = (64, 96, 128)
 """Colour of the desktop's background."""
@@ -79,7 +79,7 @@ class Desktop:
             return ""
 
         window: str = until(find, f"no window {name}")
-        time.sleep(0.4)
+        time.sleep(0.5)
         return window
 
     def visible(self, name: str = "^normtr$") -> bool:

@@ -19,7 +19,7 @@ from stream.publisher import Publisher
 from stream.wire import Message
 from tests import overlay_session as session
 from tests.desktop import Desktop, desktop, until
-from tests.test_publisher import free_port
+from tests.ports import free_port
 
 STORY = {
     "face": [(72, 108, "no_face"), (196, 204, "poor_image")],
@@ -69,7 +69,7 @@ def picture_of(screen: Desktop, **more: Any) -> NDArray[np.uint8]:
         for step in range(3, session.STEPS, 4):
             publisher.send(session.info())
             publisher.send(scene(step))
-            time.sleep(0.1)
+            time.sleep(0.08)
         time.sleep(0.5)
         picture = screen.shot(window)
     screen.end(process)

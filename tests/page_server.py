@@ -61,14 +61,19 @@ def estimate(step: int, session: str, **keys: Any) -> Message:
 class Feed(threading.Thread):
     """Publishes a session once someone listens: the first 42 s at once, then a step every 250 ms, each with a word.
 
-    `info` and `estimates` are keys put into these messages.
+    `info` and `estimates` are keys put into these messages; `keys`: the folder of CURVE keys.
     """
 
     def __init__(
-        self, address: str, session: str, info: dict[str, Any] | None = None, **estimates: Any
+        self,
+        address: str,
+        session: str,
+        info: dict[str, Any] | None = None,
+        keys: Path | None = None,
+        **estimates: Any,
     ) -> None:
         super().__init__()
-        self._address, self._session = address, session
+        self._address, self._session, self._keys = address, session, keys
         self._info = {**INFO_PAYLOAD, "captures": True, **(info or {}), "session": session}
         self._estimates = estimates
         self._ended = threading.Event()
@@ -76,7 +81,7 @@ class Feed(threading.Thread):
         """Every cause is sent, and steps come as they do live."""
 
     def run(self) -> None:
-        publisher = Publisher(self._address)
+        publisher = Publisher(self._address, self._keys)
         step = 0
         while not (publisher.info_wanted() or self._ended.wait(0.02)):
             pass
@@ -106,9 +111,10 @@ class Feed(threading.Thread):
 class PageServer:
     """`normtr overlay --web` in a process of its own; `url` is what it prints."""
 
-    def __init__(self, address: str, home: Path, port: int = 0) -> None:
+    def __init__(self, address: str, home: Path, port: int = 0, *options: object) -> None:
+        words = ["--address", address, "--port", str(port), *map(str, options)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "--address", address, "--port", str(port)],
+            [sys.executable, "-c", PROGRAM, *words],
             env={**os.environ, "XDG_DATA_HOME": str(home)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from normtr import gap_trace
 from stream.faults import load
 
 PLANS = Path(__file__).parents[1] / "configs" / "faults"
@@ -33,10 +34,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     plan.write_text(PLAN)
     command = [sys.executable, "-m", "normtr", "bench", "live", "--seconds", "24", "--json"]
     command += ["--faults", str(plan), "--timeline", str(folder / "picture.png")]
-    command += ["--bind", f"ipc://{folder}/topics"]
+    command += ["--bind", f"ipc://{folder}/topics", "--record-gaps", str(folder / "gaps.jsonl")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr
     assert (folder / "picture.png").read_bytes()[1:4] == b"PNG"
+    (stream,) = gap_trace.read(folder / "gaps.jsonl")
+    assert {"error", "stalled", "no_device", "no_face"} <= {
+        c for step in stream for c in step.values()
+    }
     return {"folder": str(folder), **json.loads(done.stdout)}
 
 

@@ -44,7 +44,7 @@ from stream.wire import (
     encode,
     schema,
 )
-from tests.test_publisher import free_port
+from tests.ports import free_port
 from tests.test_wire import json_values, messages
 
 SESSION = "0123456789abcdef"

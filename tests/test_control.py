@@ -21,27 +21,16 @@ from hypothesis import strategies as st
 
 from normtr.errors import UserError
 from stream.control import LARGEST_REQUEST, Control
+from stream.control_client import beside
 from stream.desk import LONGEST_LABEL
-from stream.endpoint import beside
 from stream.session import DEMO
 from stream.wire import AFFECT, FACE, FRAME, HEALTH, INFO, NOTIFY, schema
+from tests.ports import free_port
 
 FRAMES = int(os.environ.get("NORMTR_HOSTILE_FRAMES", "2000"))
 """How many the fuzzer sends; 50000 in the long form."""
 BATCH = 20
 ANSWERED_MS = 10_000
-
-
-def free_port() -> str:
-    """Free, and the next one, too."""
-    with zmq.Context() as context, context.socket(zmq.PUB) as one, context.socket(zmq.PUB) as two:
-        while True:
-            address = f"tcp://127.0.0.1:{one.bind_to_random_port('tcp://127.0.0.1')}"
-            try:
-                two.bind(beside(address))
-                return address
-            except zmq.ZMQError:
-                one.unbind(address)
 
 
 def ask(address: str, **request: Any) -> dict[str, Any]:

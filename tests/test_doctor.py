@@ -17,7 +17,7 @@ import av
 import pytest
 
 from normtr import checkpoint
-from stream import doctor
+from stream import doctor, qt_libraries
 from stream.session import DEMO
 from tests import clips
 from tests.sound_server import SoundServer
@@ -125,6 +125,7 @@ def test_what_is_missing_comes_with_a_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path)
+    monkeypatch.setitem(qt_libraries.QT_LIBRARIES, "libxcb-none.so.0", "libxcb-none0")
     stay(monkeypatch)
     with socket.socket() as taken:
         with contextlib.suppress(OSError):  # then somebody else has it
@@ -137,6 +138,8 @@ def test_what_is_missing_comes_with_a_command(
     found = by_name(out)
     assert found["recognizer"]["state"] == "missing"
     assert "make weights" in found["recognizer"]["fix"]
+    assert found["overlay"]["state"] == "warning"
+    assert found["overlay"]["fix"].endswith("apt-get install -y libxcb-none0")
     # Devices may be missing, and ports are a matter of an option.
     for what, fix in (("camera 99", "--camera"), ("microphone", "--microphone")):
         assert found[what]["state"] == "warning"

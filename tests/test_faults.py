@@ -163,7 +163,19 @@ def test_a_slope_is_found_with_its_interval() -> None:
     assert slope["low"] < 20 < slope["high"]
     assert slope["mean"] == pytest.approx(20, abs=2)
     assert none["low"] < 0 < none["high"]
-    assert series.after(1_790).slope(3600.0) is None
+    assert series.where(lambda at_s: at_s >= 1_790).slope(3600.0) is None
+
+
+def test_what_a_fault_costs_is_no_drift() -> None:
+    flood = Fault("flood", at_s=900, for_s=100)
+    endurance = Endurance(0)
+    random = np.random.default_rng(0)
+    for at_s in range(1_200):
+        delay = 500 if 900 <= at_s < 1_004 else 20
+        endurance.stages_ms["tick"].add(at_s, delay + random.normal())
+    drifting, calm = endurance.drifts(), endurance.drifts([flood])
+    assert drifting["delay_ms_an_hour"]["tick"]["low"] > 100
+    assert abs(calm["delay_ms_an_hour"]["tick"]["mean"]) < 1
 
 
 def test_reactions_are_counted_from_the_fault(plan: Plan) -> None:

@@ -88,7 +88,11 @@ def test_no_two_modules_need_each_other_to_be_imported() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["normtr.cli", "stream.wire", "stream.client", "stream.watch", "stream.replay"]
+    "module",
+    [
+        *("normtr.cli", "stream.wire", "stream.client", "stream.watch", "stream.replay"),
+        *("stream.overlay.command", "stream.overlay.app"),
+    ],
 )
 def test_light_programs_start_without_heavy_packages(module: str) -> None:
     code = f"import sys, {module}; print(*(name for name in {HEAVY!r} if name in sys.modules))"

@@ -18,9 +18,9 @@ from stream.client import Affect, subscribe
 from stream.lsl import ABSTAINED, LslOutlets
 from stream.session import DEMO
 from stream.wire import AFFECT
+from tests.ports import free_port
 from tests.test_client import SAID
 from tests.test_live import start
-from tests.test_publisher import free_port
 
 WITHOUT = """
 import sys

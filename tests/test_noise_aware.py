@@ -60,6 +60,7 @@ def test_a_step_learns(learning: Learning, versions: int, outputs: int) -> None:
     one = batch(versions, labels)
     optimizer = torch.optim.AdamW(made.parameters(), 1e-2)
 
+    @torch.no_grad()
     def emotion() -> float:
         seen = (one[1][None] & one[3]).transpose(0, 1)
         tokens = made.network.extract(one[0], one[1]).under(seen)

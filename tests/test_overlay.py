@@ -24,8 +24,10 @@ import zmq
 from numpy.typing import NDArray
 
 from normtr.errors import UsageError, UserError
-from stream import live, qt_libraries
+from stream import keys, live, qt_libraries
 from stream.client import subscribe
+from stream.control import Control
+from stream.control_client import beside
 from stream.legend import CAUSE_COLOURS
 from stream.overlay import command
 from stream.publisher import Publisher
@@ -33,9 +35,9 @@ from stream.received import Affect
 from stream.session import DEMO
 from stream.wire import AFFECT
 from tests import overlay_session as session
-from tests.desktop import Desktop, desktop, needed, until
+from tests.desktop import SIZE, Desktop, desktop, needed, until
 from tests.make_overlay_picture import PICTURE, picture_of, seen
-from tests.test_publisher import free_port
+from tests.ports import free_port
 
 HERE = {modality: ["none"] * 16 for modality in ("face", "voice", "text")}
 RED = (255, 92, 92)
@@ -111,7 +113,7 @@ def hear(publisher: Publisher, step: int = 20, **keys: Any) -> None:
     for _ in range(2):
         publisher.send(session.info())
         publisher.send(session.affect(step, **{"gaps": HERE, "abstained": False, **keys}))
-        time.sleep(0.35)
+        time.sleep(0.2)
 
 
 def connected(screen: Desktop, publisher: Publisher, *options: object) -> Any:
@@ -147,14 +149,15 @@ def test_a_replayed_minute_with_every_cause_is_drawn_and_then_greys(
     place.overlay("--address", address, "--colours", "dark")
     window = place.window()
     player = place.start(
-        *(sys.executable, "-m", "normtr", "replay", recording, "--bind", address, "--speed", "12")
+        *(sys.executable, "-m", "normtr", "replay", recording, "--bind", address, "--speed", "15")
     )
     until(lambda: hue(place.shot(window)) > 60, "nothing drawn")
     causes: set[str] = set()
-    while player.poll() is None:
+    ended = False
+    while not ended:
+        ended = player.poll() is not None
         picture = place.shot(window)
-        causes |= {cause for cause, colour in CAUSE_COLOURS.items() if has(picture, colour, 30)}
-        time.sleep(0.1)
+        causes |= {cause for cause, colour in CAUSE_COLOURS.items() if has(picture, colour, 12)}
     assert causes == set(CAUSE_COLOURS)
     until(lambda: hue(place.shot(window)) < 25, "it did not grey", 3.0)
 
@@ -182,11 +185,21 @@ def test_the_picture_of_the_readme_is_what_is_drawn(place: Desktop) -> None:
     assert np.abs(picture.astype(int) - kept.astype(int)).mean() < 6
 
 
-def test_more_pixels_show_the_same(place: Desktop) -> None:
-    fine, kept = picture_of(place, environment={"QT_SCALE_FACTOR": "1.5"}), seen(PICTURE)
-    assert fine.shape == pytest.approx((1.5 * kept.shape[0], 1.5 * kept.shape[1], 3), abs=1)
-    small = cv2.resize(fine, kept.shape[1::-1], interpolation=cv2.INTER_AREA)
-    assert np.abs(small.astype(int) - kept.astype(int)).mean() < 8
+def test_more_pixels_show_the_same(place: Desktop, wire: tuple[Publisher, str]) -> None:
+    publisher, address = wire
+    pictures = []
+    for scale in ("1", "1.5"):
+        process = place.overlay("--address", address, environment={"QT_SCALE_FACTOR": scale})
+        window = place.window()
+        until(publisher.info_wanted, "the overlay did not subscribe")
+        hear(publisher)
+        pictures.append(place.shot(window))
+        place.end(process)
+    usual, fine = pictures
+    height, width, _ = usual.shape
+    assert fine.shape == pytest.approx((1.5 * height, 1.5 * width, 3), abs=1)
+    small = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - usual.astype(int)).mean() < 8
 
 
 def test_light_and_dark(place: Desktop, wire: tuple[Publisher, str]) -> None:
@@ -269,6 +282,7 @@ def test_the_mouse_drags_and_resizes_it_and_its_place_is_remembered(place: Deskt
     drag(place, (left + 150, top + 60), (-300, 200))
     wanted = (left - 300, top + 200, width, height)
     until(lambda: near(place.place(window), wanted), "not dragged")
+    time.sleep(0.4)  # it may still be on its way
     left, top, _, _ = place.place(window)
     drag(place, (left + width - 3, top + height - 3), (100, 60))
     wanted = (left, top, width + 100, height + 60)
@@ -384,11 +398,52 @@ def test_the_menu_of_the_right_button(place: Desktop, wire: tuple[Publisher, str
     assert process.wait(10) == 0
 
 
+def test_the_icon_in_a_tray(place: Desktop, wire: tuple[Publisher, str]) -> None:
+    (publisher, address), recognizer = wire, Recognizer()
+    options = ("--edge", "bottom", "--align", "right", "--widthtype", "request", "--height", 48)
+    place.start("trayer", *options, "--SetDockType", "false")
+    connected(place, publisher, "--address", address, "--control", recognizer.address)
+    width, height = SIZE
+    corner = slice(height - 48, None), slice(width - 24, None)
+    until(lambda: has(place.picture()[corner], RED), "the icon does not tell that one is captured")
+    at = (width - 12, height - 24)
+    place.xdotool("mousemove", *at, "click", 1)
+    until(lambda: place.place(place.window())[3] < 50, "a click does not hide the window")
+    place.xdotool("mousemove", *at, "click", 1)
+    until(lambda: place.place(place.window())[3] > 50, "a click does not bring it back")
+    hear(publisher)
+    place.xdotool("mousemove", *at, "click", 3, "sleep", 0.4, "key", "Down", "Return")
+    until(lambda: recognizer.asked == [{"verb": "pause"}], "the menu does nothing")
+    publisher.send(session.notify(0, "stopping"))
+    until(lambda: not has(place.picture()[corner], RED), "nobody is captured, and it tells so")
+
+
+def test_a_locked_recognizer_is_shown_with_keys(place: Desktop, tmp_path: Path) -> None:
+    folder, own, address = tmp_path / "keys", tmp_path / "desk.secret", free_port()
+    assert keys.run(["--folder", str(folder)]) == 0
+    assert keys.run(["--folder", str(folder), "--allow", "desk", "--out", str(own)]) == 0
+    asked: list[str] = []
+
+    def mute(device: str) -> dict[str, Any]:
+        asked.append(device)
+        return {}
+
+    options = ("--client-key", own, "--server-key", folder / "server.key", "--colours", "dark")
+    with (
+        closing(Publisher(address, folder)) as publisher,
+        closing(Control(beside(address), {"mute": mute}, folder)),
+    ):
+        window, _ = connected(place, publisher, "--address", address, *options)
+        assert hue(place.shot(window)) > 60
+        press(place, window, "c")
+        until(lambda: asked == ["camera"], "nothing was asked")
+
+
 def test_hostile_messages_end_nothing(place: Desktop, wire: tuple[Publisher, str]) -> None:
     publisher, address = wire
     window, process = connected(place, publisher, "--address", address, "--colours", "dark")
     nan, many = float("nan"), 5000
-    for keys in (
+    for said in (
         {"probabilities": [nan] * 7, "confidence": nan},
         {"probabilities": [1e300] * 7, "confidence": -1e300},
         {"labels": ["<img src=x>" * 50] * many, "probabilities": [0.5] * many},
@@ -397,12 +452,17 @@ def test_hostile_messages_end_nothing(place: Desktop, wire: tuple[Publisher, str
         {"gaps": {"face": ["what"], "gaze": ["none"] * 10_000}},
         {"gaps": "none"},
     ):
-        publisher.send(session.affect(20, **{"gaps": HERE, "abstained": False, **keys}))
+        publisher.send(session.affect(20, **{"gaps": HERE, "abstained": False, **said}))
         time.sleep(0.12)
     publisher.send(session.notify(1, "<b>" * 1000, "x" * 100_000))
     hear(publisher, step=21)
     assert process.poll() is None
-    assert hue(place.shot(window)) > 60
+
+    def coloured() -> bool:
+        publisher.send(session.affect(21))  # on a busy machine the last one may be too old
+        return bool(hue(place.shot(window)) > 60)
+
+    until(coloured, "it stays grey")
     assert "Traceback" not in place.end(process)
 
 
@@ -411,13 +471,13 @@ def test_what_it_costs_at_four_estimates_a_second(
 ) -> None:
     publisher, address = wire
     _, process = connected(place, publisher, "--address", address)
-    for step in range(session.STEPS):
+    for step in range(0, session.STEPS, 4):
         publisher.send(session.affect(step))
-        time.sleep(0.01)
-    time.sleep(1.0)
+        time.sleep(0.03)
+    time.sleep(0.5)
     watched = psutil.Process(process.pid)
     before, begin_s = sum(watched.cpu_times()[:2]), time.monotonic()
-    for step in range(session.STEPS, session.STEPS + 24):
+    for step in range(session.STEPS, session.STEPS + 12):
         publisher.send(session.affect(step))
         time.sleep(0.25)
     share = (sum(watched.cpu_times()[:2]) - before) / (time.monotonic() - begin_s)

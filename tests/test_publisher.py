@@ -16,14 +16,11 @@ import pytest
 import zmq
 
 from normtr.errors import UserError
-from stream.endpoint import beside, is_local
+from stream.control_client import beside
+from stream.endpoint import is_local
 from stream.publisher import Publisher
 from stream.wire import AFFECT, FRAME, INFO, Message, decode
-
-
-def free_port() -> str:
-    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
-        return f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
+from tests.ports import free_port
 
 
 def wanted_within(publisher: Publisher, seconds: float) -> bool:

@@ -14,7 +14,7 @@ import pytest
 
 from stream.client import ADDRESS
 from tests import test_replay
-from tests.test_publisher import free_port
+from tests.ports import free_port
 
 README = Path(__file__).parents[1] / "README.md"
 MOST_LINES = 20

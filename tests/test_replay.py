@@ -21,9 +21,9 @@ from stream.client import subscribe
 from stream.publisher import Publisher
 from stream.received import FRAME
 from stream.wire import AFFECT, INFO, NOTIFY, Message
+from tests.ports import free_port
 from tests.test_client import SAID, plain
 from tests.test_live import refused
-from tests.test_publisher import free_port
 
 PERIOD_NS = 250_000_000
 INFO_PAYLOAD = {

@@ -28,9 +28,9 @@ from stream.history import SECONDS, History
 from stream.publisher import Publisher
 from stream.received import FRAME, Affect, received
 from stream.wire import AFFECT, NOTIFY, Message, encode
+from tests.ports import free_port
 from tests.test_client import SAID, said
 from tests.test_live import refused
-from tests.test_publisher import free_port
 
 STEP_NS = 250_000_000
 

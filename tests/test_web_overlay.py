@@ -21,15 +21,16 @@ from hypothesis import strategies as st
 
 from normtr.errors import UserError
 from normtr.window import CAUSES
+from stream import keys
 from stream.history import SECONDS
-from stream.legend import CAUSE_COLOURS
-from stream.overlay.page_state import ink, page_state
+from stream.legend import CAUSE_COLOURS, ink
+from stream.overlay.page_state import page_state
 from stream.overlay.page_token import TOKEN, kept_token
 from stream.overlay.state import OverlayState
 from stream.overlay.web import MOST_PAGES
 from stream.received import received
 from tests.page_server import SECRET, Feed, PageServer, estimate
-from tests.test_publisher import free_port
+from tests.ports import free_port
 
 SESSION = "a" * 16
 
@@ -206,6 +207,30 @@ def test_the_address_stays_and_endings_are_clean(address: str, tmp_path: Path) -
     status, error = taken.end()
     assert status == 1
     assert error == f"port {first.port} is in use; end the other overlay or give another port.\n"
+
+
+def test_a_locked_recognizer_is_heard_with_keys(tmp_path: Path) -> None:
+    folder, own, address = tmp_path / "keys", tmp_path / "page.secret", free_port()
+    assert keys.run(["--folder", str(folder)]) == 0
+    assert keys.run(["--folder", str(folder), "--allow", "page", "--out", str(own)]) == 0
+    options = ("--client-key", own, "--server-key", folder / "server.key")
+
+    async def fresh(socket: aiohttp.ClientWebSocketResponse) -> bool:
+        async for frame in socket:
+            if json.loads(frame.data)["fresh"]:
+                return True
+        return False
+
+    with Feed(address, SESSION, keys=folder):
+        without = PageServer(address, tmp_path)
+        with_keys = PageServer(address, tmp_path, 0, *options)
+        assert talk(with_keys, fresh)
+
+        async def first(socket: aiohttp.ClientWebSocketResponse) -> Any:
+            return json.loads((await socket.receive()).data)["fresh"]
+
+        assert not talk(without, first)
+        assert (with_keys.end(), without.end()) == ((0, ""), (0, ""))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from normtr.spec import LABELS
 from normtr.window import CAUSES
 from stream.legend import CAUSE_COLOURS, NOTHING, SAYING
 from tests.page_server import SECRET, Feed, PageServer
-from tests.test_publisher import free_port
+from tests.ports import free_port
 from tests.test_readme_examples import missing
 
 if TYPE_CHECKING:

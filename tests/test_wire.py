@@ -87,6 +87,7 @@ INFO_BODY = {
     "clock": {"monotonic_ns": 2, "utc_ns": 3},
     "source": "clip.mp4",
     "sources": ["clip.mp4"],
+    "captures": True,
     "virtual": False,
     "calibrated": False,
     "versions": {"python": "3.11.0"},
@@ -115,7 +116,7 @@ GOLDEN = {
     "er.v1.face": "543fc5f0d4f84884",
     "er.v1.frame": "b262030f3c794051",
     "er.v1.health": "ddae5955189b315c",
-    "er.v1.info": "aa843fe18c2b4ec8",
+    "er.v1.info": "b6e9a0c3927fa3d3",
     "er.v1.notify": "d1220d614aa84acd",
     "er.v1.text": "4189c60e7e718c75",
 }

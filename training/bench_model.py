@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +9,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
+from normtr import bench_report
 from normtr.config import parse
 from normtr.errors import UserError
 from normtr.model import NormTr, NormTrConfig
@@ -107,12 +104,5 @@ def run(argv: list[str]) -> int:
         "train_step_ms": float(np.median(train)),
         "threads": cores,
     }
-    if bench.json:
-        json.dump(report, sys.stdout, indent=1)
-        print()
-        return 0
-    table = Table("figure", "value", title="bench model")
-    for name, value in report.items():
-        table.add_row(name, json.dumps(value))
-    Console().print(table)
+    bench_report.show(report, "bench model", as_json=bench.json)
     return 0

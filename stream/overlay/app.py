@@ -26,13 +26,14 @@ TICK_MS = 250
 
 
 def show(config: Overlay, control: str) -> int:
-    """Until it is closed. Raises UserError when an address is none."""
+    """Until it is closed. Raises UserError when an address or a key is none."""
     application = QApplication([sys.argv[0]])
     application.setApplicationName("normtr-overlay")
     application.setWindowIcon(icon(True))
     application.setQuitOnLastWindowClosed(False)
     interrupts = Interrupts()
-    overlay = _Overlay(config, Feed(config.address), Asker(control), interrupts)
+    feed, asker = Feed(config.address, config.keys), Asker(control, config.keys)
+    overlay = _Overlay(config, feed, asker, interrupts)
     interrupts.running = True
     application.exec()
     overlay.close()
@@ -86,6 +87,7 @@ class _Overlay(QObject):
                 lambda on, device=device: self._ask("mute" if on else "unmute", device=device)
             )
         do.hide.triggered.connect(self._window.fold)
+        self._tray.clicked.connect(do.hide.trigger)
         do.click_through.triggered.connect(self._window.set_click_through)
         do.dark.triggered.connect(self._choose_colours)
         do.still.toggled.connect(self._set_still)

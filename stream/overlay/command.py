@@ -12,15 +12,14 @@ from typing import Literal
 from normtr.config import parse
 from normtr.errors import UserError
 from stream import qt_libraries
-from stream.client import ADDRESS
 from stream.control_client import beside
+from stream.subscriber_config import SubscriberConfig
 
 
 @dataclass(frozen=True)
-class Overlay:
+class Overlay(SubscriberConfig):
     """Show what a recognizer publishes in a small window that stays on top."""
 
-    address: str = ADDRESS
     control: str | None = None
     """Where pause and mute are asked for; without it on the port after that of --address."""
     colours: Literal["kept", "desktop", "dark", "light"] = "kept"
@@ -60,7 +59,7 @@ def run(argv: list[str]) -> int:
     if config.web:
         from stream.overlay.web import serve
 
-        return serve(config.address, config.port)
+        return serve(config.address, config.port, config.keys)
     check()
     try:
         from stream.overlay.app import show

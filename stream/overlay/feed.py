@@ -8,7 +8,7 @@ import threading
 from PySide6.QtCore import QObject, Signal
 
 from normtr.errors import UserError
-from stream.client import Control, Received, subscribe
+from stream.client import Control, Keys, Received, subscribe
 from stream.wire import AFFECT, INFO, NOTIFY
 
 LOOK_S = 0.25
@@ -23,11 +23,13 @@ class Feed(QObject):
 
     arrived = Signal()
 
-    def __init__(self, address: str) -> None:
-        """Raises UserError when the address is none; nobody need publish there yet."""
+    def __init__(self, address: str, keys: Keys | None) -> None:
+        """Raises UserError when the address or a key is none; nobody need publish there yet."""
         super().__init__()
         # Words (er.v1.text) and pictures are none of an overlay's business.
-        self._subscription = subscribe(AFFECT, INFO, NOTIFY, address=address, newest=True)
+        self._subscription = subscribe(
+            AFFECT, INFO, NOTIFY, address=address, newest=True, keys=keys
+        )
         self._waiting: dict[tuple[str, str], Received] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -68,11 +70,11 @@ class Asker(QObject):
 
     refused = Signal(str)
 
-    def __init__(self, address: str) -> None:
-        """Raises UserError when the address is none."""
+    def __init__(self, address: str, keys: Keys | None) -> None:
+        """Raises UserError when the address or a key is none."""
         super().__init__()
         self._address = address
-        self._control = Control(address, timeout_s=ANSWER_S)
+        self._control = Control(address, timeout_s=ANSWER_S, keys=keys)
         self._requests: queue.SimpleQueue[tuple[str, dict[str, str]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._thread.start()

@@ -9,14 +9,15 @@ from typing import Any
 from stream.history import SECONDS, Column
 from stream.legend import (
     CAUSE_COLOURS,
-    EMOTION_COLOURS,
     MARKS,
-    NAMES,
-    OTHER_COLOUR,
     SAYING,
+    cause_colour,
+    emotion_colour,
+    ink,
+    name,
     reason,
 )
-from stream.overlay.state import Shown
+from stream.overlay.state import Shown, within
 
 
 def page_state(shown: Shown) -> dict[str, Any]:
@@ -28,18 +29,18 @@ def page_state(shown: Shown) -> dict[str, Any]:
         "named": bool(shown.top),
         "confidence": shown.confidence,
         "bars": [
-            {"label": label, "share": share, "colour": _emotion_colour(label)}
+            {"label": label, "share": share, "colour": emotion_colour(label)}
             for label, share in shown.bars
         ],
         "lights": [
-            {"name": _name(light.modality), "on": light.lit, "says": light.saying}
+            {"name": name(light.modality), "on": light.lit, "says": light.saying}
             for light in shown.lights
         ],
         "seconds": SECONDS,
         "emotions": list(_emotions(shown.columns)),
         "gaps": [
             {
-                "name": _name(light.modality),
+                "name": name(light.modality),
                 "runs": list(_causes(shown.columns, light.modality)),
             }
             for light in shown.lights
@@ -50,27 +51,15 @@ def page_state(shown: Shown) -> dict[str, Any]:
     }
 
 
-def ink(colour: str) -> str:
-    """Black or white, whichever is easier to read on `#rrggbb`."""
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
-    return "#000000" if light > 0.18 else "#ffffff"  # there both are as easy to read
-
-
 def _emotions(columns: Iterable[Column]) -> Iterator[dict[str, Any]]:
     """Runs of one top label; `label` is empty where there was no estimate or not enough to say."""
 
-    def top(column: Column) -> str:
-        if column.abstained or not column.levels:
-            return ""
-        return max(column.levels, key=lambda label: column.levels[label])
-
-    for label, run in groupby(columns, top):
+    for label, run in groupby(columns, lambda column: "" if column.abstained else column.top):
         levels = [max(column.levels.values(), default=0.0) for column in run]
         yield {
             "label": label,
-            "levels": [min(max(0.0, level), 1.0) for level in levels],  # 0 for what is no number
-            "colour": _emotion_colour(label),
+            "levels": [within(level) for level in levels],
+            "colour": emotion_colour(label),
         }
 
 
@@ -87,7 +76,7 @@ def _missing(columns: Iterable[Column]) -> list[str]:
 
 
 def _entry(cause: str) -> dict[str, str]:
-    colour = CAUSE_COLOURS.get(cause, OTHER_COLOUR)
+    colour = cause_colour(cause)
     return {
         "cause": cause,
         "says": SAYING.get(cause, cause),
@@ -95,11 +84,3 @@ def _entry(cause: str) -> dict[str, str]:
         "colour": colour,
         "ink": ink(colour),
     }
-
-
-def _emotion_colour(label: str) -> str:
-    return EMOTION_COLOURS.get(label, OTHER_COLOUR)
-
-
-def _name(modality: str) -> str:
-    return NAMES.get(modality, modality)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from pathlib import Path
 
+from normtr import data_folder, private_file
 from normtr.errors import UserError
-from normtr.whole_file import whole_file
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def usual_path() -> Path:
     """In the user's own data folder. Who deletes the file gets a new address."""
-    base = os.environ.get("XDG_DATA_HOME", "")
-    folder = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
-    return folder / "normtr" / "page_token"
+    return data_folder.usual() / "page_token"
 
 
 def kept_token(path: Path) -> str:
@@ -31,10 +28,7 @@ def kept_token(path: Path) -> str:
             if TOKEN.fullmatch(token):
                 return token
         token = secrets.token_urlsafe(32)
-        with whole_file(path) as partial:
-            partial.unlink(missing_ok=True)
-            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(token)
+        private_file.write(path, token)
         return token
     except OSError as error:
         raise UserError(f"cannot keep the page's address in {path}: {error.strerror}.") from None

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def overlay_beside(address: str) -> Iterator[None]:
-    """It shows what `address` publishes and ends with the block, however this process ends.
+def overlay_beside(address: str, control: str) -> Iterator[None]:
+    """It shows what `address` publishes and asks at `control`, which may be `off`.
 
-    Closed by its user it is gone, and nothing else happens.
+    It ends with the block, however this process ends. Closed by its user it is gone, and nothing
+    else happens.
     """
-    command = [sys.executable, "-m", "normtr", "overlay", "--address", address, "--while-read"]
+    command = [sys.executable, "-m", "normtr", "overlay", "--while-read"]
+    command += ["--address", address, *([] if control == "off" else ["--control", control])]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert process.stdin is not None
     try:

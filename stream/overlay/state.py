@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stream.history import Column, History
-from stream.legend import DEVICES, NAMES, NOTHING, reason
+from stream.legend import DEVICES, NAMES, NOTHING, name, reason
 from stream.received import Affect, Info, Notify, Received
 
 STALE_S = 1.2
@@ -61,7 +61,7 @@ class Shown:
     def spoken(self) -> str:
         """The essentials as a sentence, for screen readers."""
         sure = f", confidence {self.confidence:.0%}" if self.top else ""
-        lights = "; ".join(f"{NAMES.get(x.modality, x.modality)}: {x.saying}" for x in self.lights)
+        lights = "; ".join(f"{name(x.modality)}: {x.saying}" for x in self.lights)
         return ". ".join(filter(None, (self.headline + sure, lights, self.capture.saying)))
 
 
@@ -77,6 +77,7 @@ class OverlayState:
         self._affect: Affect | None = None
         self._info: Info | None = None
         self._history = History()
+        self._columns = tuple(self._history.columns())
         self._heard_s = 0.0
         self._ended = False
         self._note, self._noted_s = "", -NOTE_S
@@ -89,11 +90,12 @@ class OverlayState:
                 return
             self._affect, self._heard_s, self._ended = message, now_s, False
             self._history.add(message)
+            self._columns = tuple(self._history.columns())
         elif isinstance(message, Info):
             self._info = message
         elif isinstance(message, Notify):
             self._ended = message.kind == "stopping"
-            where = f"{NAMES.get(message.modality, message.modality)}: " if message.modality else ""
+            where = f"{name(message.modality)}: " if message.modality else ""
             self.tell(where + (message.detail or message.kind.replace("_", " ")), now_s)
 
     def tell(self, note: str, now_s: float) -> None:
@@ -127,7 +129,7 @@ class OverlayState:
                 else Light(modality, False, NO_DATA)
                 for modality, gaps in affect.gaps.items()
             ),
-            columns=tuple(self._history.columns()),
+            columns=self._columns,
             capture=self._capture(affect, causes, fresh),
             note=self._remark(now_s, fresh),
             paused=paused,
@@ -144,7 +146,7 @@ class OverlayState:
             confidence=0.0,
             bars=(),
             lights=tuple(Light(modality, False, NO_DATA) for modality in NAMES),
-            columns=tuple(self._history.columns()),
+            columns=self._columns,
             capture=Capture(False, "no recognizer heard"),
             note=self._waiting(),
             paused=False,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtGui import QColor
 
-from stream.legend import CAUSE_COLOURS, EMOTION_COLOURS, OTHER_COLOUR, THERE_COLOUR
+from stream.legend import cause_colour, emotion_colour
 
 FAINTEST = 0.45
 """Opacity of what has no confidence; it stays legible."""
@@ -24,13 +24,13 @@ class Theme:
     """Of the dot that says: a person is captured."""
 
     def emotion(self, label: str, fresh: bool, opacity: float = 1.0) -> QColor:
-        colour = QColor(EMOTION_COLOURS.get(label, OTHER_COLOUR))
+        colour = QColor(emotion_colour(label))
         colour = colour if fresh else grey(colour)
         colour.setAlphaF(opacity)
         return colour
 
     def cause(self, cause: str, fresh: bool) -> QColor:
-        colour = QColor(THERE_COLOUR if cause == "none" else CAUSE_COLOURS.get(cause, OTHER_COLOUR))
+        colour = QColor(cause_colour(cause))
         return colour if fresh else grey(colour)
 
 
@@ -60,8 +60,3 @@ def grey(colour: QColor) -> QColor:
 
 def opacity(confidence: float) -> float:
     return FAINTEST + (1.0 - FAINTEST) * confidence
-
-
-def ink_on(colour: QColor) -> QColor:
-    """Black or white, whichever is read better on the colour."""
-    return QColor("#101114") if grey(colour).red() > 140 else QColor("#ffffff")

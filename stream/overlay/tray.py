@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QRectF, Qt
+from PySide6.QtCore import QObject, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
@@ -15,10 +15,14 @@ SIZE = 64
 class Tray(QObject):
     """A desktop without a tray shows nothing; one that comes later shows it then."""
 
+    clicked = Signal()
+    """With the left button; the right one opens the menu."""
+
     def __init__(self, menu: QMenu, parent: QObject) -> None:
         super().__init__(parent)
         self._icon = QSystemTrayIcon(icon(False), self)
         self._icon.setContextMenu(menu)
+        self._icon.activated.connect(self._activated)
         self._captures = False
         self._icon.show()
 
@@ -29,6 +33,10 @@ class Tray(QObject):
         tip = f"normtr: {shown.headline}\n{shown.capture.saying}"
         if tip != self._icon.toolTip():
             self._icon.setToolTip(tip)
+
+    def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
+        if reason == QSystemTrayIcon.ActivationReason.Trigger:
+            self.clicked.emit()
 
 
 def icon(captures: bool) -> QIcon:

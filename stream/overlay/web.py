@@ -21,7 +21,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from normtr.errors import UserError
-from stream.client import subscribe_async
+from stream.client import Keys, subscribe_async
 from stream.interrupts import Interrupts
 from stream.overlay.page_state import page_state
 from stream.overlay.page_token import kept_token, usual_path
@@ -156,13 +156,13 @@ def _protection(host: str) -> Mapping[str, str]:
     }
 
 
-async def _serve(address: str, port: int) -> None:
+async def _serve(address: str, port: int, keys: Keys | None) -> None:
     page = _Page(address, kept_token(usual_path()))
     runner = web.AppRunner(
         page.app, access_log=None, logger=_log, keepalive_timeout=KEPT_S, shutdown_timeout=1.0
     )
     wanted = AFFECT, INFO, NOTIFY  # words and pictures are none of the page's business
-    async with subscribe_async(*wanted, address=address, newest=True) as heard:
+    async with subscribe_async(*wanted, address=address, newest=True, keys=keys) as heard:
         await runner.setup()
         try:
             site = web.TCPSite(runner, HOST, port)
@@ -183,13 +183,13 @@ def _unavailable(port: int, error: Exception) -> str:
     return f"cannot serve on port {port}: {error}."
 
 
-def serve(address: str, port: int) -> int:
+def serve(address: str, port: int, keys: Keys | None = None) -> int:
     """Serve the page until Ctrl-C, and print where; gives the exit status.
 
-    `address`: the recognizer's; `port` 0: any that is free. Raises UserError when the port or
-    the address cannot be used.
+    `address`: the recognizer's; `port` 0: any that is free. Raises UserError when the port,
+    the address or a key cannot be used.
     """
     interrupts = Interrupts()
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(address, port))
+        asyncio.run(_serve(address, port, keys))
     return interrupts.status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QCloseEvent,
     QContextMenuEvent,
@@ -18,7 +18,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QLayout, QMenu, QVBoxLayout, QWidget
 
 from stream.legend import NAMES
-from stream.overlay.parts import Badge, Bars, Headline, History, Light, Note, Part
+from stream.overlay.charts import Bars, History, Light
+from stream.overlay.labels import Badge, Headline, Note
+from stream.overlay.part import Part
 from stream.overlay.state import Shown
 from stream.overlay.theme import DARK, Theme
 
@@ -27,6 +29,8 @@ MARGIN = 14
 GRIP = 8
 """So near to an edge the mouse resizes."""
 CORNER = 12.0
+SETTLED_MS = 300
+"""So long after it is shown a manager has put it in its place."""
 KEY_STEP = 16
 ARROWS = {
     Qt.Key.Key_Left: QPoint(-KEY_STEP, 0),
@@ -63,6 +67,7 @@ class OverlayWindow(QWidget):
         self._shown: Shown | None = None
         self._unfolded: QSize | None = None
         self._pressed: QPoint | None = None
+        self._wanted: QPoint | None = None
         self.resize(SIZE)
 
     def take(self, shown: Shown, theme: Theme) -> None:
@@ -93,11 +98,11 @@ class OverlayWindow(QWidget):
         self.setVisible(not folded or (self._shown is not None and self._shown.capture.on))
 
     def set_click_through(self, on: bool) -> None:
-        place, visible = self.geometry(), self.isVisible()
+        place, visible = QRect(self.pos(), self.size()), self.isVisible()
         # A new window of the X server: a manager that is still taking leave of it would unmap it.
         self.destroy()
         self.setWindowFlags(FLAGS | THROUGH if on else FLAGS)
-        self.setGeometry(place)
+        self._put(place)
         self.setVisible(visible)
 
     @property
@@ -118,11 +123,22 @@ class OverlayWindow(QWidget):
         size = place.size().expandedTo(self.minimumSizeHint()).boundedTo(room.size())
         left = min(max(place.left(), room.left()), room.right() + 1 - size.width())
         top = min(max(place.top(), room.top()), room.bottom() + 1 - size.height())
-        self.setGeometry(QRect(QPoint(left, top), size))
+        self._put(QRect(QPoint(left, top), size))
 
     def place(self) -> QRect:
         """To remember: as it is unfolded."""
-        return QRect(self.pos(), self._unfolded or self.size())
+        return QRect(self._wanted or self.pos(), self._unfolded or self.size())
+
+    def _put(self, place: QRect) -> None:
+        self.setGeometry(place)
+        self._wanted = place.topLeft()
+        QTimer.singleShot(SETTLED_MS, self._settle)
+
+    def _settle(self) -> None:
+        """Qt can take the manager's frame, before that is moved, for the place of the window."""
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and wanted != self.pos():
+            self.move(wanted)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

@@ -1,140 +1,21 @@
-"""What the overlay's window is made of: badge, headline, bars, history, lights, note.
-
-Each draws its part of a `Shown` and has a name and a description for screen readers.
-"""
+"""The overlay's charts: probabilities, the last minute, each modality's gaps."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QHelpEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer
+from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPen
+from PySide6.QtWidgets import QToolTip
 
-from stream.history import SECONDS, Column
-from stream.legend import MARKS, NAMES, SAYING, reason
+from stream.history import SECONDS
+from stream.legend import MARKS, NAMES, SAYING, ink, name, reason
+from stream.overlay.part import CENTRE, LEFT, RIGHT, Part, as_tip, fitting, resized
 from stream.overlay.state import Shown, within
-from stream.overlay.theme import DARK, Theme, ink_on, opacity
+from stream.overlay.theme import Theme, opacity
 
-GLIDE_FRAMES, GLIDE_MS = 4, 40
+GLIDE_FRAMES, GLIDE_MS = 3, 50
 UNHEARD = "No recognizer was heard yet. Start one with: normtr live"
-LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-CENTRE = Qt.AlignmentFlag.AlignCenter
-
-
-class Part(QWidget):
-    """`scale`: size of its letters beside the desktop's; `lines`: its height in lines of them."""
-
-    def __init__(self, name: str, scale: float, lines: float, grows: bool = False) -> None:
-        super().__init__()
-        self.setAccessibleName(name)
-        font = self.font()
-        font.setPointSizeF(font.pointSizeF() * scale)
-        self.setFont(font)
-        self._lines = lines
-        vertical = QSizePolicy.Policy.Expanding if grows else QSizePolicy.Policy.Fixed
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, vertical)
-        self.shown: Shown | None = None
-        self.theme: Theme = DARK
-
-    def take(self, shown: Shown, theme: Theme) -> None:
-        self.shown, self.theme = shown, theme
-        told = self.describe(shown)
-        if told != self.accessibleDescription():
-            self.setAccessibleDescription(told)
-        self.update()
-
-    def describe(self, shown: Shown) -> str:
-        raise NotImplementedError
-
-    def draw(self, painter: QPainter, shown: Shown) -> None:
-        raise NotImplementedError
-
-    def line_height(self) -> float:
-        return QFontMetricsF(self.font()).height()
-
-    def sizeHint(self) -> QSize:
-        return QSize(160, round(self._lines * self.line_height()))
-
-    def minimumSizeHint(self) -> QSize:
-        return self.sizeHint()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        if self.shown is None:
-            return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setFont(self.font())
-        self.draw(painter, self.shown)
-
-    def write(
-        self, painter: QPainter, box: QRectF, text: str, colour: QColor, align: Qt.AlignmentFlag
-    ) -> None:
-        fitting = QFontMetricsF(painter.font()).elidedText(
-            text, Qt.TextElideMode.ElideRight, box.width()
-        )
-        painter.setPen(colour)
-        painter.drawText(box, align | Qt.TextFlag.TextSingleLine, fitting)
-
-    def dot(self, painter: QPainter, centre: QPointF, lit: bool, colour: QColor) -> None:
-        """Filled or a ring, so that it is told without the colour."""
-        radius = self.line_height() * (0.26 if lit else 0.21)
-        painter.setPen(Qt.PenStyle.NoPen if lit else QPen(colour, 1.6))
-        painter.setBrush(colour if lit else Qt.BrushStyle.NoBrush)
-        painter.drawEllipse(centre, radius, radius)
-
-
-class Badge(Part):
-    """Whether a person is captured. It is never faded, greyed or hidden while one is."""
-
-    def __init__(self) -> None:
-        super().__init__("capture", 0.85, 1.5)
-
-    def describe(self, shown: Shown) -> str:
-        return shown.capture.saying
-
-    def draw(self, painter: QPainter, shown: Shown) -> None:
-        capture, height = shown.capture, float(self.height())
-        colour = self.theme.alarm if capture.on else self.theme.dim
-        self.dot(painter, QPointF(height * 0.3, height / 2), capture.on, colour)
-        font = QFont(painter.font())
-        font.setBold(capture.on)
-        painter.setFont(font)
-        ink = self.theme.text if capture.on else self.theme.dim
-        box = QRectF(height * 0.7, 0, self.width() - height * 0.7, height)
-        self.write(painter, box, capture.saying, ink, LEFT)
-
-
-class Headline(Part):
-    """The top emotion, or why none is named."""
-
-    def __init__(self) -> None:
-        super().__init__("emotion", 1.75, 1.25)
-
-    def describe(self, shown: Shown) -> str:
-        sure = f", confidence {shown.confidence:.0%}" if shown.top else ""
-        return shown.headline + sure
-
-    def draw(self, painter: QPainter, shown: Shown) -> None:
-        box = QRectF(self.rect())
-        if not shown.top:
-            painter.setFont(_resized(painter.font(), 0.75))
-            self.write(painter, box, shown.headline, self.theme.dim, LEFT)
-            return
-        painter.setOpacity(opacity(shown.confidence))
-        mark = QRectF(0, box.height() * 0.16, 5, box.height() * 0.68)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self.theme.emotion(shown.top, shown.fresh))
-        painter.drawRoundedRect(mark, 2.5, 2.5)
-        figure = f"{shown.confidence:.0%}"
-        room = QFontMetricsF(painter.font()).horizontalAdvance("100%") + 8
-        self.write(painter, box, figure, self.theme.text, RIGHT)
-        bold = QFont(painter.font())
-        bold.setBold(True)
-        painter.setFont(bold)
-        self.write(painter, box.adjusted(14, 0, -room, 0), shown.headline, self.theme.text, LEFT)
 
 
 class Bars(Part):
@@ -159,6 +40,9 @@ class Bars(Part):
             self._frame = GLIDE_FRAMES
             self._glide.stop()
         super().take(shown, theme)
+
+    def drawn(self, shown: Shown) -> object:
+        return (shown.bars, shown.top, shown.confidence)
 
     def describe(self, shown: Shown) -> str:
         return ", ".join(f"{label} {share:.0%}" for label, share in shown.bars)
@@ -213,6 +97,9 @@ class History(Part):
     def __init__(self) -> None:
         super().__init__("last minute", 0.75, 4.0, grows=True)
 
+    def drawn(self, shown: Shown) -> object:
+        return shown.columns
+
     def describe(self, shown: Shown) -> str:
         missing = {
             modality: sum(column.causes.get(modality, "none") != "none" for column in shown.columns)
@@ -228,7 +115,7 @@ class History(Part):
         for level in (0.0, 0.5, 1.0):
             at = box.bottom() - 0.5 - level * (box.height() - 1)
             painter.drawLine(QPointF(0, at), QPointF(box.width(), at))
-        tops = [_strongest(column) for column in shown.columns]
+        tops = [column.top for column in shown.columns]
         for number, (column, top) in enumerate(zip(shown.columns, tops, strict=True)):
             level = within(column.levels.get(top, 0.0)) * (box.height() - 1)
             faded = 0.3 if column.abstained else 0.9
@@ -238,7 +125,7 @@ class History(Part):
         metrics = QFontMetricsF(painter.font())
         for first, end, top in _runs(named):
             width = (end - first) * each
-            if text := _fitting((top, top[:3]), width, metrics):
+            if text := fitting((top, top[:3]), width, metrics):
                 highest = max(
                     within(column.levels.get(top, 0.0)) for column in shown.columns[first:end]
                 )
@@ -249,7 +136,7 @@ class History(Part):
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and self.shown:
             number = min(max(int(event.pos().x() * SECONDS / max(self.width(), 1)), 0), SECONDS - 1)
-            QToolTip.showText(event.globalPos(), _as_tip(_told(number, self.shown)), self)
+            QToolTip.showText(event.globalPos(), as_tip(_told(number, self.shown)), self)
             return True
         return super().event(event)
 
@@ -258,8 +145,12 @@ class Light(Part):
     """One modality: there or why not, and its gaps over the last minute."""
 
     def __init__(self, modality: str) -> None:
-        super().__init__(NAMES.get(modality, modality), 0.9, 2.05)
+        super().__init__(name(modality), 0.9, 2.05)
         self.modality = modality
+
+    def drawn(self, shown: Shown) -> object:
+        causes = [column.causes.get(self.modality, "") for column in shown.columns]
+        return [x for x in shown.lights if x.modality == self.modality], causes
 
     def describe(self, shown: Shown) -> str:
         return next((x.saying for x in shown.lights if x.modality == self.modality), "")
@@ -281,7 +172,7 @@ class Light(Part):
     def _strip(self, painter: QPainter, strip: QRectF, shown: Shown) -> None:
         painter.fillRect(strip, self.theme.track)
         each = strip.width() / SECONDS
-        font = _resized(painter.font(), 0.72)
+        font = resized(painter.font(), 0.72)
         painter.setFont(font)
         metrics = QFontMetricsF(font)
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -300,29 +191,8 @@ class Light(Part):
             painter.setPen(QPen(self.theme.edge, 1))
             painter.drawRect(run.adjusted(0.5, 0.5, -0.5, -0.5))
             names = reason(self.modality, cause), SAYING.get(cause, ""), MARKS.get(cause, "?")
-            if text := _fitting(names, run.width(), metrics):
-                self.write(painter, run, text, ink_on(colour), CENTRE)
-
-
-class Note(Part):
-    """What happened, for some seconds."""
-
-    def __init__(self) -> None:
-        super().__init__("note", 0.8, 1.3)
-
-    def describe(self, shown: Shown) -> str:
-        return shown.note
-
-    def take(self, shown: Shown, theme: Theme) -> None:
-        self.setToolTip(_as_tip(shown.note))
-        super().take(shown, theme)
-
-    def draw(self, painter: QPainter, shown: Shown) -> None:
-        self.write(painter, QRectF(self.rect()), shown.note, self.theme.dim, LEFT)
-
-
-def _strongest(column: Column) -> str:
-    return max(column.levels, key=lambda label: column.levels[label], default="")
+            if text := fitting(names, run.width(), metrics):
+                self.write(painter, run, text, QColor(ink(colour.name())), CENTRE)
 
 
 def _runs(names: list[str]) -> Iterator[tuple[int, int, str]]:
@@ -334,32 +204,15 @@ def _runs(names: list[str]) -> Iterator[tuple[int, int, str]]:
             first = number
 
 
-def _fitting(texts: Iterable[str], width: float, metrics: QFontMetricsF) -> str:
-    """The first that has room."""
-    return next((text for text in texts if metrics.horizontalAdvance(text) <= width), "")
-
-
 def _told(number: int, shown: Shown) -> str:
     """One second of the history in words."""
     column = shown.columns[number]
     ago = len(shown.columns) - 1 - number
     if not column.causes:
         return f"{ago} s ago: nothing arrived"
-    top = _strongest(column)
+    top = column.top
     emotion = f"{top} {column.levels[top]:.0%}" if top else "no estimate"
     gaps = (
-        f"{NAMES.get(modality, modality)}: {reason(modality, cause)}"
-        for modality, cause in column.causes.items()
+        f"{name(modality)}: {reason(modality, cause)}" for modality, cause in column.causes.items()
     )
     return "\n".join((f"{ago} s ago: {emotion}", *gaps))
-
-
-def _resized(font: QFont, factor: float) -> QFont:
-    out = QFont(font)
-    out.setPointSizeF(font.pointSizeF() * factor)
-    return out
-
-
-def _as_tip(text: str) -> str:
-    """What came over the wire is no markup."""
-    return f"<qt>{html.escape(text).replace(chr(10), '<br>')}</qt>" if text else ""
