@@ -120,6 +120,21 @@ def test_a_system_has_a_space_of_its_own(
     assert drawn == [{"learning.lr"}, {"learning.batch"}]
 
 
+def test_a_class_may_be_named_for_the_same_data(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    path = write(folder)
+    rival = '[systems.rival]\nclass_path = "training.baselines.linear.Linear"\npenalty = 0.5\n'
+    path.write_text(path.read_text().replace('seeds = "1,2"', 'seeds = "1"') + rival)
+    assert "rival" in compared(path, tmp_path, capsys)
+    part = json.loads((tmp_path / "rival/seed-1/run.json").read_text())["part"]
+    assert part["class_path"] == "training.baselines.linear.Linear"
+    assert part["init_args"]["penalty"] == 0.5
+    base = json.loads((tmp_path / "reference/seed-1/run.json").read_text())["part"]
+    assert part["init_args"]["data"] == base["init_args"]["data"]
+
+
 def test_records_are_what_evaluate_says(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

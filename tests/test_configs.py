@@ -39,8 +39,11 @@ def test_every_system_and_value_of_a_comparison_is_accepted(
     base = system(config, {})
     for overrides in config.systems.values():
         assert not overrides or system(config, overrides) != base
-    for field, values in config.space.items():
-        assert len({repr(system(config, {field: value})) for value in values}) == len(values)
+    spaces = [({}, config.space), *((o, o.get("space", {})) for o in config.systems.values())]
+    for overrides, space in spaces:
+        for field, values in space.items():
+            found = {repr(system(config, {**overrides, field: value})) for value in values}
+            assert len(found) == len(values)
 
 
 def test_a_key_the_part_does_not_know_names_the_nearest(tmp_path: Path) -> None:

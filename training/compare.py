@@ -33,7 +33,7 @@ from training.systems import Section
 from training.train import Train
 
 TRIAL_SEED = 0
-RESERVED = ("config", "space")
+RESERVED = ("class_path", "config", "space")
 """Of a system: no fields of its part."""
 
 
@@ -48,8 +48,9 @@ class Compare:
     """The config that every system starts from."""
     out: Path
     systems: dict[str, dict[str, Any]]
-    """By system: fields by their dotted names in the part; `config` for another base, `space` for
-    other fields to tune. The first system is the reference."""
+    """By system: fields by their dotted names in the part; `class_path` for another kind of part
+    on the base's data, `config` for another base, `space` for other fields to tune. The first
+    system is the reference."""
     seeds: str = "1,2,3,4,5"
     """Of training, with commas."""
     space: dict[str, list[Any]] = field(default_factory=dict)
@@ -124,6 +125,9 @@ def system(config: Compare, overrides: Mapping[str, Any]) -> Contender:
     if not isinstance(parse(Train, ["--config", str(base)], "train").part, Contender):
         raise UserError(f"{base} is no run on a data set.")
     content = tomllib.loads(base.read_text())
+    if "class_path" in overrides:
+        data = content["part"]["init_args"]["data"]
+        content["part"] = {"class_path": overrides["class_path"], "init_args": {"data": data}}
     for key, value in overrides.items():
         if key in RESERVED:
             continue

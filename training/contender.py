@@ -14,11 +14,13 @@ from torch.utils.data import ConcatDataset, DataLoader
 from training import curve, run_folder
 from training.curve import Protocol, predictor
 from training.noise import RATES
-from training.samples import DataSet, Masks, Samples, check_groups, loaded
+from training.samples import DataSet, Masks, Samples, check_groups, loaded, together
 from training.windows import Windows
 
 SELECTION_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 SELECTION_SEED = 0
+FEWER_SEED = 101
+"""The first; tests erase words by others."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Contender(ABC):
     modalities (the rivals' papers), or nothing."""
     rates: tuple[float, ...] = RATES
     """Of which a mask's rate is drawn; where it is one, validation has it, too."""
+    fewer_words: tuple[float, ...] = ()
+    """Every training sample is seen once more at each of these rates of words that are erased before
+    BERT sees them, in addition to what the masks erase."""
     shared_people: bool = False
     """Whether splits may share a video or speaker; otherwise that is refused."""
 
@@ -58,7 +63,7 @@ class Contender(ABC):
         lightning.seed_everything(seed, verbose=False)
         if not self.shared_people:
             check_groups(self.data)
-        train, valid = loaded(self.data, "train"), loaded(self.data, "valid")
+        train, valid = self._training(), loaded(self.data, "valid")
         model = self.trained(train, valid, out, seed, devices, progress)
         run_folder.write_model(out, model)
         protocol = Protocol(rates=self.selection_rates, mask_seeds=(SELECTION_SEED,))
@@ -70,6 +75,16 @@ class Contender(ABC):
             "valid": {"rates": protocol.rates, "metrics": curves},
             "valid_auilc": curve.areas(protocol.rates, curves),
         }
+
+    def _training(self) -> Samples:
+        whole = loaded(self.data, "train")
+        if not self.fewer_words:
+            return whole  # it may be mapped
+        fewer = (
+            self.data.without_words("train", rate, FEWER_SEED + n)
+            for n, rate in enumerate(self.fewer_words)
+        )
+        return together([whole, *fewer])
 
     @property
     def selection_rates(self) -> tuple[float, ...]:

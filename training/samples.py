@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from normtr.errors import UserError
 from training import noise
-from training.windows import Batch, Key, Windows
+from training.windows import Batch, Key, Windows, joined
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -46,6 +46,15 @@ class Samples:
                 for mask, sample in zip(masks, self.ids, strict=True):
                     mask[i] = kept(seed, modality, sample, masks.shape[2], rate)
         return self.windows.under(masks)
+
+
+def together(many: Sequence[Samples]) -> Samples:
+    """One after another."""
+    return Samples(
+        tuple(name for samples in many for name in samples.ids),
+        tuple(group for samples in many for group in samples.groups),
+        joined([samples.windows for samples in many]),
+    )
 
 
 class DataSet(Protocol):
