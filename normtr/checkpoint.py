@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ class Checkpoint:
     """Mean of an utterance's word vectors -> logits."""
     adapter: Mapping[str, Tensor]
     """What `normtr.adapter.adapt` adds to the text model."""
-    norm_tr: NormTr
+    norm_tr: nn.Module
+    """NormTr, or what takes its place: rows float [B, T, N_m] by modality, valid bool [B, M, T] ->
+    logits [B, C]."""
     sha256: str
 
 
@@ -123,7 +126,15 @@ def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
 
 
 def load(folder: Path) -> Checkpoint:
-    """Read and verify a checkpoint. Raises CheckpointError with one sentence otherwise."""
+    """Read and verify a checkpoint. Raises CheckpointError with one sentence otherwise.
+
+    Other kinds of folders are read by the packages that make them: an entry point of the group
+    `normtr.checkpoints` bears the name of the file that such a folder has.
+    """
+    for point in entry_points(group="normtr.checkpoints"):
+        if (folder / point.name).is_file() and not (folder / "manifest.json").is_file():
+            loaded: Checkpoint = point.load()(folder)
+            return loaded
     try:
         text = (folder / "manifest.json").read_text(encoding="utf-8")
         manifest = json.loads(text, parse_constant=_refuse)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from normtr.calibration import with_neutral
 from normtr.checkpoint import Checkpoint
@@ -53,6 +53,7 @@ class Judge:
         self._prior = None if neutral is None else with_neutral(neutral, checkpoint.labels)
         self._offsets = {} if personal is None else offsets(checkpoint, personal)
         self._network = Placed(checkpoint.norm_tr, device)
+        self._there = _all if isinstance(checkpoint.norm_tr, NormTr) else None
 
     def __call__(self, windows: Sequence[Window]) -> list[Judgement]:
         """One batched forward of all: each window, and each without one of its modalities."""
@@ -60,7 +61,7 @@ class Judge:
         wanted = (valid != valid[:, :1]).any((2, 3))  # [B, 1 + M]
         wanted[:, 0] = True
         rows = [np.stack([self._rows(window, m) for window in windows]) for m in MODALITIES]
-        logits = self._network.run(_wanted, valid, wanted, *rows, there=_all)
+        logits = self._network.run(_wanted, valid, wanted, *rows, there=self._there)
         return [self._judgement(*one) for one in zip(logits, valid, wanted, strict=True)]
 
     def _judgement(
@@ -95,7 +96,7 @@ def _versions(window: Window) -> NDArray[np.bool_]:
     return np.concatenate([whole[None], whole & kept])
 
 
-def _wanted(network: NormTr, valid: Tensor, wanted: Tensor, *rows: Tensor) -> Tensor:
+def _wanted(network: nn.Module, valid: Tensor, wanted: Tensor, *rows: Tensor) -> Tensor:
     """valid [B, V, M, T], wanted [B, V], rows [B, T, N_m] -> logits [B, V, C], 0 if not wanted."""
     window, _ = wanted.nonzero(as_tuple=True)
     named = {m: of[window] for m, of in zip(MODALITIES, rows, strict=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ import lightning
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
-from training import curve, run_folder
+from training import calibrate, curve, run_folder
 from training.curve import Protocol, predictor
+from training.datasets.paired import Paired
 from training.noise import RATES
 from training.samples import DataSet, Masks, Samples, check_groups, loaded, together
 from training.windows import Windows
@@ -69,12 +71,16 @@ class Contender(ABC):
         protocol = Protocol(rates=self.selection_rates, mask_seeds=(SELECTION_SEED,))
         outputs = curve.predictions(predictor(model), self.data, "valid", valid, protocol)
         curves = curve.curves(self.data, outputs, valid.windows.labels.numpy())
-        return {
+        found = {
             "dataset": self.data.name,
             "seed": seed,
             "valid": {"rates": protocol.rates, "metrics": curves},
             "valid_auilc": curve.areas(protocol.rates, curves),
         }
+        if isinstance(self.data, Paired):  # such a run can be used live
+            calibration = calibrate.calibrated(predictor(model), valid.windows, SELECTION_SEED)
+            found["calibration"] = dataclasses.asdict(calibration)
+        return found
 
     def _training(self) -> Samples:
         whole = loaded(self.data, "train")

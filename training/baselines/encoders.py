@@ -1,4 +1,5 @@
-"""What IF-MMIN and NMER (and MMIN before them) make of a sequence: 128 numbers, the invariant layers.
+"""What IF-MMIN and NMER (and MMIN before them) share: sequences as 128 numbers, invariant layers,
+classifiers.
 
 Letters in the shape comments: B batch, T steps.
 """
@@ -85,6 +86,19 @@ def invariant() -> nn.Sequential:
     """The layers that all modalities share: [B, WIDTH] -> [B, WIDTH]."""
     return nn.Sequential(
         nn.Linear(WIDTH, WIDTH), nn.LeakyReLU(), nn.Linear(WIDTH, WIDTH), nn.LeakyReLU()
+    )
+
+
+def classifier(width: int, outputs: int, dropout: float) -> nn.Sequential:
+    """[B, width] -> [B, outputs]."""
+    return nn.Sequential(
+        nn.Linear(width, WIDTH),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(WIDTH, WIDTH),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(WIDTH, outputs),
     )
 
 

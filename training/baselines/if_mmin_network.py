@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from training.baselines.encoders import WIDTH, encoders, initialise, invariant, span
+from training.baselines.encoders import WIDTH, classifier, encoders, initialise, invariant, span
 
 Preset = Literal["sound", "as_released"]
 Invariant = Literal["plain", "deep"]
@@ -59,19 +59,6 @@ def deep_invariant(dropout: float) -> nn.Sequential:
         for layer in (nn.Linear(WIDTH, WIDTH), nn.Sigmoid(), nn.Dropout(dropout))
     ]
     return nn.Sequential(*hidden, nn.Linear(WIDTH, WIDTH))
-
-
-def classifier(width: int, outputs: int, dropout: float) -> nn.Sequential:
-    """[B, width] -> [B, outputs]."""
-    return nn.Sequential(
-        nn.Linear(width, WIDTH),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(WIDTH, WIDTH),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(WIDTH, outputs),
-    )
 
 
 class Embedding(nn.Module):

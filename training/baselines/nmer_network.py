@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from training.baselines.encoders import WIDTH, encoders, initialise, invariant, span
+from training.baselines.encoders import WIDTH, classifier, encoders, initialise, invariant, span
 
 Preset = Literal["sound", "as_released"]
 Rows = Mapping[str, Tensor]
@@ -22,7 +22,7 @@ LATENT = 64
 LAYERS, HEADS, FEED_FORWARD = 5, 8, 128
 """Of the VAE's Transformer."""
 HIDDEN = 128
-"""Of the VAE's decoder and the classifiers."""
+"""Of the VAE's decoder and the second phase's classifier."""
 TEST_DRAW = 0
 """Seed of what `as_released` draws under test, so that a result can be had again."""
 
@@ -82,15 +82,7 @@ class Pretrained(_Views):
 
     def __init__(self, config: NmerConfig) -> None:
         super().__init__(config)
-        self.classifier = nn.Sequential(
-            nn.Linear(2 * len(config.dims) * WIDTH, HIDDEN),
-            nn.ReLU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(HIDDEN, HIDDEN),
-            nn.ReLU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(HIDDEN, config.outputs),
-        )
+        self.classifier = classifier(2 * len(config.dims) * WIDTH, config.outputs, config.dropout)
         initialise(self)
 
     def forward(self, rows: Rows, valid: Tensor) -> tuple[Tensor, Tensor]:
