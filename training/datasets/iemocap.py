@@ -107,14 +107,14 @@ class IemocapSessions(_Iemocap):
     def groups(self) -> dict[Split, set[str]]:
         data = arrays_only.load(self._file)
         with layout(self._file):
-            speakers = {_speaker(str(name)) for part in data.values() for name in part["id"]}
+            speakers = {speaker(str(name)) for part in data.values() for name in part["id"]}
         return {split: {who for who in speakers if self._is_of(who, split)} for split in SPLITS}
 
     def load(self, split: Split) -> Samples:
         data = arrays_only.load(self._file)
         with layout(self._file):
             ids = [str(name) for part in data.values() for name in part["id"]]
-            speakers = [_speaker(name) for name in ids]
+            speakers = [speaker(name) for name in ids]
             parts = [self._arrays(part) for part in data.values()]
             joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
             every = self._samples(ids, speakers, joined)
@@ -134,7 +134,8 @@ class IemocapSessions(_Iemocap):
         return session == (self.test_session if split == "test" else self.valid_session)
 
 
-def _speaker(name: str) -> str:
+def speaker(name: str) -> str:
+    """Ses01F_impro01_M003 -> 01M. Raises UserError for another kind of name."""
     if (found := UTTERANCE.fullmatch(name)) is None:
         raise UserError(f"{name} is not named like an IEMOCAP clip (Ses01F_impro01_M003).")
     return f"0{found[1]}{found[2]}"
