@@ -128,7 +128,7 @@ def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
 def load(folder: Path) -> Checkpoint:
     """Read and verify a checkpoint. Raises CheckpointError with one sentence otherwise.
 
-    Other kinds of folders are read by the packages that make them: an entry point of the group
+    Other kinds of folders are read (UserError) by the packages that make them: an entry point of the group
     `normtr.checkpoints` bears the name of the file that such a folder has.
     """
     for point in entry_points(group="normtr.checkpoints"):
@@ -176,7 +176,7 @@ def load(folder: Path) -> Checkpoint:
         raise CheckpointError(
             f"checkpoint {folder} does not fit: network, labels and features disagree."
         )
-    if not _can_be_computed(calibration):
+    if not can_be_computed(calibration):
         raise CheckpointError(f"checkpoint {folder} does not fit: its calibration is no number.")
     tensors = _read_parts(folder, manifest)
     face = ResNet18(spec.face.width, len(labels))
@@ -223,7 +223,8 @@ def _can_be_built(spec: FeatureSpec, config: NormTrConfig) -> bool:
     )
 
 
-def _can_be_computed(calibration: Calibration) -> bool:
+def can_be_computed(calibration: Calibration) -> bool:
+    """Whether its numbers are finite and in their ranges."""
     logs = (calibration.log_temperature, *calibration.missing.values())
     return (
         set(calibration.missing) <= set(MODALITIES)

@@ -20,7 +20,7 @@ def test_the_same_gap_everywhere_has_no_width() -> None:
 def test_equal_systems_do_not_differ() -> None:
     same = np.array([0.1, 0.7, 0.3])
     found = difference(same, same, ["a", "b", "c"])
-    assert found == Difference(0.0, 0.0, 0.0)
+    assert found == Difference(0.0, 0.0, 0.0, 1.0)
     assert not found.shown
 
 
@@ -31,6 +31,7 @@ def test_groups_are_drawn_whole_and_weigh_by_their_size() -> None:
     found = difference(own, np.zeros(4), groups)
     assert (found.mean, found.low, found.high) == (0.5, -1.0, 1.0)
     assert not found.shown
+    assert found.p == pytest.approx(0.5, abs=0.02)  # twice the chance of bb
     # More samples of the same two groups are no more certain.
     assert difference(np.tile(own, 50), np.zeros(200), groups * 50) == found
 
@@ -43,6 +44,14 @@ def test_many_groups_come_near_the_normal_interval() -> None:
     assert found.low == pytest.approx(own.mean() - half, abs=0.03)
     assert found.high == pytest.approx(own.mean() + half, abs=0.03)
     assert found == difference(own, np.zeros(100), [str(i) for i in range(100)])  # seeded
+    z = own.mean() / (own.std() / math.sqrt(100))
+    assert found.p == pytest.approx(math.erfc(z / math.sqrt(2)), abs=0.005)
+
+
+def test_a_few_groups_that_agree_show_little() -> None:
+    own = np.array([1.0, 1.2, 0.9, 1.1])
+    assert difference(own, np.zeros(4), ["a", "b", "c", "d"]).p == 0.125  # of four signs: 2 / 16
+    assert difference(own + 9, np.zeros(4), ["a", "a", "b", "b"]).p == 0.5
 
 
 def test_one_group_has_no_interval() -> None:

@@ -12,8 +12,9 @@ from matplotlib.image import imread
 
 from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments, folder
-from training import compare, comparison, evaluate
+from training import compare, comparison, evaluate, tables
 from training.bootstrap import Difference
+from training.measures import Measure
 
 __all__ = ["folder"]  # a fixture
 
@@ -173,6 +174,12 @@ def test_records_are_what_evaluate_says(
     ):
         assert title in text
     assert imread(tmp_path / "comparison.png").shape[1] > 1000
+    table = text.split("## MAE with modalities missing")[1].split("## ")[0]
+    row = next(line for line in table.splitlines() if line.startswith("| shallow"))
+    assert f"{found['shallow', 'there=voice', 'mae']['mean']:.3f} ±" in row.split("|")[2]
+    costs = text.split("## Cost of one window")[1]
+    sizes = [float(line.split("|")[3]) for line in costs.splitlines() if line.startswith("| ")][1:]
+    assert sizes[0] > sizes[1] > 0
 
 
 def test_holm_by_hand() -> None:
@@ -184,6 +191,33 @@ def test_holm_by_hand() -> None:
     assert shown(0.04, 0.02) == [True, True]  # 0.02 <= 0.025, then 0.04 <= 0.05
     assert shown(0.04, 0.001, 0.03) == [False, True, False]
     assert shown(float("nan"), 0.01) == [False, True]
+
+
+@pytest.mark.parametrize("lower", [True, False], ids=["less is better", "more is better"])
+def test_verdicts_are_of_the_other_system(lower: bool) -> None:
+    found = Difference(0.2, 0.1, 0.3, 0.001)
+    measure = Measure("x", "x", 1, 2, lower)
+    assert tables.told(found, measure) == [
+        "+0.20",
+        "+0.10 to +0.30",
+        "behind" if lower else "ahead",
+    ]
+    assert tables.told(found, measure, False)[2] == "no difference shown"
+    alone = Difference(0.2, *[float("nan")] * 3)
+    assert tables.told(alone, measure, False)[1] == "one group only"
+
+
+def test_systems_of_other_samples_or_settings_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(folder)
+    text = path.read_text().replace('seeds = "1,2"', 'seeds = "1"')
+    path.write_text(text + '"data.fold" = 1\n')
+    with pytest.raises(UserError, match="shallow has other samples than reference"):
+        compared(path, tmp_path, capsys)
+    path.write_text(text.replace('"network.depth" = 1', '"network.depth" = 2'))
+    with pytest.raises(UserError, match="a run of other settings"):
+        compared(path, tmp_path, capsys)
 
 
 def test_seeds_are_numbers(folder: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from training.baselines.linear import Linear
 from training.baselines.nmer import Nmer
 from training.baselines.phase import Phase
 from training.contender import Contender
-from training.datasets.paired import BANKS, Paired
+from training.datasets.paired import BANKS, LabelPaired
 from training.live_run import load
 from training.parts import centred, of_checkpoint
 
@@ -34,15 +34,15 @@ SHORT = Phase(constant=1, decay=1, batch=32, clip=1.0, dropout=0.0, beta1=0.5, l
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Paired:
+def data(tmp_path_factory: pytest.TempPathFactory) -> LabelPaired:
     folder = tmp_path_factory.mktemp("fusion")
     for seed, name in enumerate(BANKS.values()):
         bank(seed).save(folder / name)
-    return Paired(folder, train=140, valid=140, test=70)
+    return LabelPaired(folder, train=140, valid=140, test=70)
 
 
 @pytest.fixture(scope="module")
-def runs(data: Paired, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(data: LabelPaired, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     parts: list[Contender] = [
         Linear(data),
         IfMmin(data, first=SHORT, second=SHORT, blocks=2),
@@ -56,7 +56,7 @@ def runs(data: Paired, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     return out
 
 
-def test_windows_are_those_of_other_people_in_each_split(data: Paired) -> None:
+def test_windows_are_those_of_other_people_in_each_split(data: LabelPaired) -> None:
     found = {split: data.load(split) for split in ("train", "valid", "test")}
     assert {split: len(samples) for split, samples in found.items()} == {
         "train": 140,
@@ -111,10 +111,15 @@ def test_the_demo_clip_is_judged_by_it(runs: dict[str, Path], system: str, tmp_p
 
 
 def test_other_runs_are_refused_in_a_sentence(
-    runs: dict[str, Path], data: Paired, tmp_path: Path
+    runs: dict[str, Path], data: LabelPaired, tmp_path: Path
 ) -> None:
     for change, said in (
-        (lambda run: run["part"].update(class_path="training.baselines.nmer.Nmer"), "cannot be"),
+        (
+            lambda run: run["part"]["init_args"].update(
+                data={"class_path": "training.datasets.mosi.MosiWords", "init_args": {}}
+            ),
+            "cannot be used live",
+        ),
         (lambda run: run["part"]["init_args"]["data"]["init_args"].update(steps=8), "8 steps"),
     ):
         folder = tmp_path / said.replace(" ", "")

@@ -543,7 +543,7 @@ def test_what_cannot_be_trained_is_one_sentence(
     part = replace(Nmer(Toy(), first=SMALL, second=SMALL), **changed)
     with pytest.raises(UserError, match=said):
         part.train(tmp_path, 1, progress=False)
-    with pytest.raises(UserError, match="one device"):
+    with pytest.raises(UserError, match="one process"):
         Nmer(Toy(), first=SMALL, second=SMALL).train(tmp_path, 1, 2, progress=False)
 
 

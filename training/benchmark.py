@@ -61,6 +61,7 @@ class Benchmark(Contender):
     """One training run of NORM-TR on one data set."""
 
     system = "NORM-TR"
+    distributed = True
     network: Architecture = field(default_factory=Architecture)
     learning: Learning = field(default_factory=Learning)
 

@@ -199,8 +199,14 @@ def draws(space: Mapping[str, list[Any]], trials: int) -> list[dict[str, Any]]:
 
 
 def train_all(cells: list[Cell], jobs: int) -> None:
-    """Train and evaluate what is not there yet, several runs at a time, one thread each."""
+    """Train and evaluate what is not there yet, several runs at a time, one thread each.
+
+    Raises UserError where a run that is there has other settings.
+    """
     waiting = [cell for cell in cells if not (cell.run / "metrics.json").is_file()]
+    for cell in cells:
+        if cell not in waiting:
+            run_folder.begin(cell.run, cell.part, cell.seed, resume=True)
     if not waiting:
         return
     # For the workers: it is read where torch and tqdm are imported.

@@ -13,10 +13,9 @@ from tqdm import tqdm
 
 from normtr.whole_file import whole_file
 from training import bootstrap, figures, tables
-from training.baselines.conditions import conditions
 from training.bootstrap import Difference
 from training.cost import forward_ms
-from training.curve import Protocol
+from training.curve import Protocol, with_missing
 from training.measures import Measure, measures
 from training.results import result
 from training.samples import Split, loaded
@@ -28,7 +27,7 @@ PerSample = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Compared:
     """Systems under noise `steps`, and with modalities missing throughout; the first is the
     reference."""
 
@@ -41,7 +40,7 @@ class Comparison:
         return measures(self.under_steps.reference.metrics)[0]
 
 
-def found(runs: Mapping[str, Sequence[Path]], split: Split) -> Comparison:
+def found(runs: Mapping[str, Sequence[Path]], split: Split) -> Compared:
     """Evaluate the runs of each system, where that is not kept beside them yet."""
 
     def section(protocol: Protocol) -> Section:
@@ -51,17 +50,15 @@ def found(runs: Mapping[str, Sequence[Path]], split: Split) -> Comparison:
 
     under_steps = section(Protocol())
     modalities = list(loaded(under_steps.reference.part.data, split).windows.rows)
-    some = conditions(modalities) if len(modalities) > 1 else ()
-    missing = {}
-    for there in tqdm(some, "missing modalities", leave=False):
-        others = "+".join(m for m in modalities if m not in there)
-        missing["+".join(there)] = section(Protocol(f"modality:{others}", rates=(1.0,)))
-    return Comparison(under_steps, missing)
+    some = with_missing(modalities) if len(modalities) > 1 else {}
+    named_protocols = tqdm(some.items(), "missing modalities", leave=False)
+    missing = {there: section(protocol) for there, protocol in named_protocols}
+    return Compared(under_steps, missing)
 
 
-def records(comparison: Comparison) -> Iterator[dict[str, Any]]:
+def records(comparison: Compared) -> Iterator[dict[str, Any]]:
     """One for each system, metric and condition: `rate=R` of erased steps, `auilc` over these,
-    `there=NAMES` with the other modalities missing. Mean and deviation over training seeds."""
+    `there=NAMES` with the other modalities missing, `there=mean` over these. Mean and deviation over training seeds."""
     for system in comparison.under_steps.systems:
         for key in system.metrics:
             rates = system.results[0].protocol.rates
@@ -73,6 +70,10 @@ def records(comparison: Comparison) -> Iterator[dict[str, Any]]:
         for system in section.systems:
             for key in system.metrics:
                 yield _record(system, f"there={there}", key, system.curves(key)[:, 0])
+    for n, system in enumerate(comparison.under_steps.systems if comparison.missing else ()):
+        for key in system.metrics:
+            each = [s.systems[n].curves(key)[:, 0] for s in comparison.missing.values()]
+            yield _record(system, "there=mean", key, np.mean(each, axis=0))
 
 
 def _record(
@@ -83,13 +84,18 @@ def _record(
         "dataset": system.part.data.name,
         "condition": condition,
         "metric": metric,
-        "mean": float(values.mean()),
-        "std": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
+        "mean": _number(values.mean()),
+        "std": _number(values.std(ddof=1)) if len(values) > 1 else None,
         "n_seeds": len(values),
     }
 
 
-def write(comparison: Comparison, out: Path) -> Path:
+def _number(value: np.floating[Any]) -> float | None:
+    """JSON knows no NaN: what a metric is where it has no meaning."""
+    return float(value) if np.isfinite(value) else None
+
+
+def write(comparison: Compared, out: Path) -> Path:
     """Leave Markdown and a picture in the folder; the path of the former."""
     section = comparison.under_steps
     figures.over_rates(out / PICTURE, section)
@@ -103,7 +109,7 @@ def write(comparison: Comparison, out: Path) -> Path:
     ]
     if comparison.missing:
         parts += [f"## {comparison.measure.title} with modalities missing\n", _missing(comparison)]
-    parts += [f"## {section.reference.name} against the others\n", _SAID, _verdicts(comparison)]
+    parts += [f"## The others against {section.reference.name}\n", _SAID, _verdicts(comparison)]
     parts += ["## Cost of one window, one thread\n", _costs(section)]
     with whole_file(out / TEXT) as partial:
         partial.write_text("\n".join(parts), encoding="utf-8")
@@ -111,13 +117,14 @@ def write(comparison: Comparison, out: Path) -> Path:
 
 
 _SAID = (
-    f"The reference minus each other system, mean over training seeds; {bootstrap.LEVEL:.0%} "
-    f"intervals from {bootstrap.DRAWS:,} paired bootstraps over videos or speakers; it is ahead or "
-    "behind where that still holds after Holm's correction over the other systems of a column.\n"
+    f"Each system minus the reference, mean over training seeds; {bootstrap.LEVEL:.0%} intervals "
+    f"from {bootstrap.DRAWS:,} paired bootstraps over videos or speakers (where each sample is "
+    "alone, over samples, which says nothing of other people); ahead or behind where that still "
+    "holds after Holm's correction over the systems of a column.\n"
 )
 
 
-def _missing(comparison: Comparison) -> str:
+def _missing(comparison: Compared) -> str:
     """A row a system, a column a condition."""
     measure = comparison.measure
     rows = []
@@ -129,32 +136,30 @@ def _missing(comparison: Comparison) -> str:
     return tables.table(["there", *comparison.missing], rows)
 
 
-def _verdicts(comparison: Comparison) -> str:
-    """A row a rival, a column what the systems are compared by; last, how often who is ahead."""
+def _verdicts(comparison: Compared) -> str:
+    """A row a rival, a column what the systems are compared by."""
     measure, section = comparison.measure, comparison.under_steps
-    rates = np.array(section.reference.results[0].protocol.rates)
+    rates = section.reference.results[0].protocol.rates
     columns = {
         f"{measure.title} at rate 0": _differences(section, lambda s: s.per_sample()[0]),
         f"AUILC-{measure.title}": _differences(
-            section, lambda s: np.asarray(np.trapezoid(s.per_sample(), rates, axis=0))
+            section, lambda s: tables.area_of(s.per_sample(), rates)
         ),
     }
     for there, missing in comparison.missing.items():
         columns[f"only {there}"] = _differences(missing, lambda s: s.per_sample()[0])
-    rows = []
-    for n, system in enumerate(section.others):
-        told = [
-            _told(differences[n], holm(differences)[n], measure) for differences in columns.values()
-        ]
-        rows.append([system.name, *told])
-    return tables.table(["reference minus", *columns], rows)
+    rows = [[system.name] for system in section.others]
+    for differences in columns.values():
+        for row, found, shown in zip(rows, differences, holm(differences), strict=True):
+            row.append(", ".join(tables.told(found, measure, shown)))
+    return tables.table(["system minus reference", *columns], rows)
 
 
 def _differences(section: Section, of: Callable[[System], PerSample]) -> list[Difference]:
-    """The reference minus each other system."""
+    """Each other system minus the reference."""
     groups = section.reference.results[0].groups
     ours = of(section.reference)
-    return [bootstrap.difference(ours, of(system), groups) for system in section.others]
+    return [bootstrap.difference(of(system), ours, groups) for system in section.others]
 
 
 def holm(differences: Sequence[Difference]) -> list[bool]:
@@ -167,13 +172,6 @@ def holm(differences: Sequence[Difference]) -> list[bool]:
             break
         shown[n] = True
     return shown
-
-
-def _told(found: Difference, shown: bool, measure: Measure) -> str:
-    mean, low, high = (measure.write(v, signed=True) for v in (found.mean, found.low, found.high))
-    ahead = (found.mean < 0) == measure.lower
-    verdict = ("ahead" if ahead else "behind") if shown else "no difference shown"
-    return f"{mean} ({low} to {high}): {verdict}"
 
 
 def _costs(section: Section) -> str:

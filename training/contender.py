@@ -12,11 +12,11 @@ import lightning
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
+from normtr.errors import UserError
 from training import calibrate, curve, run_folder
 from training.curve import Protocol, predictor
-from training.datasets.paired import Paired
 from training.noise import RATES
-from training.samples import DataSet, Masks, Samples, check_groups, loaded, together
+from training.samples import DataSet, LiveData, Masks, Samples, check_groups, loaded, together
 from training.windows import Windows
 
 SELECTION_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -35,6 +35,8 @@ class Contender(ABC):
 
     system: ClassVar[str]
     """What tables call it."""
+    distributed: ClassVar[bool] = False
+    """Whether several processes can train it."""
     data: DataSet
     _: KW_ONLY
     masks: Masks = "windows"
@@ -62,6 +64,8 @@ class Contender(ABC):
         self, out: Path, seed: int, devices: int = 1, progress: bool = True
     ) -> dict[str, Any]:
         """Leave the model in the run folder `out`; return its validation metrics over noise."""
+        if devices > 1 and not self.distributed:
+            raise UserError(f"{self.system} is trained by one process: --devices 1.")
         lightning.seed_everything(seed, verbose=False)
         if not self.shared_people:
             check_groups(self.data)
@@ -77,7 +81,7 @@ class Contender(ABC):
             "valid": {"rates": protocol.rates, "metrics": curves},
             "valid_auilc": curve.areas(protocol.rates, curves),
         }
-        if isinstance(self.data, Paired):  # such a run can be used live
+        if isinstance(self.data, LiveData):
             calibration = calibrate.calibrated(predictor(model), valid.windows, SELECTION_SEED)
             found["calibration"] = dataclasses.asdict(calibration)
         return found

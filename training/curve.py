@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from normtr.errors import UserError
 from training import metrics
+from training.baselines.conditions import conditions
 from training.cores import over_cores, slices
 from training.diffused import diffused, schedule, statistics
 from training.noise import RATES
@@ -57,6 +58,21 @@ class Protocol:
             schedule(self.erased)
             if self.mask_stage == "word":
                 raise UserError("words that are erased are gone; leave --erased zero.")
+
+
+def with_missing(modalities: Sequence[str], erased: str = "zero") -> dict[str, Protocol]:
+    """By which modalities are there (`text+voice`): the others are erased throughout.
+
+    Raises UserError where there are fewer than two.
+    """
+    return {
+        "+".join(there): Protocol(
+            f"modality:{'+'.join(m for m in modalities if m not in there)}",
+            rates=(1.0,),
+            erased=erased,
+        )
+        for there in conditions(modalities)
+    }
 
 
 def predictor(model: torch.nn.Module) -> Predict:

@@ -14,8 +14,7 @@ from rich.table import Table
 from normtr.config import parse
 from normtr.errors import UserError
 from training import curve, evaluate_part
-from training.baselines.conditions import conditions
-from training.curve import MASK_SEEDS, Protocol
+from training.curve import MASK_SEEDS, Protocol, with_missing
 from training.noise import RATES
 from training.results import Result, per_rate_result, result
 from training.samples import Split, loaded
@@ -99,11 +98,10 @@ def in_conditions(config: Evaluate) -> dict[str, Any]:
     """
     whole = _result(config, Protocol(rates=(0.0,)))
     modalities = list(loaded(whole.part.data, config.split).windows.rows)
-    found = {}
-    for there in conditions(modalities):
-        others = "+".join(m for m in modalities if m not in there)
-        noise = Protocol(f"modality:{others}", rates=(1.0,), erased=config.erased)
-        found["+".join(there)] = _metrics(_result(config, noise))
+    found = {
+        there: _metrics(_result(config, protocol))
+        for there, protocol in with_missing(modalities, config.erased).items()
+    }
     return {
         "dataset": whole.part.data.name,
         "split": whole.split,

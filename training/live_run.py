@@ -18,13 +18,15 @@ from torch import Tensor, nn
 
 from normtr import checkpoint
 from normtr.calibration import Calibration
-from normtr.checkpoint import Checkpoint, CheckpointError
+from normtr.checkpoint import Checkpoint
+from normtr.errors import UserError
 from normtr.models import sha256
 from normtr.spec import LABELS, MODALITIES
 from training import parts, run_folder
 from training.contender import Contender
-from training.datasets.paired import Paired
+from training.datasets.paired import LabelPaired
 from training.parts import centred
+from training.run_folder import SETTINGS
 from training.windows import Windows
 
 
@@ -51,23 +53,23 @@ class OnRows(nn.Module):
 def load(folder: Path) -> Checkpoint:
     """Raises UserError with one sentence where the run is none that can be used live."""
     run = run_folder.read(folder)
-    if not isinstance(run.part, Contender) or not isinstance(run.part.data, Paired):
-        raise CheckpointError(
+    if not isinstance(run.part, Contender) or not isinstance(run.part.data, LabelPaired):
+        raise UserError(
             f"{folder} cannot be used live: it was not trained on windows of the recognizer's own "
-            "rows (training.datasets.paired.Paired)."
+            "rows (training.datasets.paired.LabelPaired)."
         )
-    base = checkpoint.load(checkpoint.SHIPPED)
+    base = checkpoint.load(run.part.data.recognizer or checkpoint.SHIPPED)
     if run.part.data.steps != base.spec.steps:
-        raise CheckpointError(
+        raise UserError(
             f"{folder} has windows of {run.part.data.steps} steps, the recognizer {base.spec.steps}."
         )
     model = run.part.model(_blank(base.spec.steps))
     run_folder.fill(model, run)
-    digest = hashlib.sha256(f"{base.sha256} {sha256(run.model)}".encode()).hexdigest()
     network = OnRows(model, parts.of_checkpoint(base).heads).eval().requires_grad_(False)
-    return dataclasses.replace(
-        base, norm_tr=network, calibration=_calibration(folder), sha256=digest
-    )
+    calibration = _calibration(run.model.parent)
+    made_of = base.sha256, sha256(run.model), sha256(run.model.parent / SETTINGS), calibration
+    digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
+    return dataclasses.replace(base, norm_tr=network, calibration=calibration, sha256=digest)
 
 
 def _blank(steps: int) -> Windows:
@@ -82,4 +84,4 @@ def _calibration(folder: Path) -> Calibration:
         found = json.loads((folder / "metrics.json").read_text())["calibration"]
         return dacite.from_dict(Calibration, found, dacite.Config(cast=[float, tuple], strict=True))
     except (OSError, ValueError, KeyError, TypeError, dacite.DaciteError) as error:
-        raise CheckpointError(f"the run {folder} has no calibration: {error}.") from None
+        raise UserError(f"the run {folder} has no calibration: {error}.") from None

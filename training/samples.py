@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, Self, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -86,6 +86,16 @@ class DataSet(Protocol):
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
         """As `load`, but words are erased before BERT sees them; UserError where there are none."""
+        ...
+
+
+@runtime_checkable
+class LiveData(Protocol):
+    """A data set of rows of a recognizer's own networks: a model of these can be used live."""
+
+    @property
+    def recognizer(self) -> Path | None:
+        """Whose; None: the shipped one's."""
         ...
 
 

@@ -60,7 +60,7 @@ def find(paths: Sequence[Path]) -> Found:
                 "--protocol per-rate` tells of all."
             )
             continue
-        key = (run.seed, *settings(run.part).items())
+        key = (run.seed, run.part.system, *settings(run.part).items())
         if seen.setdefault(key, folder) != folder:
             left_out[folder] = f"{folder} has the settings and the seed of {seen[key]}."
             continue
@@ -205,8 +205,14 @@ def sections(results: Sequence[Result]) -> list[Section]:
 
 
 def named(results: Mapping[str, Sequence[Result]]) -> Section:
-    """Systems on the same samples, by their names; the first is the reference."""
+    """Systems on the same samples, by their names; the first is the reference.
+
+    Raises UserError where the samples are not the same.
+    """
     first = next(iter(results.values()))[0]
+    for name, runs in results.items():
+        if any(_samples(run) != _samples(first) for run in runs):
+            raise UserError(f"{name} has other samples than {next(iter(results))}.")
     base = settings(first.part)
     found = []
     for number, (name, runs) in enumerate(results.items(), 1):
@@ -216,11 +222,15 @@ def named(results: Mapping[str, Sequence[Result]]) -> Section:
     return Section(first.part.data.name, tuple(found))
 
 
+def _samples(result: Result) -> Any:
+    return result.ids, result.labels.tobytes()
+
+
 def _view(result: Result) -> Any:
     data = result.part.data
     paths = [getattr(data, f.name) for f in fields(data)]  # type: ignore[arg-type]
     where = [path.resolve() for path in paths if isinstance(path, Path)]
-    return type(data), *where, result.ids, result.labels.tobytes()
+    return type(data), *where, *_samples(result)
 
 
 def _systems(results: Sequence[Result]) -> tuple[System, ...]:

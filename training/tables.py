@@ -28,9 +28,10 @@ def caption(section: Section, stage: str | None = None) -> str:
     """What every table stands on."""
     first = section.reference.results[0]
     protocol = first.protocol
+    groups = len(set(first.groups))
+    of = "each alone" if groups == len(first.ids) else f"of {groups} videos or speakers"
     return (
-        f"*{section.name}, split {first.split}, n = {len(first.ids)} of "
-        f"{len(set(first.groups))} videos or speakers; noise {protocol.noise}, mask stage "
+        f"*{section.name}, split {first.split}, n = {len(first.ids)}, {of}; noise {protocol.noise}, mask stage "
         f"{stage or protocol.mask_stage}, mask seeds {ranged(protocol.mask_seeds)}, one checkpoint "
         f"for all rates; mean ± standard deviation over training seeds*\n"
     )
@@ -100,7 +101,7 @@ def intervals(section: Section) -> str:
     for system in section.systems:
         own = system.per_sample()
         cells = [system.name]
-        for values in (own[rates.index(0.0)], _area(own, rates)):
+        for values in (own[rates.index(0.0)], area_of(own, rates)):
             found = bootstrap.difference(values, np.zeros_like(values), groups)
             cells += [measure.write(v) for v in (found.mean, found.low, found.high)]
         rows.append(cells)
@@ -118,8 +119,8 @@ def differences(section: Section) -> str:
     for system in section.others:
         own = system.per_sample()
         clean = bootstrap.difference(own[rates.index(0.0)], base[rates.index(0.0)], groups)
-        area = bootstrap.difference(_area(own, rates), _area(base, rates), groups)
-        rows.append([system.name, *_told(clean, measure), *_told(area, measure)])
+        area = bootstrap.difference(area_of(own, rates), area_of(base, rates), groups)
+        rows.append([system.name, *told(clean, measure), *told(area, measure)])
     interval = f"{bootstrap.LEVEL:.0%} interval"
     columns = [
         f"{measure.title} at rate 0",
@@ -132,18 +133,20 @@ def differences(section: Section) -> str:
     return table(["system minus reference", *columns], rows)
 
 
-def _area(values: NDArray[np.float64], rates: Sequence[float]) -> NDArray[np.float64]:
+def area_of(values: NDArray[np.float64], rates: Sequence[float]) -> NDArray[np.float64]:
     """[rates, n] -> AUILC of each sample [n]."""
     return np.asarray(np.trapezoid(values, np.array(rates), axis=0), np.float64)
 
 
-def _told(found: Difference, measure: Measure) -> list[str]:
+def told(found: Difference, measure: Measure, shown: bool | None = None) -> list[str]:
+    """Mean, interval and verdict; `shown`: where something else than the interval says so."""
     mean = measure.write(found.mean, signed=True)
     if np.isnan(found.low):
         return [mean, "one group only", "no difference shown"]
     low, high = (measure.write(v, signed=True) for v in (found.low, found.high))
     better = (found.mean < 0) == measure.lower
-    verdict = ("ahead" if better else "behind") if found.shown else "no difference shown"
+    shown = found.shown if shown is None else shown
+    verdict = ("ahead" if better else "behind") if shown else "no difference shown"
     return [mean, f"{low} to {high}", verdict]
 
 

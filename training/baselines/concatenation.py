@@ -59,7 +59,7 @@ class ConcatenationNetwork(nn.Module):
         return out
 
 
-class Learning(PhaseModule):
+class ConcatenationLearning(PhaseModule):
     """The emotion loss of every version that the masks leave."""
 
     network: ConcatenationNetwork
@@ -68,11 +68,6 @@ class Learning(PhaseModule):
         rows, valid, labels, masks, _noisy = batch
         losses = [self.emotion_loss(self.network(rows, valid & mask), labels) for mask in masks]
         return self.told({"emotion": torch.stack(losses).mean()})
-
-    def validation_step(self, batch: list[Tensor], _: int) -> None:
-        *rows, valid, labels = batch
-        modalities = self.network.config.dims
-        self.judge(self.network(dict(zip(modalities, rows, strict=True)), valid), labels)
 
 
 @dataclass(frozen=True)
@@ -104,15 +99,15 @@ class Concatenation(Contender):
     def trained(
         self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
     ) -> Reduced[ConcatenationNetwork]:
-        if devices > 1:
-            raise UserError("the concatenation is trained by one process: --devices 1.")
         if len(train) < self.length.batch:
             raise UserError(f"{len(train)} samples are no batch of {self.length.batch}.")
         model = self.model(train.windows)
         model.fit(train.windows)
         train, valid = model.samples(train), model.samples(valid)
         standardise(model.network, train.windows, together=self.components)
-        module = Learning(model.network, self.data.outputs, self.length, self.regression, seed)
+        module = ConcatenationLearning(
+            model.network, self.data.outputs, self.length, self.regression, seed
+        )
         batches = SampleBatches(train, self.masks, self.rates, False, seed)
         validation = self.validation(valid)
         train_phase(module, batches, len(train), validation, out, progress)

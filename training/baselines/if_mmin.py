@@ -80,8 +80,6 @@ class IfMmin(Contender):
     def trained(
         self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
     ) -> Reduced[Imagining]:
-        if devices > 1:
-            raise UserError("IF-MMIN is trained by one process: --devices 1.")
         if len(train) < (most := max(self.first.batch, self.second.batch)):
             raise UserError(f"{len(train)} samples are no batch of {most}.")
         model = self.model(train.windows)

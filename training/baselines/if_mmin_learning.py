@@ -30,18 +30,7 @@ class Weights:
             raise ValueError("weights of losses are 0 or more")
 
 
-class _Judged(PhaseModule):
-    """Validates outputs of the network itself."""
-
-    network: Pretrained | Imagining
-
-    def validation_step(self, batch: list[Tensor], _: int) -> None:
-        *rows, valid, labels = batch
-        modalities = self.network.config.dims
-        self.judge(self.network(dict(zip(modalities, rows, strict=True)), valid), labels)
-
-
-class FirstPhase(_Judged):
+class FirstPhase(PhaseModule):
     """Invariant features of complete data: L = L_er + L_cmd."""
 
     network: Pretrained
@@ -70,7 +59,7 @@ class FirstPhase(_Judged):
         return self.told(self.losses(rows, valid, labels))
 
 
-class SecondPhase(_Judged):
+class SecondPhase(PhaseModule):
     """Imagination of what is missing: L = L_er + L_img + L_inv.
 
     The teacher is the first phase's network, frozen. Of what the student does not get, it says

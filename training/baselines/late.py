@@ -45,7 +45,8 @@ class LateNetwork(nn.Module):
         self.heads = nn.ModuleDict(
             {m: nn.Linear(dim, config.outputs) for m, dim in config.dims.items()}
         )
-        self.stack = nn.Linear(len(config.dims) * (config.outputs + 1), config.outputs)
+        if config.fusion == "stacked":
+            self.stack = nn.Linear(len(config.dims) * (config.outputs + 1), config.outputs)
         self.register_buffer("empty", torch.zeros(config.outputs))
         """What is said where nothing is there."""
 

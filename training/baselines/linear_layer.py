@@ -7,20 +7,24 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor, nn
 
+from normtr.errors import UserError
 from training.linear_head import NEVER
 
 
 def solve(layer: nn.Linear, x: Tensor, y: Tensor, penalty: float) -> None:
     """Fit the layer to x [n, dim] -> y [n]: numbers where it has one output, else classes.
 
-    `penalty`: of the squared weights, against the loss of a sample in the mean over all.
+    `penalty`: of the squared weights, against the loss of a sample in the mean over all. Raises
+    UserError where there is nothing to fit it to.
     """
     given, wanted = x.double().numpy(), y.numpy()
+    if len(set(wanted.tolist())) < 2:
+        raise UserError("a linear layer is fitted to samples of two labels or more.")
     if layer.out_features == 1:
         ridge = Ridge(alpha=penalty * len(given)).fit(given, wanted)
         weight, bias = ridge.coef_[None], np.array([ridge.intercept_])
     else:
-        model = LogisticRegression(C=1 / (penalty * len(given)), max_iter=1000)
+        model = LogisticRegression(C=1 / (2 * penalty * len(given)), max_iter=1000)
         model.fit(given, wanted)
         weight = np.zeros((layer.out_features, given.shape[1]))
         bias = np.full(layer.out_features, NEVER)

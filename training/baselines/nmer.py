@@ -87,8 +87,6 @@ class Nmer(Contender):
     def trained(
         self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
     ) -> Reduced[NmerNetwork]:
-        if devices != 1:
-            raise UserError("NMER is trained on one device; leave --devices away.")
         if (most := max(self.first.batch, self.second.batch)) > len(train):
             raise UserError(f"{len(train)} samples of train are no batch of {most}.")
         model = self.model(train.windows)

@@ -105,8 +105,9 @@ class SecondPhase(PhaseModule):
         if not self.by_conditions:
             self.judge(self.network.joint(x, valid).outputs, labels)
             return
-        with torch.random.fork_rng():
-            if not self.network.config.released:
+        released = self.network.config.released
+        with torch.random.fork_rng(enabled=not released):
+            if not released:
                 torch.manual_seed(number)
             for there in as_masks(list(x)).to(valid.device):
                 noisy = self.scheduler(x, valid, there[:, None].expand_as(valid))

@@ -98,6 +98,12 @@ class PhaseModule(lightning.LightningModule):
         self.log_dict(dict(losses), prog_bar=True, on_step=False, on_epoch=True)
         return torch.stack(list(losses.values())).sum()
 
+    def validation_step(self, batch: list[Tensor], _: int) -> None:
+        """Rows of each modality, validity, labels; the network has a `config` with `dims`."""
+        *rows, valid, labels = batch
+        config: Any = self.network.config
+        self.judge(self.network(dict(zip(config.dims, rows, strict=True)), valid), labels)
+
     def judge(self, outputs: Tensor, labels: Tensor) -> None:
         """Take outputs of validation into account."""
         self.metric.update(outputs if self.classes else outputs[:, 0], labels)

@@ -63,7 +63,8 @@ class IemocapFolds(Given):
 
     def load(self, split: Split) -> Samples:
         names, labels = self._named(split)
-        found = {m: _padded(self._rows(m, names)) for m in self.modalities}
+        with layout(self.path):
+            found = {m: _padded(self._rows(m, names)) for m in self.modalities}
         check(self.path, names, labels, found)
         rows, valid = to_steps(found, {m: there(x) for m, x in found.items()}, self.steps)
         people = tuple(speaker(name) for name in names)
@@ -80,6 +81,8 @@ class IemocapFolds(Given):
         with layout(folder):
             if label.shape != (len(names), len(CLASSES)):
                 raise ValueError(f"labels of shape {label.shape} for {len(names)} names")
+            if not len(names):
+                raise ValueError(f"{split} has no utterance")
             told = [bytes(name).decode() for name in names.reshape(len(names))]
             classes = np.where((label == 1).sum(1) == 1, label.argmax(1), -1)
             return told, classes.astype(np.int64)

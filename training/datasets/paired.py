@@ -24,7 +24,7 @@ STREAMS = {"train": 0, "valid": 1, "test": 2}
 
 
 @dataclass(frozen=True)
-class Paired(Given):
+class LabelPaired(Given):
     """Logits of the parts, that never saw these people, on the steps of a window; 7 classes.
 
     `path`: a run of `configs/fusion.toml`. As its training is, so windows of train have people
@@ -32,6 +32,8 @@ class Paired(Given):
     """
 
     path: Path = Path("runs/fusion")
+    recognizer: Path | None = None
+    """The recognizer that this run of the fusion made; None: the shipped one."""
     steps: int = FeatureSpec().steps
     train: int = 14_000
     """Windows of the split."""
