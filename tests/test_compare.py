@@ -170,7 +170,7 @@ def test_records_are_what_evaluate_says(
     for title in (
         "## Area under",
         "## MAE with modalities missing",
-        "## reference against the others",
+        "## The others against reference",
     ):
         assert title in text
     assert imread(tmp_path / "comparison.png").shape[1] > 1000

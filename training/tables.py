@@ -29,9 +29,9 @@ def caption(section: Section, stage: str | None = None) -> str:
     first = section.reference.results[0]
     protocol = first.protocol
     groups = len(set(first.groups))
-    of = "each alone" if groups == len(first.ids) else f"of {groups} videos or speakers"
+    of = ", each alone" if groups == len(first.ids) else f" of {groups} videos or speakers"
     return (
-        f"*{section.name}, split {first.split}, n = {len(first.ids)}, {of}; noise {protocol.noise}, mask stage "
+        f"*{section.name}, split {first.split}, n = {len(first.ids)}{of}; noise {protocol.noise}, mask stage "
         f"{stage or protocol.mask_stage}, mask seeds {ranged(protocol.mask_seeds)}, one checkpoint "
         f"for all rates; mean ± standard deviation over training seeds*\n"
     )
