@@ -178,8 +178,9 @@ def test_records_are_what_evaluate_says(
     row = next(line for line in table.splitlines() if line.startswith("| shallow"))
     assert f"{found['shallow', 'there=voice', 'mae']['mean']:.3f} ±" in row.split("|")[2]
     costs = text.split("## Cost of one window")[1]
-    sizes = [float(line.split("|")[3]) for line in costs.splitlines() if line.startswith("| ")][1:]
-    assert sizes[0] > sizes[1] > 0
+    told_of = [line.split("|") for line in costs.splitlines() if line.startswith("| ")]
+    assert [row[1].strip() for row in told_of[2:]] == ["reference", "shallow"]
+    assert all(float(row[2]) > 0 for row in told_of[2:])
 
 
 def test_holm_by_hand() -> None:

@@ -87,7 +87,7 @@ def test_a_run_judges_windows_by_its_own_model(runs: dict[str, Path], system: st
     window = assemble(shipped.spec, 0, rows)
     (judged,) = Judge(loaded)([window])
     heads = of_checkpoint(shipped).heads
-    said = {m: centred(heads[m], torch.from_numpy(window.rows[m])[None]) for m in MODALITIES}
+    said = {m: centred(heads[m], torch.tensor(window.rows[m])[None]) for m in MODALITIES}
     valid = torch.from_numpy(window.valid)[None]
     with torch.inference_mode():
         logits = model(said, valid).numpy()
