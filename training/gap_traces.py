@@ -32,7 +32,9 @@ class Traces:
         )
 
     def mask(self, steps: int, random: np.random.Generator) -> NDArray[np.bool_]:
-        """[M, steps] from anywhere of any stream, which begins anew where it ends."""
-        stream = self.streams[int(random.integers(len(self.streams)))]
+        """[M, steps] from anywhere of any stream, which begins anew where it ends; a stream is
+        drawn as often as it is long."""
+        lengths = np.array([stream.shape[1] for stream in self.streams])
+        stream = self.streams[int(random.choice(len(lengths), p=lengths / lengths.sum()))]
         begin = int(random.integers(stream.shape[1]))
         return stream[:, np.arange(begin, begin + steps) % stream.shape[1]]
