@@ -285,3 +285,11 @@ def test_gaps_of_the_test_take_away_what_they_say(pairing: Pairing) -> None:
 
 def test_an_untaught_rival_takes_the_mean() -> None:
     assert LateFusion().fusion == late_fusion.FUSIONS[0]
+
+
+def test_a_recorded_stream_is_drawn_as_often_as_it_is_long() -> None:
+    short, long = np.ones((3, 10), np.bool_), np.zeros((3, 90), np.bool_)
+    random = np.random.default_rng(0)
+    drawn = [Traces((short, long)).mask(STEPS, random) for _ in range(2_000)]
+    assert {mask.shape for mask in drawn} == {(3, STEPS)}
+    assert np.mean(drawn) == pytest.approx(0.1, abs=0.03)
