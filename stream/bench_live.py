@@ -60,18 +60,14 @@ def run(argv: list[str]) -> int:
     assert config.seconds is not None
     plan = None if config.faults is None else fault_plans.load(config.faults)
     faults = None if plan is None else Faults(plan, config.bind)
-    process = psutil.Process()
     opened = _opened(config, faults)
-    began = time.monotonic()
-    cpu_began = sum(process.cpu_times()[:2])
-    found, start_s = _played(config, opened, faults)
-    wall_s = time.monotonic() - began
+    found, first = _played(config, opened, faults)
     report = {
         "source": opened.name,
         "seconds": config.seconds,
         **_figures(config.seconds, opened, found),
-        "start_to_first_affect_s": start_s,
-        "cpu_percent": 100 * (sum(process.cpu_times()[:2]) - cpu_began) / wall_s,
+        "start_to_first_affect_s": None if first is None else first.start_s,
+        "cpu_percent": None if first is None else first.cpu_percent(),
     }
     endurance, summary = found[opened.sources[0]].endurance, found[opened.sources[0]].summary
     report |= endurance.drifts(() if plan is None else plan.faults)
@@ -104,8 +100,8 @@ def _opened(config: BenchLive, faults: Faults | None) -> Opened:
 
 def _played(
     config: BenchLive, opened: Opened, faults: Faults | None
-) -> tuple[dict[str, _Given], float | None]:
-    """What each source gave, and the seconds from the program's start to the first estimate."""
+) -> tuple[dict[str, _Given], _First | None]:
+    """What each source gave, and when the first estimate came, if one did."""
     checkpoint, origin_ns = opened.models.checkpoint, opened.origin_ns
     wire = Messages(opened.session, checkpoint.sha256, checkpoint.labels, opened.name)
     publisher = Publisher(config.bind)
@@ -114,7 +110,7 @@ def _played(
         for source in opened.sources
     }
     gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)
-    start_s = None
+    first = None
     try:
         for sent_ns, output in opened.stream:
             for message in wire.of(sent_ns, output):
@@ -122,8 +118,7 @@ def _played(
             if output.source:
                 found[output.source].endurance.add(sent_ns, output)
             if isinstance(output, Estimate):
-                if start_s is None:
-                    start_s = _age_s()
+                first = first or _First()
                 found[output.source].summary.add(sent_ns, output)
                 if gaps is not None:
                     gaps.add(output)
@@ -135,7 +130,24 @@ def _played(
         if gaps is not None:
             gaps.close()
         publisher.close()
-    return found, start_s
+    return found, first
+
+
+class _First:
+    """The moment of the first estimate."""
+
+    def __init__(self) -> None:
+        self.start_s = _age_s()
+        """Since the program began."""
+        self._at_s, self._cpu_s = time.monotonic(), _cpu_s()
+
+    def cpu_percent(self) -> float:
+        """Of one core, from then until now: loading the networks is not in it."""
+        return 100 * (_cpu_s() - self._cpu_s) / (time.monotonic() - self._at_s)
+
+
+def _cpu_s() -> float:
+    return sum(psutil.Process().cpu_times()[:2])
 
 
 def _age_s() -> float:
