@@ -199,7 +199,7 @@ def test_the_second_phase_s_losses() -> None:
 
     # The voice as the teacher hears it, and for the others what it makes of zeros.
     hidden = teacher.embedded({m: x * (m == "voice") for m, x in rows.items()}, valid).specific
-    assert float(losses["imagination"]) == pytest.approx(float((0.5 - hidden).square().mean()))
+    assert losses["imagination"].item() == pytest.approx(float((0.5 - hidden).square().mean()))
     # Of what is there the student's invariant features are the teacher's; a third is not there.
     voice = teacher.embedded({**rows, "voice": 0 * rows["voice"]}, valid).invariant[:, 1]
     apart = (voice - teacher.embedded(rows, valid).invariant[:, 1]).square().mean() / 3

@@ -533,7 +533,7 @@ def test_classes_of_three_modalities_are_learned(preset: Preset, tmp_path: Path)
     ("changed", "said"),
     [
         ({"data": Toy(("voice",))}, "two or more"),
-        ({"second": replace(SMALL, batch=161)}, "160 samples of train are no batch of 161"),
+        ({"second": replace(SMALL, batch=161)}, "160 samples are no batch of 161"),
         ({"components": {"face": 4}}, "rows of face have 3 numbers"),
     ],
 )

@@ -7,11 +7,14 @@ Letters in the shape comments: B batch, T steps.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Preset = Literal["sound", "as_released"]
+"""What makes sense, or what the authors' code does; each system says how they differ."""
 WIDTH = 128
 """Of what an encoder gives."""
 KERNELS = (3, 4, 5)

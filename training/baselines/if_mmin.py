@@ -15,12 +15,10 @@ zeros, and a missing modality one of zeros throughout, which still goes through 
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from torch.utils.data import DataLoader
 
-from normtr.errors import UserError
 from training.assess import only
 from training.baselines.conditions import conditions
 from training.baselines.if_mmin_learning import FirstPhase, SecondPhase, Weights
@@ -28,14 +26,12 @@ from training.baselines.if_mmin_network import (
     IfMminConfig,
     Imagining,
     Invariant,
-    Preset,
     Pretrained,
 )
-from training.baselines.phase import Phase, Regression, train_phase
+from training.baselines.phase import Phase
+from training.baselines.two_phases import TwoPhases
 from training.components import Reduced, reduced_dims
-from training.contender import Contender
-from training.noise_aware import standardise
-from training.samples import Masks, SampleBatches, Samples
+from training.samples import Samples
 from training.windows import Windows, joined
 
 FIRST = Phase(constant=10, decay=10, batch=64, clip=0.5, dropout=0.3, beta1=0.9)
@@ -43,23 +39,15 @@ SECOND = Phase(constant=20, decay=20, batch=128, clip=1.0, dropout=0.5, beta1=0.
 
 
 @dataclass(frozen=True)
-class IfMmin(Contender):
+class IfMmin(TwoPhases):
     """One training run of IF-MMIN on one data set."""
 
     system = "IF-MMIN"
     _: KW_ONLY
-    masks: Masks = "conditions"
-    """Of the second phase: all of some modalities (the paper), or what NORM-TR is trained with.
-    The epoch is chosen by the conditions with the first, else as NORM-TR's is."""
-    preset: Preset = "sound"
     invariant: Invariant = "plain"
     """The invariant layers: the code's default, or a deeper variant of it."""
     blocks: int = 5
     """Autoencoders of the cascade."""
-    components: dict[str, int] = field(default_factory=dict)
-    """Principal components that a modality's rows are reduced to before."""
-    regression: Regression = "mse"
-    """Emotion loss where the label is a number."""
     weights: Weights = field(default_factory=Weights)
     first: Phase = FIRST
     second: Phase = SECOND
@@ -77,57 +65,15 @@ class IfMmin(Contender):
         config = IfMminConfig(dims, self.data.outputs, self.preset, self.invariant, self.blocks)
         return Reduced(Imagining(config, self.second.dropout), given)
 
-    def trained(
-        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> Reduced[Imagining]:
-        if len(train) < (most := max(self.first.batch, self.second.batch)):
-            raise UserError(f"{len(train)} samples are no batch of {most}.")
-        model = self.model(train.windows)
-        model.fit(train.windows)
-        train, valid = model.samples(train), model.samples(valid)
-        teacher = self._first_phase(model.network.config, train, valid, out, seed, progress)
-        self._second_phase(model.network, teacher, train, valid, out, seed, progress)
-        return model.eval()
-
-    def _first_phase(
-        self,
-        config: IfMminConfig,
-        train: Samples,
-        valid: Samples,
-        out: Path,
-        seed: int,
-        progress: bool,
-    ) -> Pretrained:
+    def first_phase(self, config: IfMminConfig, seed: int) -> FirstPhase:
         network = Pretrained(config, self.first.dropout)
-        standardise(network, train.windows, together=self.components)
-        for m in config.dims:
-            if self.preset == "as_released" and m != "voice":
-                network.get_buffer(f"mean_{m}").zero_()
-                network.get_buffer(f"scale_{m}").fill_(1)
-        module = FirstPhase(network, self.weights, self.first, self.regression, seed)
-        batches = SampleBatches(train, "none", self.rates, True, seed)
-        validation = DataLoader(valid.windows.dataset(), 256)
-        train_phase(module, batches, len(train), validation, out / "first_phase", progress)
-        return network
+        return FirstPhase(network, self.weights, self.first, self.regression, seed)
 
-    def _second_phase(
-        self,
-        network: Imagining,
-        teacher: Pretrained,
-        train: Samples,
-        valid: Samples,
-        out: Path,
-        seed: int,
-        progress: bool,
-    ) -> None:
-        """From the first phase's encoders, invariant layers and statistics of the rows."""
-        taken = {k: v for k, v in teacher.state_dict().items() if not k.startswith("classifier.")}
-        network.load_state_dict(taken, strict=False)
-        module = SecondPhase(network, teacher, self.weights, self.second, self.regression, seed)
-        batches = SampleBatches(train, self.masks, self.rates, False, seed)
-        by_conditions = self.masks == "conditions"
-        validation = in_conditions(valid) if by_conditions else self.validation(valid)
-        train_phase(module, batches, len(train), validation, out, progress)
+    def second_phase(self, network: Imagining, teacher: Pretrained, seed: int) -> SecondPhase:
+        return SecondPhase(network, teacher, self.weights, self.second, self.regression, seed)
+
+    def in_conditions(self, valid: Samples) -> DataLoader[Any]:
+        return in_conditions(valid)
 
 
 def in_conditions(valid: Samples) -> DataLoader[Any]:

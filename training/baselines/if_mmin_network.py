@@ -12,9 +12,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from training.baselines.encoders import WIDTH, classifier, encoders, initialise, invariant, span
+from training.baselines.encoders import (
+    WIDTH,
+    Preset,
+    classifier,
+    encoders,
+    initialise,
+    invariant,
+    span,
+)
 
-Preset = Literal["sound", "as_released"]
 Invariant = Literal["plain", "deep"]
 HIDDEN = (256, 128, 64)
 """Of an autoencoder; the last is the width of its code."""

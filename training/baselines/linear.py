@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from training.baselines.linear_layer import solve
-from training.baselines.pooled import Pooled, pooled_copies
+from training.baselines.pooled import Pooled, PooledRival, pooled_copies
 from training.components import Reduced, reduced_dims
-from training.contender import Contender
 from training.noise_aware import standardise
-from training.samples import Masks, Samples
+from training.samples import Samples
 from training.windows import Windows
 
 
@@ -47,23 +46,10 @@ def side_by_side(means: list[Tensor], there: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Linear(Contender):
+class Linear(PooledRival):
     """Ridge regression, or for classes logistic regression, on one data set."""
 
     system = "linear"
-    _: KW_ONLY
-    masks: Masks = "rates"
-    components: dict[str, int] = field(default_factory=dict)
-    """Principal components that a modality's rows are reduced to before."""
-    penalty: float = 0.01
-    """Of the squared weights, against the mean loss of a sample."""
-    copies: int = 4
-    """Each with masks of its own, of every sample."""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError where nothing can be fitted so."""
-        if self.penalty <= 0 or min(self.copies, *self.components.values(), 1) < 1:
-            raise ValueError("penalty lies over 0; copies and components are 1 or more")
 
     def model(self, windows: Windows) -> Reduced[LinearNetwork]:
         given = {m: x.shape[2] for m, x in windows.rows.items()}

@@ -25,21 +25,19 @@ last batch of a test.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from torch.utils.data import DataLoader
 
-from normtr.errors import UserError
 from training.baselines.conditions import conditions
-from training.baselines.nmer_network import NmerConfig, NmerNetwork, Preset, Pretrained
+from training.baselines.nmer_network import NmerConfig, NmerNetwork, Pretrained
 from training.baselines.nmer_phases import FirstPhase, SecondPhase, Teaching
 from training.baselines.noise_scheduler import Noise, Scheduler
-from training.baselines.phase import Phase, Regression, train_phase
+from training.baselines.phase import Phase
+from training.baselines.two_phases import TwoPhases
 from training.components import Reduced, reduced_dims
-from training.contender import Contender
-from training.noise_aware import standardise
-from training.samples import Masks, SampleBatches, Samples
+from training.samples import Samples
 from training.windows import Windows
 
 FIRST = Phase(constant=10, decay=10, batch=64, clip=0.5, dropout=0.2, beta1=0.9)
@@ -47,29 +45,17 @@ SECOND = Phase(constant=40, decay=40, batch=128, clip=1.0, dropout=0.1, beta1=0.
 
 
 @dataclass(frozen=True)
-class Nmer(Contender):
-    """One training run of NMER on one data set.
-
-    An epoch is chosen by the noisy conditions where these are the masks, otherwise by erased
-    steps, as NORM-TR's is.
-    """
+class Nmer(TwoPhases):
+    """One training run of NMER on one data set; what its masks erase is noisy."""
 
     system = "NMER"
     _: KW_ONLY
-    masks: Masks = "conditions"
-    preset: Preset = "sound"
     noises: tuple[Noise, ...] = ("gaussian",)
     """What becomes of erased steps in training; of several one is drawn for every batch."""
     noise_steps: int = 100
     """Of the schedule: the "intensity"."""
-    clean: bool = False
-    """Whether every sample is also seen without noise."""
     residual: bool = False
     """Whether the VAE gives what is to be added to s (an early version of the authors')."""
-    components: dict[str, int] = field(default_factory=dict)
-    """Principal components that a modality's rows are reduced to before."""
-    regression: Regression = "mse"
-    """Emotion loss where the label is a number."""
     first: Phase = FIRST
     second: Phase = SECOND
 
@@ -84,60 +70,19 @@ class Nmer(Contender):
         config = self._config(reduced_dims(given, self.components), self.second)
         return Reduced(NmerNetwork(config), given)
 
-    def trained(
-        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> Reduced[NmerNetwork]:
-        if (most := max(self.first.batch, self.second.batch)) > len(train):
-            raise UserError(f"{len(train)} samples of train are no batch of {most}.")
-        model = self.model(train.windows)
-        model.fit(train.windows)
-        train, valid = model.samples(train), model.samples(valid)
-        first = self._first_phase(model.network.config, train, valid, out, seed, progress)
-        self._second_phase(model.network, first, train, valid, out, seed, progress)
-        return model.eval()
-
     def _config(self, dims: dict[str, int], phase: Phase) -> NmerConfig:
         return NmerConfig(dims, self.data.outputs, self.preset, self.residual, phase.dropout)
 
-    def _first_phase(
-        self,
-        config: NmerConfig,
-        train: Samples,
-        valid: Samples,
-        out: Path,
-        seed: int,
-        progress: bool,
-    ) -> Pretrained:
+    def first_phase(self, config: NmerConfig, seed: int) -> FirstPhase:
         network = Pretrained(self._config(config.dims, self.first))
-        standardise(network, train.windows, together=self.components)
-        for m in config.dims:
-            if config.released and m != "voice":
-                network.get_buffer(f"mean_{m}").zero_()
-                network.get_buffer(f"scale_{m}").fill_(1)
-        module = FirstPhase(network, config.outputs, self.first, self.regression, seed)
-        batches = SampleBatches(train, "none", self.rates, True, seed)
-        validation = DataLoader(valid.windows.dataset(), 256)
-        train_phase(module, batches, len(train), validation, out / "first_phase", progress)
-        return network
+        return FirstPhase(network, config.outputs, self.first, self.regression, seed)
 
-    def _second_phase(
-        self,
-        network: NmerNetwork,
-        first: Pretrained,
-        train: Samples,
-        valid: Samples,
-        out: Path,
-        seed: int,
-        progress: bool,
-    ) -> None:
-        """From the first phase's encoders, invariant layers and statistics of the rows."""
-        taken = {k: v for k, v in first.state_dict().items() if not k.startswith("classifier.")}
-        network.load_state_dict(taken, strict=False)
-        released, by_conditions = network.config.released, self.masks == "conditions"
+    def second_phase(self, network: NmerNetwork, teacher: Pretrained, seed: int) -> SecondPhase:
+        released = network.config.released
         scheduler = Scheduler(self.noises, self.noise_steps, released=released)
-        teaching = Teaching(first, scheduler, by_conditions)
-        module = SecondPhase(network, teaching, self.second, self.regression, seed)
-        batches = SampleBatches(train, self.masks, self.rates, self.clean, seed)
-        clean = DataLoader(valid.windows.dataset(), 256)
-        validation = clean if by_conditions else self.validation(valid)
-        train_phase(module, batches, len(train), validation, out, progress)
+        teaching = Teaching(teacher, scheduler, self.masks == "conditions")
+        return SecondPhase(network, teaching, self.second, self.regression, seed)
+
+    def in_conditions(self, valid: Samples) -> DataLoader[Any]:
+        """Complete: the second phase makes them noisy."""
+        return DataLoader(valid.windows.dataset(), 256)

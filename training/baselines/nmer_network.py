@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from training.baselines.encoders import WIDTH, classifier, encoders, initialise, invariant, span
+from training.baselines.encoders import (
+    WIDTH,
+    Preset,
+    classifier,
+    encoders,
+    initialise,
+    invariant,
+    span,
+)
 
-Preset = Literal["sound", "as_released"]
 Rows = Mapping[str, Tensor]
 
 LATENT = 64

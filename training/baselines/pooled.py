@@ -6,6 +6,7 @@ Letters in the shape comments: B windows, M modalities, T steps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from training.contender import Contender
 from training.samples import Masks, SampleBatches, Samples
 
 
@@ -62,3 +64,22 @@ def pooled_copies(
         torch.cat(labels),
         np.concatenate(groups),
     )
+
+
+@dataclass(frozen=True)
+class PooledRival(Contender):
+    """A rival that is solved for at once, from the means of noisy copies."""
+
+    _: KW_ONLY
+    masks: Masks = "rates"
+    components: dict[str, int] = field(default_factory=dict)
+    """Principal components that a modality's rows are reduced to before."""
+    penalty: float = 0.01
+    """Of the squared weights, against the mean loss of a sample."""
+    copies: int = 4
+    """Each with masks of its own, of every sample."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where nothing can be fitted so."""
+        if self.penalty <= 0 or min(self.copies, *self.components.values(), 1) < 1:
+            raise ValueError("penalty lies over 0; copies and components are 1 or more")
