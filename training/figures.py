@@ -39,7 +39,9 @@ def save(figure: Figure, path: Path) -> None:
 
 def families(section: Section) -> list[list[System]]:
     """The other systems, at most `LINES` together: those that differ in the same settings first,
-    then those of the same part of the config."""
+    then those of the same part of the config. Those of a comparison all together."""
+    if section.reference.title:
+        return [list(section.others)]
     alike: dict[tuple[str, ...], list[System]] = {}
     for system in section.others:
         alike.setdefault(tuple(system.changed), []).append(system)
@@ -133,7 +135,9 @@ def _style(place: int) -> dict[str, Any]:
     """Of the reference (0) and of the systems beside it."""
     if place == 0:
         return {"color": "black", "linestyle": "--", "marker": "", "linewidth": 2, "zorder": 3}
-    return {"color": COLOURS[place - 1], "marker": MARKERS[place - 1], "linewidth": 1.6}
+    again, number = divmod(place - 1, len(COLOURS))
+    look = {"color": COLOURS[number], "marker": MARKERS[number]}
+    return {**look, "linestyle": ("-", ":", "-.")[again % 3], "linewidth": 1.6}
 
 
 def wrapped(name: str) -> str:
