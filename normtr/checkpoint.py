@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from normtr.calibration import Calibration
 from normtr.errors import UserError
 from normtr.model import NormTr, NormTrConfig
-from normtr.resnet import ResNet18
+from normtr.resnet import Committee
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.voice import VoiceNetwork
 
@@ -53,7 +53,7 @@ class Checkpoint:
     spec: FeatureSpec
     labels: tuple[str, ...]
     calibration: Calibration
-    face: ResNet18
+    face: Committee
     voice: VoiceNetwork
     text: nn.Linear
     """Mean of an utterance's word vectors -> logits."""
@@ -179,7 +179,7 @@ def load(folder: Path) -> Checkpoint:
     if not can_be_computed(calibration):
         raise CheckpointError(f"checkpoint {folder} does not fit: its calibration is no number.")
     tensors = _read_parts(folder, manifest)
-    face = ResNet18(spec.face.width, len(labels))
+    face = Committee(spec.face.width, spec.face.members, len(labels))
     voice = VoiceNetwork(spec.voice, len(labels))
     text_head = nn.Linear(spec.text.dim, len(labels))
     norm_tr = NormTr(config)
@@ -216,7 +216,8 @@ def _form(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dt
 
 def _can_be_built(spec: FeatureSpec, config: NormTrConfig) -> bool:
     return (
-        all(0 < dim <= MAX_ROW for dim in (*spec.dims.values(), 2 * spec.voice.width))
+        spec.face.members > 0
+        and all(0 < dim <= MAX_ROW for dim in (*spec.dims.values(), 2 * spec.voice.width))
         and config.width <= MAX_WIDTH
         and config.steps <= MAX_STEPS
         and config.depth <= MAX_DEPTH

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.device import Device, Placed
-from normtr.resnet import ResNet18
+from normtr.resnet import Committee
 from normtr.spec import FaceSpec
 
 Image = NDArray[np.uint8]
@@ -145,7 +145,7 @@ class FaceRow:
 class FaceEncoder:
     """The whole way from an RGB frame to a row, at batch 1."""
 
-    def __init__(self, spec: FaceSpec, network: ResNet18, device: Device | None = None) -> None:
+    def __init__(self, spec: FaceSpec, network: Committee, device: Device | None = None) -> None:
         self.spec = spec
         self._detect = FaceDetector(spec)
         self._network = Placed(network, device)
@@ -176,6 +176,6 @@ class FaceEncoder:
     def row(self, crop: Image) -> NDArray[np.float32]:
         """Aligned grey crop uint8 [crop_px, crop_px] -> float32 [dim]."""
         row: NDArray[np.float32] = self._network.run(
-            ResNet18.row, normalise(crop)[None, None], fast=True
+            Committee.row, normalise(crop)[None, None], fast=True
         )[0]
         return row

@@ -1,6 +1,8 @@
-"""The ResNet-18 of the face rows (He et al., CVPR 2016), with a stem for small crops."""
+"""ResNet-18s of the face rows (He et al., CVPR 2016), with a stem for small crops."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +30,14 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ResNet-18 of grey crops whose stem halves the input once, by a 3x3 convolution.
+    """Grey crops -> the last feature map, averaged over space; its stem halves the input once.
 
-    The ImageNet stem (7x7, then pooling) sees too little of a 48 px face: at half the width
+    The ImageNet stem (7x7, then pooling) sees too little of a 48 px face: at a smaller width
     and twice the resolution the network costs as much and learns more. `width` is the number
-    of channels of the first stage; a row has 8 * width numbers.
+    of channels of the first stage.
     """
 
-    def __init__(self, width: int, classes: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(1, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
@@ -50,25 +52,54 @@ class ResNet18(nn.Module):
             ]
             before = after
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(before, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, 1, H, W] -> [B, 8 * width]."""
+        pooled: Tensor = self.stages(self.stem(x)).mean(dim=(2, 3))
+        return pooled
+
+
+class Committee(nn.Module):
+    """Several ResNets look at the same crop; a row is their rows side by side.
+
+    One linear head reads the whole row, so the mean of the members' logits is its logits.
+    """
+
+    def __init__(self, width: int, members: int, classes: int) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(ResNet18(width) for _ in range(members))
+        self.head = nn.Linear(members * 8 * width, classes)
+
     def row(self, x: Tensor) -> Tensor:
-        """[B, 1, H, W] -> [B, 8 * width]: the last feature map, averaged over space.
+        """[B, 1, H, W] -> [B, members * 8 * width].
 
         The mean over a crop and its mirror image: a face and its mirror image show the same.
         """
-        both = self._pooled(torch.cat([x, x.flip(-1)]))
+        both = self._rows(torch.cat([x, x.flip(-1)]))
         row: Tensor = both.view(2, len(x), -1).mean(0)
         return row
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, 1, H, W] -> class logits [B, classes], of the crop alone: what is trained."""
-        logits: Tensor = self.head(self._pooled(x))
+        logits: Tensor = self.head(self._rows(x))
         return logits
 
-    def _pooled(self, x: Tensor) -> Tensor:
-        pooled: Tensor = self.stages(self.stem(x)).mean(dim=(2, 3))
-        return pooled
+    def _rows(self, x: Tensor) -> Tensor:
+        return torch.cat([member(x) for member in self.members], 1)
+
+
+def joined(networks: Sequence[Committee]) -> Committee:
+    """One committee of the members of several, whose logits are the mean of theirs."""
+    first = networks[0].members[0]
+    assert isinstance(first, ResNet18)
+    heads = [network.head for network in networks]
+    width = first.stem[0].out_channels
+    out = Committee(width, sum(len(n.members) for n in networks), heads[0].out_features)
+    out.members = nn.ModuleList(member for n in networks for member in n.members)
+    with torch.no_grad():
+        out.head.weight.copy_(torch.cat([h.weight for h in heads], 1) / len(heads))
+        out.head.bias.copy_(torch.stack([h.bias for h in heads]).mean(0))
+    return out

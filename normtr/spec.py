@@ -27,8 +27,10 @@ class FaceSpec:
     """Grey crop, similarity-aligned so that the five landmarks fall on `template`."""
 
     crop_px: int = 48
-    width: int = 32
-    """Channels of the ResNet's first stage; a row has 8 * width numbers."""
+    width: int = 48
+    """Channels of a ResNet's first stage."""
+    members: int = 2
+    """ResNets that look at a crop; a row has 8 * width numbers of each."""
     slots_per_step: int = 2
     """Pictures looked at in a step: the first at or after each of so many equal parts."""
     detector_px: int = 320
@@ -51,7 +53,7 @@ class FaceSpec:
 
     @property
     def dim(self) -> int:
-        return 8 * self.width
+        return 8 * self.width * self.members
 
 
 @dataclass(frozen=True)

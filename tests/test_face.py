@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normtr.face import Face, FaceEncoder, align, is_poor, normalise
-from normtr.resnet import ResNet18
+from normtr.resnet import Committee
 from normtr.spec import FaceSpec
 from tests.clips import Image, portrait
 
@@ -21,7 +21,7 @@ SPEC = FaceSpec(width=4)
 
 def new_encoder() -> FaceEncoder:
     torch.manual_seed(0)
-    return FaceEncoder(SPEC, ResNet18(4, 7))
+    return FaceEncoder(SPEC, Committee(4, 2, 7))
 
 
 @pytest.fixture

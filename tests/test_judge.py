@@ -15,7 +15,7 @@ from normtr.calibration import Calibration, with_neutral
 from normtr.checkpoint import Checkpoint
 from normtr.judge import Judge
 from normtr.model import NormTr, NormTrConfig
-from normtr.resnet import ResNet18
+from normtr.resnet import Committee
 from normtr.spec import LABELS, MODALITIES, FaceSpec, FeatureSpec, VoiceSpec
 from normtr.voice import VoiceNetwork
 from normtr.window import NONE, Window, assemble
@@ -31,7 +31,7 @@ def recognizer(threshold: float = 0.0) -> Checkpoint:
         SPEC,
         LABELS,
         Calibration(-2.0, {"face": 0.2, "voice": 0.1, "text": 0.0}, threshold, UNIFORM),
-        ResNet18(4, 7).eval(),
+        Committee(4, 2, 7).eval(),
         VoiceNetwork(SPEC.voice, 7),
         nn.Linear(SPEC.text.dim, 7),
         {},

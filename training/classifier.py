@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
 
-from normtr.resnet import ResNet18
+from normtr.resnet import Committee
 
 
 class Classifier(lightning.LightningModule):
@@ -20,7 +20,7 @@ class Classifier(lightning.LightningModule):
     """
 
     def __init__(
-        self, network: ResNet18, classes: int, lr: float, weight_decay: float, steps: int
+        self, network: Committee, classes: int, lr: float, weight_decay: float, steps: int
     ) -> None:
         super().__init__()
         self.network = network

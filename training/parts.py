@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
-from normtr.resnet import ResNet18
+from normtr.resnet import Committee
 from normtr.spec import LABELS, FeatureSpec
 from normtr.voice import VoiceNetwork
 from training.folds import FOLDS
@@ -23,7 +23,7 @@ from training.text import ADAPTER
 class Parts:
     """The networks, with their weights rounded as a checkpoint rounds them."""
 
-    face: ResNet18
+    face: Committee
     voice: VoiceNetwork
     text: nn.Linear
     adapter: Mapping[str, Tensor]
@@ -46,7 +46,18 @@ def of_checkpoint(loaded: Checkpoint) -> Parts:
 
 def trained(folders: Mapping[str, Path], spec: FeatureSpec) -> Parts:
     """The parts in `folders` (face, voice, text). Raises UserError where one is missing."""
-    face = ResNet18(spec.face.width, len(LABELS))
+    return _read_all(folders, spec, spec.face.members)
+
+
+def cross_fitted(folders: Mapping[str, Path], spec: FeatureSpec) -> tuple[Parts, ...]:
+    """For each fold the parts that did not see it; its face network is one member alone."""
+    return tuple(
+        _read_all({m: f / f"fold-{k}" for m, f in folders.items()}, spec, 1) for k in FOLDS
+    )
+
+
+def _read_all(folders: Mapping[str, Path], spec: FeatureSpec, members: int) -> Parts:
+    face = Committee(spec.face.width, members, len(LABELS))
     voice = VoiceNetwork(spec.voice, len(LABELS))
     text = nn.Linear(spec.text.dim, len(LABELS))
     networks: dict[str, nn.Module] = {"face": face, "voice": voice, "text": text}
@@ -55,11 +66,6 @@ def trained(folders: Mapping[str, Path], spec: FeatureSpec) -> Parts:
         rounded(module)
         module.eval().requires_grad_(False)
     return Parts(face, voice, text, _read(folders["text"] / ADAPTER))
-
-
-def cross_fitted(folders: Mapping[str, Path], spec: FeatureSpec) -> tuple[Parts, ...]:
-    """For each fold the parts that did not see it."""
-    return tuple(trained({m: f / f"fold-{k}" for m, f in folders.items()}, spec) for k in FOLDS)
 
 
 def rounded(module: nn.Module) -> None:
