@@ -20,7 +20,7 @@ from training.datasets.meld import Utterance
 from training.datasets.speech import Clip
 from training.hearing import Hearing, bare
 from training.parts import Parts, centred
-from training.text_rows import word_vectors
+from training.text_rows import Said, word_vectors
 from training.voice_rows import VoiceRows, voice_rows
 
 Rows = NDArray[np.floating[Any]]
@@ -175,13 +175,17 @@ def texts(
     seed: int,
     read: bool,
 ) -> Ragged:
-    """Words of each utterance as written, bare, and as a recogniser hears it."""
+    """Words of each utterance, after what was said before it: as written, bare, and as a
+    recogniser hears it."""
     hearing = Hearing(u.text for u in utterances)
     random = np.random.default_rng(seed)
     sequences: list[Rows] = []
     labels: list[int] = []
-    heard = [hearing(u.text, random) for u in utterances]
-    said = [[u.text for u in utterances], [bare(u.text) for u in utterances], heard]
+    said = [
+        [Said(u.text, u.before) for u in utterances],
+        [Said(bare(u.text), bare(u.before)) for u in utterances],
+        [Said(hearing(u.text, random), hearing(u.before, random)) for u in utterances],
+    ]
     for k, part in enumerate(parts):
         mine = np.flatnonzero(of == k).tolist()
         for version in said:

@@ -23,6 +23,7 @@ from training.datasets import fer2013, meld, ravdess
 from training.evaluate_fusion import Fused, fused
 from training.part_scores import scores
 from training.redetected import redetected
+from training.text_rows import Said
 from training.voice_rows import voice_rows
 
 Judged = tuple[NDArray[np.floating[Any]], NDArray[np.int64], NDArray[np.bool_]]
@@ -125,9 +126,10 @@ def _voices(recognizer: Checkpoint, data: Path) -> Judged:
 
 
 def _texts(recognizer: Checkpoint, data: Path) -> Judged:
-    """The mean vector of an utterance's words, as written."""
+    """The mean vector of an utterance's words, as written, after those of its dialogue before it."""
     said = meld.load(data)
-    means = text.utterance_means([u.text for u in said], recognizer.spec.text, recognizer.adapter)
+    heard = [Said(u.text, u.before) for u in said]
+    means = text.utterance_means(heard, recognizer.spec.text, recognizer.adapter)
     with torch.inference_mode():
         probabilities = recognizer.text(torch.from_numpy(means)).softmax(1).numpy()
     return probabilities, np.array([u.label for u in said]), np.ones(len(said), np.bool_)

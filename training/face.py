@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,17 +17,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from normtr import face
-from normtr.errors import UserError
 from normtr.resnet import Committee, joined
 from normtr.spec import LABELS, FeatureSpec
 from training import augment, run_folder
 from training.classifier import Classifier
-from training.cores import CORES
 from training.datasets import fer2013
 from training.fit import fit, weights_of
 from training.folds import FOLDS, folds
 from training.part_scores import scores
-from training.processes import spread
+from training.processes import apart
 from training.temperature import cooled
 
 Targets = NDArray[np.float32]
@@ -89,9 +86,9 @@ class FacePart:
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
-        _apart(partial(self._fold, out, seed))
+        apart(partial(self._fold, out, seed), FOLDS)
         networks = [self._read(out / f"fold-{k}") for k in FOLDS]
-        _apart(partial(self._member, out, seed))
+        apart(partial(self._member, out, seed), FOLDS)
         valid = fer2013.load(self.data, fer2013.PUBLIC_TEST)
         committee = joined([self._read(out / f"member-{k}") for k in FOLDS]).eval()
         _cool(committee, valid)
@@ -187,19 +184,6 @@ def _scores(network: Committee, valid: fer2013.Faces) -> dict[str, Any]:
 
 def _one_hot(faces: fer2013.Faces) -> Targets:
     return np.eye(len(LABELS), dtype=np.float32)[faces.labels]
-
-
-def _apart(work: Callable[[int], bool]) -> None:
-    """The work of each fold by one thread in a process of its own; on a GPU one after the other."""
-    jobs = 1 if torch.cuda.is_available() else CORES
-    for k, done in spread(FOLDS, partial(_by_one_thread, work), jobs):
-        if not done:
-            raise UserError(f"the training of face network {k} died; start it again to go on.")
-
-
-def _by_one_thread(work: Callable[[int], bool]) -> Callable[[int], bool]:
-    torch.set_num_threads(1)
-    return work
 
 
 def _resized(faces: fer2013.Faces, px: int) -> fer2013.Faces:

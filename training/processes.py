@@ -8,12 +8,16 @@ import signal
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
+import torch
+
 from normtr.errors import UserError
+from training.cores import CORES
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -77,6 +81,20 @@ def spread(
     finally:
         for worker in workers:
             _end(worker)
+
+
+def apart(work: Callable[[T], bool], pieces: Sequence[T]) -> None:
+    """Trainings that do not hang on each other, each by one thread in a process of its own; on a
+    GPU one after the other. `work` gives True; it and the pieces must be picklable."""
+    jobs = 1 if torch.cuda.is_available() else CORES
+    for _, done in spread(pieces, partial(_by_one_thread, work), jobs):
+        if not done:
+            raise UserError("a process of the training died; start it again to go on.")
+
+
+def _by_one_thread(work: Callable[[T], bool]) -> Callable[[T], bool]:
+    torch.set_num_threads(1)
+    return work
 
 
 def _started(context: SpawnContext, start: Callable[[], Callable[[T], Any]]) -> Worker[T]:

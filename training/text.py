@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.data import DataLoader, Sampler
 from torchmetrics.classification import MulticlassF1Score
 
+from normtr.adapter import read
 from normtr.models import text_model
 from normtr.spec import LABELS, TextSpec
 from training import run_folder
@@ -27,11 +30,16 @@ from training.fit import fit, weights_of
 from training.folds import FOLDS, folds
 from training.hearing import Hearing, bare
 from training.part_scores import scores
+from training.processes import apart
 from training.temperature import cooled
-from training.text_rows import word_vectors
+from training.text_rows import Said, owners, word_vectors
 
 LAYERS = ("attention.self.query", "attention.self.value", "intermediate.dense", "output.dense")
 ADAPTER, HEAD = "text_adapter.safetensors", "text.safetensors"
+Batch = tuple[list[Said], Tensor, Tensor]
+"""What was said, emotions and sentiments [n]."""
+WHOLE = len(FOLDS)
+"""A fold in which nothing lies."""
 LOW_RANK = ".parametrizations.weight.0"
 
 
@@ -76,6 +84,7 @@ class Adapter(lightning.LightningModule):
 
     def __init__(self, spec: TextSpec, rank: int, lr: float, steps: int) -> None:
         super().__init__()
+        self.spec = spec
         self.tokenizer, self.bert = text_model(spec.model)
         self.lr, self.steps = lr, steps
         self.bert.train().requires_grad_(False)
@@ -88,32 +97,33 @@ class Adapter(lightning.LightningModule):
         self.sentiment = nn.Linear(spec.dim, len(SENTIMENTS))
         self.f1 = MulticlassF1Score(len(LABELS), average="weighted")
 
-    def forward(self, texts: list[str]) -> Tensor:
-        """Means [n, dim] of the last states of all tokens but the first and the last."""
+    def forward(self, said: list[Said]) -> Tensor:
+        """Means [n, dim] over the words of each text of the means of their tokens' last states."""
+        parted = [one.words(self.spec) for one in said]
         tokens = self.tokenizer(
-            texts,
+            [words for words, _ in parted],
+            is_split_into_words=True,
             return_tensors="pt",
             padding=True,
             truncation=True,
-            max_length=64,
-            return_special_tokens_mask=True,
-        ).to(self.device)
-        inside = 1 - tokens.pop("special_tokens_mask")[..., None]
-        states = self.bert(**tokens).last_hidden_state
-        means: Tensor = (states * inside).sum(1) / inside.sum(1).clamp_min(1)
+        )
+        of = [owners(tokens.word_ids(i), first) for i, (_, first) in enumerate(parted)]
+        shares = torch.from_numpy(np.stack([_shares(owner) for owner in of])).to(self.device)
+        states = self.bert(**tokens.to(self.device)).last_hidden_state
+        means: Tensor = (states * shares[..., None]).sum(1)
         return means
 
-    def training_step(self, batch: tuple[list[str], Tensor, Tensor], _: int) -> Tensor:
-        texts, emotions, sentiments = batch
-        means = self(texts)
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        said, emotions, sentiments = batch
+        means = self(said).float()
         loss = F.cross_entropy(self.emotion(means), emotions, ignore_index=UNKNOWN)
         loss = loss + F.cross_entropy(self.sentiment(means), sentiments, ignore_index=UNKNOWN)
-        self.log("loss", loss, prog_bar=True, batch_size=len(texts))
+        self.log("loss", loss, prog_bar=True, batch_size=len(said))
         return loss
 
-    def validation_step(self, batch: tuple[list[str], Tensor, Tensor], _: int) -> None:
-        texts, emotions, _sentiments = batch
-        self.f1.update(self.emotion(self(texts)), emotions)
+    def validation_step(self, batch: Batch, _: int) -> None:
+        said, emotions, _sentiments = batch
+        self.f1.update(self.emotion(self(said).float()), emotions)
 
     def on_validation_epoch_end(self) -> None:
         self.log("weighted_f1", self.f1.compute(), prog_bar=True)
@@ -133,33 +143,59 @@ class Adapter(lightning.LightningModule):
         }
 
 
+def _shares(owner: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Of each token [tokens] in the mean over words of the means over their tokens."""
+    counts = np.bincount(owner[owner >= 0], minlength=1)
+    of = np.where(owner >= 0, counts[np.maximum(owner, 0)], np.inf)
+    return (1 / (of * max(1, np.count_nonzero(counts)))).astype(np.float32)
+
+
 class Heard:
-    """Collates utterances, some as a recogniser writes them: bare, and misheard too."""
+    """Collates utterances, some as a recogniser writes them: bare, and misheard too.
 
-    def __init__(self, hearing: Hearing, plain: float, misheard: float) -> None:
+    A share of them stands `after` all or the last words of what was said before.
+    """
+
+    def __init__(self, hearing: Hearing, plain: float, misheard: float, after: float) -> None:
         self._hearing, self._plain, self._misheard = hearing, plain, misheard
+        self._after = after
 
-    def __call__(self, utterances: list[Utterance]) -> tuple[list[str], Tensor, Tensor]:
+    def __call__(self, utterances: list[Utterance]) -> Batch:
         random = np.random.default_rng(int(torch.randint(2**62, (1,))))
-        texts = []
+        said = []
         for u in utterances:
+            before = ""
+            if random.random() < self._after:
+                words = u.before.split()
+                before = " ".join(words[-int(random.integers(1, 33)) :])
             chance = random.random()
             if chance < self._misheard:
-                texts.append(self._hearing(u.text, random))
+                said.append(Said(*(self._hearing(t, random) for t in (u.text, before))))
+            elif chance < self._misheard + self._plain:
+                said.append(Said(bare(u.text), bare(before)))
             else:
-                texts.append(bare(u.text) if chance < self._misheard + self._plain else u.text)
-        return (
-            texts,
-            torch.tensor([u.emotion for u in utterances]),
-            torch.tensor([u.sentiment for u in utterances]),
-        )
+                said.append(Said(u.text, before))
+        return _batch(said, utterances)
+
+
+def as_written(after: bool, utterances: list[Utterance]) -> Batch:
+    """Collates utterances, `after` all that was said before them or alone."""
+    return _batch([Said(u.text, u.before if after else "") for u in utterances], utterances)
+
+
+def _batch(said: list[Said], utterances: list[Utterance]) -> Batch:
+    return (
+        said,
+        torch.tensor([u.emotion for u in utterances]),
+        torch.tensor([u.sentiment for u in utterances]),
+    )
 
 
 def utterance_means(
-    texts: list[str], spec: TextSpec, adapter: Mapping[str, Tensor]
+    said: Sequence[Said], spec: TextSpec, adapter: Mapping[str, Tensor]
 ) -> NDArray[np.float32]:
     """Mean of each text's word vectors [n, dim]; zero where it has none."""
-    vectors = word_vectors(texts, spec, adapter)
+    vectors = word_vectors(said, spec, adapter)
     return np.stack([v.mean(0) if len(v) else np.zeros(spec.dim, np.float32) for v in vectors])
 
 
@@ -184,44 +220,48 @@ class TextPart:
     evened: float = 0.2
     """Exponent of the classes' frequencies that the head's logits are relieved of: rare
     emotions are found more often (Menon et al., ICLR 2021)."""
+    after: float = 0.75
+    """Share of the utterances seen after what was said before them, or its last words."""
     cross_fit: bool = True
     """Whether the two for the fusion are trained as well."""
     spec: TextSpec = field(default_factory=TextSpec)
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
-        training = dialogues.load(self.data, "train")
-        valid = dialogues.load(self.data, "valid")
-        if self.cross_fit:
-            fold = folds([u.dialogue for u in training])
-            for k in FOLDS:
-                kept = [u for u, mine in zip(training, fold, strict=True) if mine != k]
-                run = out / f"fold-{k}"
-                self._fit(run, kept, valid, seed)
-        adapter, head = self._fit(out, training, valid, seed)
+        apart(partial(self._run, out, seed), [WHOLE, *(FOLDS if self.cross_fit else ())])
+        adapter, head = read(out / ADAPTER), nn.Linear(self.spec.dim, len(LABELS))
+        head.load_state_dict(load_file(out / HEAD))
+        training, valid = dialogues.load(self.data, "train"), dialogues.load(self.data, "valid")
         hearing, random = Hearing(u.text for u in training), np.random.default_rng(seed)
-        said = {
-            "": [u.text for u in valid],
-            "bare": [bare(u.text) for u in valid],
-            "misheard": [hearing(u.text, random) for u in valid],
+        heard = {
+            "": [Said(u.text, u.before) for u in valid],
+            "alone": [Said(u.text) for u in valid],
+            "bare": [Said(bare(u.text), bare(u.before)) for u in valid],
+            "misheard": [Said(hearing(u.text, random), hearing(u.before, random)) for u in valid],
         }
         metrics: dict[str, Any] = {}
         truth = np.array([u.emotion for u in valid])
-        for name, texts in said.items():
+        for name, said in heard.items():
             with torch.inference_mode():
-                means = utterance_means(texts, self.spec, adapter)
+                means = utterance_means(said, self.spec, adapter)
                 p = head(torch.from_numpy(means)).softmax(1).numpy()
             found = scores(p, truth, np.ones(len(p), np.bool_))
             metrics |= {name: found} if name else found
         return metrics
 
-    def _fit(
-        self, out: Path, training: list[Utterance], valid: list[Utterance], seed: int
-    ) -> tuple[dict[str, Tensor], nn.Linear]:
-        """Train into `out`, or read what was trained there."""
+    def _run(self, out: Path, seed: int, without: int) -> bool:
+        """Train without a fold."""
+        training, valid = dialogues.load(self.data, "train"), dialogues.load(self.data, "valid")
+        fold = folds([u.dialogue for u in training])
+        kept = [u for u, mine in zip(training, fold, strict=True) if mine != without]
+        self._fit(out if without == WHOLE else out / f"fold-{without}", kept, valid, seed)
+        return True
+
+    def _fit(self, out: Path, training: list[Utterance], valid: list[Utterance], seed: int) -> None:
+        """Train into `out`."""
         lightning.seed_everything(seed, verbose=False)
         order = ByLength([len(u.text) for u in training], self.batch, seed)
-        heard = Heard(Hearing(u.text for u in training), self.plain, self.misheard)
-        written = Heard(Hearing(()), 0.0, 0.0)
+        heard = Heard(Hearing(u.text for u in training), self.plain, self.misheard, self.after)
+        written = partial(as_written, self.after > 0)
         best = fit(
             Adapter(self.spec, self.rank, self.lr, self.epochs * len(order)),
             DataLoader(training, batch_sampler=order, collate_fn=heard),  # type: ignore[arg-type]
@@ -231,6 +271,7 @@ class TextPart:
             monitor="weighted_f1",
             mode="max",
             seed=seed,
+            precision="bf16-mixed",
             clip=1.0,
             ema=self.ema,
         )
@@ -249,9 +290,9 @@ class TextPart:
         half = [u for u, mine in zip(valid, fold, strict=True) if mine == 0]
         if half:
             with torch.no_grad():
-                means = utterance_means([u.text for u in half], self.spec, adapter)
+                said = [Said(u.text, u.before) for u in half]
+                means = utterance_means(said, self.spec, adapter)
                 logits = head(torch.from_numpy(means))
             cooled(head, logits, torch.tensor([u.emotion for u in half]))
         run_folder.write_tensors(out / ADAPTER, adapter)
         run_folder.write_tensors(out / HEAD, head.state_dict())
-        return adapter, head.requires_grad_(False)

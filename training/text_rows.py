@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,18 +16,39 @@ from normtr.models import text_model
 from normtr.spec import TextSpec
 
 
+class Said(NamedTuple):
+    """A text and what was said before it, as live: at most `max_words` words of both together."""
+
+    text: str
+    before: str = ""
+
+    def words(self, spec: TextSpec) -> tuple[list[str], int]:
+        """The words in order, and how many of them stand before the text's own first ones."""
+        own = self.text.split()[: spec.max_words]
+        room = spec.max_words - len(own)
+        earlier = self.before.split()[-room:] if room else []
+        return earlier + own, len(earlier)
+
+
+def owners(word_ids: Sequence[int | None], first: int) -> NDArray[np.int64]:
+    """[tokens]: to which of the text's own words each belongs; -1: to none."""
+    of = np.array([-1 if word is None else word - first for word in word_ids], np.int64)
+    return np.maximum(of, -1)
+
+
 def word_vectors(
-    texts: Sequence[str], spec: TextSpec, adapter: Mapping[str, Tensor], batch: int = 64
+    said: Sequence[Said], spec: TextSpec, adapter: Mapping[str, Tensor], batch: int = 64
 ) -> list[NDArray[np.float32]]:
-    """Of each text the vectors [words, dim] of its first `max_words` words; a word of signs that
-    the tokenizer does not know has none.
+    """Of each text the vectors [words, dim] of its own words; a word of signs that the tokenizer
+    does not know has none.
 
     Those of `normtr.text.TextEncoder` up to rounding, but many texts at once.
     """
     tokenizer, bert = text_model(spec.model)
     adapt(bert, adapter)
-    words = [text.split()[: spec.max_words] for text in texts]
-    found = [np.zeros((0, spec.dim), np.float32)] * len(texts)
+    parted = [one.words(spec) for one in said]
+    words, first = [w for w, _ in parted], [f for _, f in parted]
+    found = [np.zeros((0, spec.dim), np.float32)] * len(said)
     order = sorted((i for i, mine in enumerate(words) if mine), key=lambda i: len(words[i]))
     pieces = [order[i : i + batch] for i in range(0, len(order), batch)]
     for piece in tqdm(pieces, "text rows", mininterval=2):
@@ -40,7 +62,7 @@ def word_vectors(
         with torch.inference_mode():
             states = bert.eval()(**tokens).last_hidden_state.numpy()
         for place, i in enumerate(piece):
-            owner = np.array([-1 if w is None else w for w in tokens.word_ids(place)])
+            owner = owners(tokens.word_ids(place), first[i])
             with_vector = np.unique(owner[owner >= 0])
             if len(with_vector):
                 found[i] = np.stack([states[place, owner == w].mean(0) for w in with_vector])

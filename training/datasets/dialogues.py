@@ -23,13 +23,15 @@ _SENTIMENTS = ("positive", "negative", "neutral", "negative", "positive", "negat
 class Utterance:
     """`emotion` indexes `normtr.spec.LABELS`, `sentiment` SENTIMENTS; UNKNOWN: not labelled.
 
-    `dialogue` is unique within both corpora.
+    `dialogue` is unique within both corpora; `before`: what was said in it before. IEMOCAP's
+    turns have no known order, so nothing stands before them.
     """
 
     text: str
     emotion: int
     sentiment: int
     dialogue: str
+    before: str = ""
 
 
 def load(folder: Path, split: Literal["train", "valid"]) -> list[Utterance]:
@@ -45,7 +47,7 @@ def load(folder: Path, split: Literal["train", "valid"]) -> list[Utterance]:
 
 def _meld(path: Path) -> list[Utterance]:
     return [
-        Utterance(u.text, u.label, SENTIMENTS.index(u.sentiment), u.dialogue)
+        Utterance(u.text, u.label, SENTIMENTS.index(u.sentiment), u.dialogue, u.before)
         for u in meld.load(path)
     ]
 

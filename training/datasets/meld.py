@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from normtr.errors import UserError
@@ -25,13 +26,14 @@ class Utterance:
     """`label` indexes `normtr.spec.LABELS`; typographic quotes are made plain.
 
     `sentiment`: negative, neutral or positive. `dialogue`: its name, or the row's number where
-    the table has none.
+    the table has none. `before`: what anyone said in it before, in the order of the table.
     """
 
     text: str
     label: int
     sentiment: str
     dialogue: str
+    before: str = ""
 
 
 def load(path: Path) -> list[Utterance]:
@@ -55,4 +57,13 @@ def load(path: Path) -> list[Utterance]:
         raise UserError(f"there is no {path}; name the data folder in the config.") from None
     except (KeyError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no MELD table: {error}.") from None
-    return [row for row in rows if row.text.split()]
+    return _with_history([row for row in rows if row.text.split()])
+
+
+def _with_history(rows: list[Utterance]) -> list[Utterance]:
+    said: dict[str, list[str]] = defaultdict(list)
+    out = []
+    for row in rows:
+        out.append(replace(row, before=" ".join(said[row.dialogue])))
+        said[row.dialogue].append(row.text)
+    return out
