@@ -101,6 +101,23 @@ def test_utterances_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert evaluated(capsys, "--part", "text", "--data", str(table))["n"] == 2
 
 
+def test_iemocaps_transcripts_with_their_labels_beside_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = {"Ses01_F0": {"emo": 4}, "Ses01_M0": {"emo": 5}, "Ses01_M1": {"emo": 1}}
+    labels = tmp_path / "iemocap_label_6way.json"
+    labels.write_text(json.dumps({"whole_corpus": codes}))
+    table = tmp_path / "iemocap.csv"
+    rows = ["name,chinese,english", "Ses01_F0,x,Great!", "Ses01_M0,x,Come on", "Ses01_M1,x,Oh no"]
+    table.write_text("\n".join(rows))
+    report = evaluated(capsys, "--part", "text", "--data", str(table))
+    assert report["n"] == 2  # frustrated is none of the seven emotions
+    assert set(report["per_class"]) == {"happy", "sad"}  # type: ignore[call-overload]
+    labels.unlink()
+    assert cli.run(["evaluate", "--part", "text", "--data", str(table)]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+
+
 @pytest.fixture
 def people(tmp_path: Path) -> list[str]:
     """A few pictures, sounds and sentences of every emotion, as arguments of --part fusion."""

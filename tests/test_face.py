@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normtr.face import Face, FaceEncoder, align, is_poor, normalise
-from normtr.resnet import Committee
+from normtr.resnet import Committee, joined
 from normtr.spec import FaceSpec
 from tests.clips import Image, portrait
 
@@ -146,3 +146,17 @@ def test_brighter_light_hardly_changes_what_the_network_sees(light: int, contras
 def test_landmarks_in_one_point_do_not_crash(found: Face) -> None:
     point = replace(found, landmarks=((150.0, 100.0),) * 5)
     assert is_poor(align(portrait(), point, SPEC), point, SPEC)
+
+
+def test_a_committees_logits_are_the_mean_of_its_members() -> None:
+    torch.manual_seed(3)
+    alone = [Committee(4, 1, 7).eval() for _ in range(2)]
+    both = joined(alone).eval()
+    assert both.state_dict().keys() == Committee(4, 2, 7).state_dict().keys()
+    crops = torch.randn(3, 1, 48, 48)
+    with torch.inference_mode():
+        row = both.row(crops)
+        assert row.shape == (3, 64)
+        said = torch.stack([one.head(one.row(crops)) for one in alone]).mean(0)
+        assert torch.allclose(both.head(row), said, atol=1e-5)
+        assert torch.allclose(row, both.row(crops.flip(-1)), atol=1e-5)

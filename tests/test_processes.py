@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from normtr.errors import UserError
@@ -81,3 +82,28 @@ if __name__ == "__main__":
     ids = done.stdout.split()
     assert len(ids) == 2
     assert not any(Path("/proc", pid).exists() for pid in ids)
+
+
+def test_a_killed_program_leaves_no_process_at_its_piece(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("""
+import multiprocessing, time
+from training import processes
+class Slow:
+    def __call__(self, number):
+        print(multiprocessing.current_process().pid, flush=True)
+        time.sleep(600)
+if __name__ == "__main__":
+    dict(processes.spread([1, 2], Slow, 2))
+""")
+    with subprocess.Popen(
+        [sys.executable, str(program)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    ) as parent:
+        assert parent.stdout is not None
+        workers = [int(parent.stdout.readline()) for _ in range(2)]
+        parent.kill()
+    psutil.wait_procs([psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)], 20)
+    assert not any(psutil.pid_exists(pid) for pid in workers)

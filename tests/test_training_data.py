@@ -25,6 +25,7 @@ from training.hearing import CONFUSED, DROPPED, Hearing, bare
 from training.linear_head import fit_head
 from training.temperature import cooled
 from training.text import utterance_means
+from training.text_rows import Said
 from training.voice import clip_probabilities
 from training.voice_rows import VoiceRows, voice_rows
 
@@ -74,6 +75,14 @@ def test_meld(tmp_path: Path) -> None:
         meld.load(path)
     with pytest.raises(UserError, match="name the data folder"):
         meld.load(tmp_path / "none.csv")
+
+
+def test_an_utterance_of_meld_stands_after_those_of_its_dialogue(tmp_path: Path) -> None:
+    path = tmp_path / "meld.csv"
+    rows = ["Hi!,0", "Hello there.,0", "Bye,1", "Now,0"]
+    header = "Emotion,Sentiment,Utterance,Dialogue_ID"
+    path.write_text("\n".join([header, *(f"joy,positive,{row}" for row in rows)]))
+    assert [u.before for u in meld.load(path)] == ["", "Hi!", "", "Hi! Hello there."]
 
 
 def test_samples_of_another_rate_are_refused(tmp_path: Path) -> None:
@@ -207,15 +216,23 @@ def test_a_head_that_is_too_sure_is_cooled() -> None:
 
 
 def test_utterance_means_equal_the_live_rows() -> None:
-    """Batched and padded, they are the mean of the live word rows."""
-    texts = ["we are all here", "no", "", "they went home early today with the dachshund"]
+    """Batched and padded, they are the mean of the live rows of its words after those before it."""
+    said = [
+        Said("we are all here"),
+        Said("no", "is anybody at home"),
+        Said(""),
+        Said("they went home early today with the dachshund", "where are they " * 20),
+        Said("well " * 40, "so"),
+    ]
     adapter = read(EMOTIONAL)
-    found = utterance_means(texts, SPEC.text, adapter)
+    found = utterance_means(said, SPEC.text, adapter)
     encoder = TextEncoder(SPEC.text, adapter=adapter)
     assert not found[2].any()
-    for text, mean in zip(texts, found, strict=True):
-        if text:
-            assert np.allclose(encoder.word_vectors(text.split()).mean(0), mean, atol=1e-4)
+    for (text, before), mean in zip(said, found, strict=True):
+        own = text.split()[:32]
+        if own:
+            words = [*before.split()[-32:], *own][-32:]  # as live: the last 32
+            assert np.allclose(encoder.word_vectors(words)[-len(own) :].mean(0), mean, atol=1e-4)
 
 
 def test_a_head_tells_separable_classes_and_never_an_unseen_one() -> None:

@@ -19,7 +19,8 @@ from normtr.checkpoint import SHIPPED, Checkpoint
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
 from training import face, text, voice
-from training.datasets import fer2013, meld, ravdess
+from training.datasets import dialogues, fer2013, ravdess
+from training.datasets.dialogues import UNKNOWN
 from training.evaluate_fusion import Fused, fused
 from training.part_scores import scores
 from training.redetected import redetected
@@ -36,7 +37,7 @@ class EvaluatePart:
 
     part: Literal["face", "voice", "text", "fusion"]
     data: Path | None = None
-    """face: fer2013.npz; voice: a folder of RAVDESS actors; text: a MELD table."""
+    """face: fer2013.npz; voice: a folder of RAVDESS actors; text: a table of MELD, or IEMOCAP's transcripts."""
     split: int = 1
     """face, fusion: which split of fer2013.npz; 0 training, 1 PublicTest."""
     detected: bool = False
@@ -127,9 +128,11 @@ def _voices(recognizer: Checkpoint, data: Path) -> Judged:
 
 def _texts(recognizer: Checkpoint, data: Path) -> Judged:
     """The mean vector of an utterance's words, as written, after those of its dialogue before it."""
-    said = meld.load(data)
+    said = [u for u in dialogues.table(data) if u.emotion != UNKNOWN]
+    if not said:
+        raise UserError(f"{data} has no utterance with an emotion.")
     heard = [Said(u.text, u.before) for u in said]
     means = text.utterance_means(heard, recognizer.spec.text, recognizer.adapter)
     with torch.inference_mode():
         probabilities = recognizer.text(torch.from_numpy(means)).softmax(1).numpy()
-    return probabilities, np.array([u.label for u in said]), np.ones(len(said), np.bool_)
+    return probabilities, np.array([u.emotion for u in said]), np.ones(len(said), np.bool_)

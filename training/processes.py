@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -116,8 +118,17 @@ def _end(worker: Worker[T]) -> None:
     worker.connection.close()
 
 
+def _end_with_parent() -> None:
+    """A piece may take an hour: nobody would get its result, and a new start would meet it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
 def _serve(connection: Connection[Any, Any], start: Callable[[], Callable[[T], Any]]) -> None:
     """In the process: say that it is ready, then answer each piece."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         do = start()
         connection.send(None)

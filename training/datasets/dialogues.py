@@ -37,12 +37,30 @@ class Utterance:
 def load(folder: Path, split: Literal["train", "valid"]) -> list[Utterance]:
     """train: MELD's training part and IEMOCAP's sessions 1 to 4; valid: MELD's dev part.
 
+    Raises UserError.
+    """
+    if split == "valid":
+        return table(folder / "meld_dev_sent_emo.csv")
+    return table(folder / "meld_train_sent_emo.csv") + table(
+        folder / "iemocap_transcription-engchi-polish.csv"
+    )
+
+
+def table(path: Path) -> list[Utterance]:
+    """MELD's table, or IEMOCAP's transcripts (`name`, `english`) with `iemocap_label_6way.json`
+    beside them.
+
     IEMOCAP's frustrated speakers have a sentiment only, and excited ones are happy. Raises
     UserError.
     """
-    if split == "valid":
-        return _meld(folder / "meld_dev_sent_emo.csv")
-    return _meld(folder / "meld_train_sent_emo.csv") + _iemocap(folder)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            columns = csv.DictReader(file).fieldnames or ()
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}; name the data folder in the config.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
+    return _iemocap(path) if "english" in columns else _meld(path)
 
 
 def _meld(path: Path) -> list[Utterance]:
@@ -52,11 +70,8 @@ def _meld(path: Path) -> list[Utterance]:
     ]
 
 
-def _iemocap(folder: Path) -> list[Utterance]:
-    labels, texts = (
-        folder / "iemocap_label_6way.json",
-        folder / "iemocap_transcription-engchi-polish.csv",
-    )
+def _iemocap(texts: Path) -> list[Utterance]:
+    labels = texts.parent / "iemocap_label_6way.json"
     try:
         of = json.loads(labels.read_text(encoding="utf-8"))["whole_corpus"]
         with texts.open(encoding="utf-8-sig", newline="") as file:
@@ -74,7 +89,7 @@ def _iemocap(folder: Path) -> list[Utterance]:
             for name, text, code in found
         ]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise UserError(f"IEMOCAP's transcripts in {folder} cannot be read: {error}.") from None
+        raise UserError(f"IEMOCAP's transcripts {texts} cannot be read: {error}.") from None
 
 
 def _emotion(name: str | None) -> int:
