@@ -27,7 +27,7 @@ class FaceSpec:
     """Grey crop, similarity-aligned so that the five landmarks fall on `template`."""
 
     crop_px: int = 48
-    width: int = 48
+    width: int = 32
     """Channels of a ResNet's first stage."""
     members: int = 2
     """ResNets that look at a crop; a row has 8 * width numbers of each."""

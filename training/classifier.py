@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import lightning
@@ -13,6 +14,14 @@ from torchmetrics.classification import MulticlassAccuracy
 from normtr.resnet import Committee
 
 
+@dataclass(frozen=True)
+class Coarse:
+    """The first `epochs` see pictures of `px`."""
+
+    epochs: int
+    px: int
+
+
 class Classifier(lightning.LightningModule):
     """Nesterov SGD under a one-cycle schedule, label smoothing, and a moving average of weights.
 
@@ -20,7 +29,13 @@ class Classifier(lightning.LightningModule):
     """
 
     def __init__(
-        self, network: Committee, classes: int, lr: float, weight_decay: float, steps: int
+        self,
+        network: Committee,
+        classes: int,
+        lr: float,
+        weight_decay: float,
+        steps: int,
+        coarse: Coarse,
     ) -> None:
         super().__init__()
         self.network = network
@@ -28,12 +43,14 @@ class Classifier(lightning.LightningModule):
         self.average = averaging.AveragedModel(
             network, multi_avg_fn=averaging.get_ema_multi_avg_fn(0.998), use_buffers=True
         )
-        self.lr, self.weight_decay, self.steps = lr, weight_decay, steps
+        self.lr, self.weight_decay, self.steps, self.coarse = lr, weight_decay, steps, coarse
         self.accuracy = MulticlassAccuracy(classes, average="micro")
         self.uar = MulticlassAccuracy(classes, average="macro")
 
     def training_step(self, batch: list[Tensor], _: int) -> Tensor:
         x, y = batch
+        if self.current_epoch < self.coarse.epochs:
+            x = F.interpolate(x, size=(self.coarse.px, self.coarse.px), mode="area")
         loss = F.cross_entropy(self.network(x).float(), y, label_smoothing=0.1)
         self.log("loss", loss, prog_bar=True)
         return loss

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
@@ -20,7 +19,7 @@ from normtr import face
 from normtr.resnet import Committee, joined
 from normtr.spec import LABELS, FeatureSpec
 from training import augment, run_folder
-from training.classifier import Classifier
+from training.classifier import Classifier, Coarse
 from training.datasets import fer2013
 from training.fit import fit, weights_of
 from training.folds import FOLDS, folds
@@ -34,18 +33,12 @@ FILE = "face.safetensors"
 
 
 class AugmentedFaces:
-    """Collates uint8 crops into augmented, normalised batches [B, 1, px, px]."""
-
-    def __init__(self, px: int) -> None:
-        self._px = px
+    """Collates uint8 crops into augmented, normalised batches [B, 1, H, W]."""
 
     def __call__(self, samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         images = torch.stack([image for image, _ in samples])[:, None].float()
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
-        images = augment.faces(images, generator)
-        if images.shape[-1] != self._px:
-            images = F.interpolate(images, size=(self._px, self._px), mode="area")
-        crops = images.round().to(torch.uint8).numpy()
+        crops = augment.faces(images, generator).round().to(torch.uint8).numpy()
         return torch.from_numpy(face.normalise(crops)), torch.stack([y for _, y in samples])
 
 
@@ -67,16 +60,15 @@ class FacePart:
     """Trains a network without each of two folds; both then go on on everything: the committee.
 
     Their targets are then the labels, softened by what the network that had not seen a picture
-    says of it: raters often disagree about FER2013's (Barsoum et al., ICMI 2016). Each training
-    begins with coarse pictures, which take half as long. Keeps the epoch with the best
-    validation accuracy.
+    says of it: raters often disagree about FER2013's (Barsoum et al., ICMI 2016). Keeps the
+    epoch with the best validation accuracy.
     """
 
     data: Path = Path("../shared/data/fer2013/fer2013.npz")
-    coarse_epochs: int = 28
-    epochs: int = 15
-    fold_coarse_epochs: int = 16
-    fold_epochs: int = 6
+    epochs: int = 70
+    fold_epochs: int = 32
+    coarse: float = 0.55
+    """Share of the epochs, the first ones, on pictures of `coarse_px`: they take half as long."""
     coarse_px: int = 32
     softened: float = 0.25
     """Share of the other fold's network in a target."""
@@ -100,8 +92,7 @@ class FacePart:
         """Train without fold `k`."""
         training, fold = self._training()
         kept = training.part(fold != k)
-        epochs = self.fold_coarse_epochs, self.fold_epochs
-        self._fit(out / f"fold-{k}", kept, _one_hot(kept), epochs, seed + k)
+        self._fit(out / f"fold-{k}", kept, _one_hot(kept), self.fold_epochs, seed + k)
         return True
 
     def _member(self, out: Path, seed: int, k: int) -> bool:
@@ -112,8 +103,7 @@ class FacePart:
         for i in FOLDS:
             said = logits(start[i], training.part(fold == i)).softmax(1).numpy()
             targets[fold == i] += self.softened * (said - targets[fold == i])
-        epochs = self.coarse_epochs, self.epochs
-        self._fit(out / f"member-{k}", training, targets, epochs, seed + k, start[k])
+        self._fit(out / f"member-{k}", training, targets, self.epochs, seed + k, start[k])
         return True
 
     def _training(self) -> tuple[fer2013.Faces, Folds]:
@@ -130,41 +120,39 @@ class FacePart:
         out: Path,
         training: fer2013.Faces,
         targets: Targets,
-        epochs: tuple[int, int],
+        epochs: int,
         seed: int,
         start: Committee | None = None,
     ) -> None:
-        """Train into `out`, from the weights of `start`; `epochs`: on coarse pictures, then on
-        whole ones."""
+        """Train into `out`, from the weights of `start`."""
         valid = fer2013.load(self.data, fer2013.PUBLIC_TEST)
         lightning.seed_everything(seed, verbose=False)
         network = Committee(self.spec.face.width, 1, len(LABELS))
         if start is not None:
             network.load_state_dict(start.state_dict())
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        whole = self.spec.face.crop_px
-        for run, px, count in (out / "coarse", self.coarse_px, epochs[0]), (out, whole, epochs[1]):
-            loader: DataLoader[Any] = DataLoader(
-                TensorDataset(torch.from_numpy(training.images), torch.from_numpy(targets)),
-                self.batch,
-                shuffle=True,
-                drop_last=True,
-                collate_fn=AugmentedFaces(px),
-            )
-            steps = count * len(loader)
-            best = fit(
-                Classifier(network, len(LABELS), self.lr, self.weight_decay, steps),
-                loader,
-                DataLoader(normalised(_resized(valid, px)), 512),
-                run=run,
-                epochs=count,
-                monitor="accuracy",
-                mode="max",
-                seed=seed,
-                precision="bf16-mixed",
-                clip=5.0,
-            )
-            network.load_state_dict(weights_of(best, "average.module."))
+        loader: DataLoader[Any] = DataLoader(
+            TensorDataset(torch.from_numpy(training.images), torch.from_numpy(targets)),
+            self.batch,
+            shuffle=True,
+            drop_last=True,
+            collate_fn=AugmentedFaces(),
+        )
+        steps = epochs * len(loader)
+        coarse = Coarse(round(self.coarse * epochs), self.coarse_px)
+        best = fit(
+            Classifier(network, len(LABELS), self.lr, self.weight_decay, steps, coarse),
+            loader,
+            DataLoader(normalised(valid), 512),
+            run=out,
+            epochs=epochs,
+            monitor="accuracy",
+            mode="max",
+            seed=seed,
+            precision="bf16-mixed",
+            clip=5.0,
+        )
+        network.load_state_dict(weights_of(best, "average.module."))
         network.eval()
         _cool(network, valid)
         run_folder.write_tensors(out / FILE, network.state_dict())
@@ -184,12 +172,6 @@ def _scores(network: Committee, valid: fer2013.Faces) -> dict[str, Any]:
 
 def _one_hot(faces: fer2013.Faces) -> Targets:
     return np.eye(len(LABELS), dtype=np.float32)[faces.labels]
-
-
-def _resized(faces: fer2013.Faces, px: int) -> fer2013.Faces:
-    images = torch.from_numpy(faces.images)[:, None].float()
-    images = F.interpolate(images, size=(px, px), mode="area")[:, 0]
-    return replace(faces, images=images.round().to(torch.uint8).numpy())
 
 
 def _cool(network: Committee, valid: fer2013.Faces) -> None:
