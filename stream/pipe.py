@@ -202,9 +202,10 @@ class Pipe:
         self.stage_ms.setdefault(stage, deque(maxlen=240)).append(took_ns / 1e6)
 
 
-def judged(pipes: Sequence[Pipe], judge: Judge, step: int, now_ns: int) -> list[Estimate]:
-    """The estimates of all pipes at one tick, by one forward."""
-    windows = [pipe.recognizer.window(step) for pipe in pipes]
+def judged(
+    pipes: Sequence[Pipe], windows: Sequence[Window], judge: Judge, step: int, now_ns: int
+) -> list[Estimate]:
+    """The estimates of all pipes' windows at one tick, by one forward."""
     return [
         pipe.estimate(step, window, judgement, now_ns)
         for pipe, window, judgement in zip(pipes, windows, judge(windows), strict=True)

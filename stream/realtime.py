@@ -77,10 +77,17 @@ class Session:
             step += 1 + max(behind, 0)
 
     def _tick(self, step: int, began_ns: int, late_ns: int) -> Iterator[Sent]:
-        estimates = judged([t.pipe for t in self._active], self._judge, step, began_ns)
-        took_ns = self._clock.now_ns() - began_ns
+        pipes, windows = [track.pipe for track in self._active], []
+        for pipe in pipes:
+            began_window_ns = self._clock.now_ns()
+            windows.append(pipe.recognizer.window(step))
+            pipe.timed("window", self._clock.now_ns() - began_window_ns)
+        whole_ns = self._clock.now_ns()
+        estimates = judged(pipes, windows, self._judge, step, began_ns)
+        done_ns = self._clock.now_ns()
         for track, estimate in zip(self._active, estimates, strict=True):
-            track.pipe.timed("tick", took_ns)
+            track.pipe.timed("judge", done_ns - whole_ns)
+            track.pipe.timed("tick", done_ns - began_ns)
             yield track.sent(estimate)
         for track, estimate in zip(self._active, estimates, strict=True):
             for notice in track.pipe.keep_pace(estimate, late_ns, self._clock.now_ns()):

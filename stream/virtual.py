@@ -122,7 +122,9 @@ class _Loop:
             return
         text_ms = self._costs.text if "transcribe" in self._workers else 0
         sent_ns = now_ns + (text_ms + self._costs.tick) * 1_000_000
-        yield from ((sent_ns, e) for e in judged([self._pipe], self._judge, step, now_ns))
+        window = self._pipe.recognizer.window(step)
+        found = judged([self._pipe], [window], self._judge, step, now_ns)
+        yield from ((sent_ns, estimate) for estimate in found)
         if lost := self._device.newly_lost():
             yield sent_ns, Notice("fell_back_to_cpu", now_ns, None, lost)
         if (step + 1) * self._pipe.spec.step_ms % 1000 == 0:

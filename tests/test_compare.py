@@ -14,7 +14,9 @@ from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments, folder
 from training import compare, comparison, evaluate, tables
 from training.bootstrap import Difference
+from training.curve import Protocol
 from training.measures import Measure
+from training.results import result
 
 __all__ = ["folder"]  # a fixture
 
@@ -119,6 +121,28 @@ def test_a_system_has_a_space_of_its_own(
     ]
     drawn = [{key for trial in log["trials"] for key in trial} - {"score"} for log in logs]
     assert drawn == [{"learning.lr"}, {"learning.batch"}]
+
+
+def test_folds_are_judged_together(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(folder, 'across = [{ "data.fold" = 0 }, { "data.fold" = 1 }]')
+    text = path.read_text().replace('seeds = "1,2"', 'seeds = "1"')
+    path.write_text(text[: text.index("[systems.shallow]")])
+    capsys.readouterr()
+    argv = [str(path), "--out", str(tmp_path), "--split", "valid", "--json"]
+    assert compare.run(argv) == 0
+    records = json.loads(capsys.readouterr().out)
+    runs = [tmp_path / f"reference/seed-1/fold-{k}" for k in (0, 1)]
+    each = [result(run, "valid", Protocol()) for run in runs]
+    assert not set(each[0].groups) & set(each[1].groups)
+    errors = np.concatenate([np.abs(r.outputs[0, 0, :, 0] - r.labels) for r in each])
+    told = next(r["mean"] for r in records if (r["condition"], r["metric"]) == ("rate=0", "mae"))
+    assert told == pytest.approx(errors.mean(), rel=1e-5)
+
+    path.write_text(path.read_text().replace('"data.fold" = 1', '"data.fold" = 0'))
+    with pytest.raises(UserError, match=r"folds of .* test the same samples"):
+        compare.run([str(path), "--out", str(tmp_path / "again"), "--split", "valid"])
 
 
 def test_a_class_may_be_named_for_the_same_data(

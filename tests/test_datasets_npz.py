@@ -178,6 +178,20 @@ def test_ravdess_steps_are_blocks_of_frames_with_the_clips_action_units(tmp_path
     assert windows.labels.tolist() == [4, 5, 6, 7]
 
 
+def test_ravdess_pairs_by_label_but_tests_true_pairs(tmp_path: Path) -> None:
+    labels = np.repeat([1, 2], 10).astype(np.int8)
+    true = ravdess(tmp_path, emotion=labels)
+    shuffled = replace(true, paired="label")
+    for split in SPLITS:
+        units = [data.load(split).windows.rows["face"][:, 0, 0] for data in (true, shuffled)]
+        sounds = [data.load(split).windows.rows["voice"] for data in (true, shuffled)]
+        assert sounds[0].equal(sounds[1])
+        assert units[0].equal(units[1]) == (split == "test")
+        of = true.load(split).windows.labels
+        kinds = [[set(x[of == c].tolist()) for c in (0, 1)] for x in units]
+        assert kinds[0] == kinds[1]
+
+
 def test_ravdess_actors_are_of_one_split(tmp_path: Path) -> None:
     data = ravdess(tmp_path)
     check_groups(data)

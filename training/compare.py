@@ -58,6 +58,9 @@ class Compare:
     folds: dict[str, list[Any]] = field(default_factory=dict)
     """A field that every trial is repeated with, such as the fold that validates; its score is
     the mean."""
+    across: list[dict[str, Any]] = field(default_factory=list)
+    """Fields that split the data, by fold: each system is trained for every fold, and what it says
+    of all their test samples is judged together."""
     trials: int = 20
     """Random draws from the space for each system; the one with the best validation AUILC (of MAE,
     for classes of accuracy) is kept."""
@@ -98,13 +101,9 @@ def run(argv: list[str]) -> int:
     config = parse(Compare, argv, "compare")
     cells = {}
     for name, ours in config.systems.items():
-        part = system(config, {**ours, **tuned(config, name)})
-        cells[name] = [
-            Cell(config.out / name / f"seed-{seed}", part, seed, config.split)
-            for seed in config.numbers
-        ]
-    train_all([cell for mine in cells.values() for cell in mine], config.jobs)
-    runs = {name: [cell.run for cell in mine] for name, mine in cells.items()}
+        cells[name] = _cells(config, name, {**ours, **tuned(config, name)})
+    train_all([c for seeds in cells.values() for folds in seeds for c in folds], config.jobs)
+    runs = {name: [[c.run for c in folds] for folds in seeds] for name, seeds in cells.items()}
     found = comparison.found(runs, config.split)
     written = comparison.write(found, config.out)
     if config.json:
@@ -114,6 +113,21 @@ def run(argv: list[str]) -> int:
     Console().print(table(found.under_steps))
     print(written)
     return 0
+
+
+def _cells(config: Compare, name: str, overrides: Mapping[str, Any]) -> list[list[Cell]]:
+    """Of one system, for each seed: one run, or one for each fold."""
+    found = []
+    for seed in config.numbers:
+        run = config.out / name / f"seed-{seed}"
+        folds = [(run / f"fold-{k}", fold) for k, fold in enumerate(config.across)] or [(run, {})]
+        found.append(
+            [
+                Cell(where, system(config, {**overrides, **fold}), seed, config.split)
+                for where, fold in folds
+            ]
+        )
+    return found
 
 
 def system(config: Compare, overrides: Mapping[str, Any]) -> Contender:

@@ -17,7 +17,7 @@ from training.bootstrap import Difference
 from training.cost import forward_ms
 from training.curve import Protocol, with_missing
 from training.measures import Measure, measures
-from training.results import result
+from training.results import joined, result
 from training.samples import Split, loaded
 from training.systems import Section, System, named
 
@@ -40,12 +40,19 @@ class Compared:
         return measures(self.under_steps.reference.metrics)[0]
 
 
-def found(runs: Mapping[str, Sequence[Path]], split: Split) -> Compared:
+Runs = Mapping[str, Sequence[Sequence[Path]]]
+"""By system, for each seed: one run, or one for each fold."""
+
+
+def found(runs: Runs, split: Split) -> Compared:
     """Evaluate the runs of each system, where that is not kept beside them yet."""
 
     def section(protocol: Protocol) -> Section:
         return named(
-            {name: [result(run, split, protocol) for run in of] for name, of in runs.items()}
+            {
+                name: [joined([result(run, split, protocol) for run in folds]) for folds in seeds]
+                for name, seeds in runs.items()
+            }
         )
 
     under_steps = section(Protocol())

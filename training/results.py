@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,23 @@ def per_rate_result(run: Path, split: Split, protocol: Protocol, data: Path | No
         protocol=protocol,
         checkpoint_sha256=hashlib.sha256(digests.encode()).hexdigest(),
         outputs=np.concatenate([part.outputs for part in parts]),
+    )
+
+
+def joined(parts: Sequence[Result]) -> Result:
+    """Of the same system trained for each fold, whose samples lie side by side. Raises UserError."""
+    first = parts[0]
+    ids = tuple(name for part in parts for name in part.ids)
+    if len(set(ids)) != len(ids):
+        raise UserError(f"folds of {first.run} test the same samples.")
+    digests = "".join(part.checkpoint_sha256 for part in parts)
+    return replace(
+        first,
+        checkpoint_sha256=hashlib.sha256(digests.encode()).hexdigest(),
+        ids=ids,
+        groups=tuple(group for part in parts for group in part.groups),
+        labels=np.concatenate([part.labels for part in parts]),
+        outputs=np.concatenate([part.outputs for part in parts], axis=2),
     )
 
 

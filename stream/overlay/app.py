@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QApplication
 
 from stream.interrupts import Interrupts
 from stream.overlay.actions import Actions
-from stream.overlay.command import Overlay
 from stream.overlay.feed import Asker, Feed
+from stream.overlay.options import Overlay
 from stream.overlay.settings import Settings
 from stream.overlay.state import OverlayState
 from stream.overlay.theme import DARK, LIGHT, Theme

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ class RavdessAu(Given):
     vector a clip, which stands at every step that has a voice.
 
     There is no official split: actors 1 to 12 are trained on, 13 to 16 validate, 17 to 20 test.
+
+    `paired` by label: while training and validating, a clip's action units are those of a random
+    clip of the same label (as windows of the recognizer are made); tests keep the true pairs.
     """
 
     path: Path = Path("../shared/data/ravdess_au")
@@ -33,6 +36,7 @@ class RavdessAu(Given):
     modalities: tuple[str, ...] = ("face", "voice")
     valid_actors: tuple[int, ...] = (13, 14, 15, 16)
     test_actors: tuple[int, ...] = (17, 18, 19, 20)
+    paired: Literal["trial", "label"] = "trial"
 
     @property
     def name(self) -> str:
@@ -59,7 +63,10 @@ class RavdessAu(Given):
             if not len(chosen):
                 raise UserError(f"{self._file} has no clip of {split}'s actors.")
             voice, spoken = self._blocks(data["audio_track"][chosen])
-            face = np.repeat(data["au"][chosen, None], self.steps, axis=1)
+            units = data["au"][chosen]
+            if self.paired == "label" and split != "test":
+                units = units[_of_the_same_label(labels[chosen])]
+            face = np.repeat(units[:, None], self.steps, axis=1)
             rows = {"face": face, "voice": voice}
             return Samples(
                 tuple(data["ids"][chosen].tolist()),
@@ -89,3 +96,13 @@ class RavdessAu(Given):
         padded = np.pad(track, ((0, 0), (0, block * self.steps - frames)))
         rows = padded.reshape(n, self.steps, block)
         return rows, (rows != 0).all(axis=2)
+
+
+def _of_the_same_label(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[n]: a random partner for each, so that every one is taken once."""
+    random = np.random.default_rng(0)
+    partner = np.arange(len(labels))
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels == label)
+        partner[mine] = random.permutation(mine)
+    return partner
