@@ -153,8 +153,7 @@ def _shares(owner: NDArray[np.int64]) -> NDArray[np.float32]:
 class Heard:
     """Collates utterances, some as a recogniser writes them: bare, and misheard too.
 
-    A share of them stands `after` what was said before: half of these after all of it that the
-    network can read, half after some last words.
+    A share of them stands `after` the last words of what was said before, any number of them.
     """
 
     def __init__(self, hearing: Hearing, plain: float, misheard: float, after: float) -> None:
@@ -167,8 +166,7 @@ class Heard:
         for u in utterances:
             before = ""
             if random.random() < self._after:
-                most = TextSpec().max_words
-                count = most if random.random() < 0.5 else int(random.integers(1, most + 1))
+                count = int(random.integers(1, TextSpec().max_words + 1))
                 before = " ".join(u.before.split()[-count:])
             chance = random.random()
             if chance < self._misheard:
@@ -211,18 +209,18 @@ class TextPart:
     data: Path = Path("../shared/data/transcripts_labels")
     rank: int = 16
     lr: float = 5e-4
-    epochs: int = 5
+    epochs: int = 4
     batch: int = 32
-    ema: float = 0.995
+    ema: float = 0.99
     """Decay a step of the moving average of the weights that is kept; 0: none."""
     plain: float = 0.3
     """Share of the utterances seen in lower case and without punctuation."""
-    misheard: float = 0.3
+    misheard: float = 0.35
     """Share of those that are misheard too."""
     evened: float = 0.5
     """Exponent of the classes' frequencies that the head's logits are relieved of: rare
     emotions are found more often (Menon et al., ICLR 2021)."""
-    after: float = 0.9
+    after: float = 0.75
     """Share of the utterances seen after what was said before them, or its last words."""
     cross_fit: bool = True
     """Whether the two for the fusion are trained as well."""
