@@ -33,7 +33,7 @@ from normtr.resnet import Committee
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.voice import VoiceNetwork
 
-FORMAT = 3
+FORMAT = 4
 PARTS = (*MODALITIES, "adapter", "norm_tr")
 SHARD_BYTES = 12 * 2**20
 FILE_NAME = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)

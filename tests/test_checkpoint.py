@@ -129,7 +129,7 @@ def test_a_manifest_that_is_none_is_refused(saved: Path, text: str) -> None:
     assert "manifest" in refusal(saved)
 
 
-@pytest.mark.parametrize("found", [None, 0, 2, "3"])
+@pytest.mark.parametrize("found", [None, 0, 3, "4"])
 def test_another_format_is_refused_by_its_number(saved: Path, found: object) -> None:
     edit(saved, lambda manifest: manifest.update(format=found))
     assert f"format {found!r}" in refusal(saved)
@@ -145,6 +145,7 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
     "no calibration": lambda m: m.update(calibration=None),
     "a missing spec": lambda m: m.pop("spec"),
     "a huge face network": lambda m: resize(m, "face", 10**9),
+    "a committee of fewer than none": lambda m: resize(m, "face", -4, members=-2),
     "a voice network of no width": lambda m: resize(m, "voice", 0),
     "labels in another order": lambda m: m["labels"].reverse(),
     "a label too few": lambda m: m["labels"].pop(),
@@ -172,11 +173,11 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
-def resize(manifest: dict[str, Any], part: str, width: int) -> None:
+def resize(manifest: dict[str, Any], part: str, width: int, **more: int) -> None:
     """Change a width everywhere, hash included, so that only its size is wrong."""
-    manifest["spec"][part]["width"] = width
+    manifest["spec"][part].update(width=width, **more)
     if part == "face":
-        manifest["norm_tr"]["dims"][part] = 8 * width
+        manifest["norm_tr"]["dims"][part] = 8 * width * manifest["spec"][part]["members"]
     manifest["spec_sha256"] = FeatureSpec.from_dict(manifest["spec"]).sha256()
 
 
