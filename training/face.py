@@ -75,6 +75,9 @@ class FacePart:
     batch: int = 128
     lr: float = 0.1
     weight_decay: float = 5e-4
+    evened: float = 0.6
+    """Exponent of the classes' frequencies that the heads' logits are relieved of, so that rare
+    emotions are found more often (Menon et al., ICLR 2021)."""
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
@@ -84,6 +87,7 @@ class FacePart:
         valid = fer2013.load(self.data, fer2013.PUBLIC_TEST)
         committee = joined([self._read(out / f"member-{k}") for k in FOLDS]).eval()
         _cool(committee, valid)
+        self._even(committee, self.evened)
         run_folder.write_tensors(out / FILE, committee.state_dict())
         of_folds = {f"fold-{k}": _scores(networks[k], valid) for k in FOLDS}
         return {**_scores(committee, valid), **of_folds}
@@ -92,18 +96,24 @@ class FacePart:
         """Train without fold `k`."""
         training, fold = self._training()
         kept = training.part(fold != k)
-        self._fit(out / f"fold-{k}", kept, _one_hot(kept), self.fold_epochs, seed + k)
+        network = self._fit(out / f"fold-{k}", kept, _one_hot(kept), self.fold_epochs, seed + k)
+        self._even(network, self.evened)
+        run_folder.write_tensors(out / f"fold-{k}" / FILE, network.state_dict())
         return True
 
     def _member(self, out: Path, seed: int, k: int) -> bool:
         """Go on with the network of fold `k` on everything."""
         training, fold = self._training()
         start = [self._read(out / f"fold-{i}") for i in FOLDS]
+        for network in start:
+            self._even(network, -self.evened)
         targets = _one_hot(training)
         for i in FOLDS:
             said = logits(start[i], training.part(fold == i)).softmax(1).numpy()
             targets[fold == i] += self.softened * (said - targets[fold == i])
-        self._fit(out / f"member-{k}", training, targets, self.epochs, seed + k, start[k])
+        run = out / f"member-{k}"
+        network = self._fit(run, training, targets, self.epochs, seed + k, start[k])
+        run_folder.write_tensors(run / FILE, network.state_dict())
         return True
 
     def _training(self) -> tuple[fer2013.Faces, Folds]:
@@ -123,8 +133,8 @@ class FacePart:
         epochs: int,
         seed: int,
         start: Committee | None = None,
-    ) -> None:
-        """Train into `out`, from the weights of `start`."""
+    ) -> Committee:
+        """Train into `out`, from the weights of `start`, or read what was trained there."""
         valid = fer2013.load(self.data, fer2013.PUBLIC_TEST)
         lightning.seed_everything(seed, verbose=False)
         network = Committee(self.spec.face.width, 1, len(LABELS))
@@ -155,7 +165,12 @@ class FacePart:
         network.load_state_dict(weights_of(best, "average.module."))
         network.eval()
         _cool(network, valid)
-        run_folder.write_tensors(out / FILE, network.state_dict())
+        return network
+
+    def _even(self, network: Committee, strength: float) -> None:
+        counts = np.bincount(self._training()[0].labels, minlength=len(LABELS)) + 1
+        with torch.no_grad():
+            network.head.bias.sub_(strength * torch.from_numpy(counts / counts.sum()).log())
 
 
 def _scores(network: Committee, valid: fer2013.Faces) -> dict[str, Any]:
