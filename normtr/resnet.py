@@ -70,6 +70,7 @@ class Committee(nn.Module):
 
     def __init__(self, width: int, members: int, classes: int) -> None:
         super().__init__()
+        self.width = width
         self.members = nn.ModuleList(ResNet18(width) for _ in range(members))
         self.head = nn.Linear(members * 8 * width, classes)
 
@@ -93,12 +94,10 @@ class Committee(nn.Module):
 
 def joined(networks: Sequence[Committee]) -> Committee:
     """One committee of the members of several, whose logits are the mean of theirs."""
-    first = networks[0].members[0]
-    assert isinstance(first, ResNet18)
     heads = [network.head for network in networks]
-    width = first.stem[0].out_channels
-    out = Committee(width, sum(len(n.members) for n in networks), heads[0].out_features)
-    out.members = nn.ModuleList(member for n in networks for member in n.members)
+    members = [member for network in networks for member in network.members]
+    out = Committee(networks[0].width, len(members), heads[0].out_features)
+    out.members = nn.ModuleList(members)
     with torch.no_grad():
         out.head.weight.copy_(torch.cat([h.weight for h in heads], 1) / len(heads))
         out.head.bias.copy_(torch.stack([h.bias for h in heads]).mean(0))

@@ -147,7 +147,7 @@ def _shares(owner: NDArray[np.int64]) -> NDArray[np.float32]:
     """Of each token [tokens] in the mean over words of the means over their tokens."""
     counts = np.bincount(owner[owner >= 0], minlength=1)
     of = np.where(owner >= 0, counts[np.maximum(owner, 0)], np.inf)
-    return (1 / (of * max(1, np.count_nonzero(counts)))).astype(np.float32)
+    return np.asarray(1 / (of * max(1, np.count_nonzero(counts))), np.float32)
 
 
 class Heard:
