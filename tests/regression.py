@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from normtr import checkpoint, face
 from normtr.checkpoint import Checkpoint
 from normtr.judge import Judge
+from normtr.pools import one_thread_each
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
@@ -55,6 +56,7 @@ def window(number: int, spec: FeatureSpec) -> Window:
 
 def outputs(loaded: Checkpoint) -> list[list[float]]:
     """Five crops and five seconds as class probabilities, two sentences, eight windows."""
+    one_thread_each()  # as live: the int8 encoder's states hang on the number of threads
     voice = VoiceEncoder(loaded.spec.voice, loaded.voice)
     text = TextEncoder(loaded.spec.text, adapter=loaded.adapter)
     judge = Judge(loaded)

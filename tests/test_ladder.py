@@ -125,7 +125,8 @@ def test_the_pipe_says_what_it_gives_up_and_when_it_takes_it_back() -> None:
     for step in range(50):
         late_ns = LATE_NS + 1 if step < 4 else 0
         now_ns = pipe.closes_ns(step) + late_ns
-        (estimate,) = judged([pipe], models.judge, step, now_ns)
+        window = pipe.recognizer.window(step)
+        (estimate,) = judged([pipe], [window], models.judge, step, now_ns)
         notices += pipe.keep_pace(estimate, late_ns, now_ns)
         levels.append(pipe.health(now_ns, measured=False).level)
     assert [(notice.kind, notice.at_ns) for notice in notices] == [

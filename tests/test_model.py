@@ -33,14 +33,14 @@ def all_valid(net: NormTr, batch: int = 2) -> Tensor:
 def test_the_default_network_has_the_parameters_its_layers_add_up_to() -> None:
     spec = FeatureSpec()
     n, half, tokens, classes = 256, 128, 3 * 16, 7
-    project = sum(dim * n + n for dim in (512, 256, 384))
+    project = sum(dim * n + n for dim in FeatureSpec().dims.values())
     extractor = (n * half + half) + (half * half + half)
     attention = 3 * 2 * half + 2 * (half * half + half) + 2 * half * half
     feed_forward = (half * 2 * half + 2 * half) + (2 * half * half + half)
     head = 2 * half + half * classes + classes
     expected = project + 4 * extractor + 2 * tokens * half + 2 * (attention + feed_forward) + head
     net = NormTr(NormTrConfig(dims=spec.dims, outputs=classes))
-    assert sum(p.numel() for p in net.parameters()) == expected == 771_719
+    assert sum(p.numel() for p in net.parameters()) == expected == 837_255
 
 
 @pytest.mark.parametrize("steps", [8, 16, 50])

@@ -135,7 +135,7 @@ def test_a_finished_window_cannot_be_written_to() -> None:
     [
         (("asleep", None), "unknown gap cause 'asleep'"),
         ((NONE, None), "valid but has no row"),
-        ((NONE, np.ones(5, np.float32)), "valid but has no row of 256"),
+        ((NONE, np.ones(5, np.float32)), "valid but has no row of 512"),
     ],
 )
 def test_a_step_that_contradicts_itself_is_refused(
