@@ -75,11 +75,6 @@ def reach(publisher: Publisher, subscription: Subscription, session: str = SESSI
 
 
 @pytest.fixture
-def address() -> str:
-    return free_port()
-
-
-@pytest.fixture
 def publisher(address: str) -> Iterator[Publisher]:
     one = Publisher(address)
     yield one

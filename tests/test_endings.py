@@ -39,12 +39,6 @@ time.sleep(600)
 """
 
 
-@pytest.fixture
-def address() -> str:
-    with zmq.Context() as context, context.socket(zmq.PUB) as probe:
-        return f"tcp://127.0.0.1:{probe.bind_to_random_port('tcp://127.0.0.1')}"
-
-
 def command(address: str, *options: object) -> list[str]:
     words = ("--source", DEMO, "--text", "off", "--bind", address, *options)
     return [sys.executable, "-m", "normtr", "live", *map(str, words)]

@@ -18,6 +18,7 @@ from stream import curve, keys
 from stream.control import Control
 from stream.publisher import Publisher
 from stream.wire import AFFECT, Message
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -34,8 +35,7 @@ def new_client(folder: Path, name: str) -> Path:
 
 def open_port() -> str:
     """An address that other machines could reach."""
-    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
-        return f"tcp://0.0.0.0:{socket.bind_to_random_port('tcp://127.0.0.1')}"
+    return free_port().replace("127.0.0.1", "0.0.0.0")
 
 
 def arm(socket: zmq.Socket[bytes], folder: Path, pair: Path | None) -> None:
