@@ -19,6 +19,7 @@ from normtr import face
 from normtr.resnet import Committee, joined
 from normtr.spec import LABELS, FeatureSpec
 from training import augment, run_folder
+from training.class_prior import evened
 from training.classifier import Classifier, Coarse
 from training.datasets import fer2013
 from training.fit import fit, weights_of
@@ -76,8 +77,7 @@ class FacePart:
     lr: float = 0.1
     weight_decay: float = 5e-4
     evened: float = 0.6
-    """Exponent of the classes' frequencies that the heads' logits are relieved of, so that rare
-    emotions are found more often (Menon et al., ICLR 2021)."""
+    """Exponent of the classes' frequencies that the heads are relieved of."""
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class FacePart:
         valid = fer2013.load(self.data, fer2013.PUBLIC_TEST)
         committee = joined([self._read(out / f"member-{k}") for k in FOLDS]).eval()
         _cool(committee, valid)
-        self._even(committee, self.evened)
+        evened(committee.head, self._training()[0].labels, self.evened)
         run_folder.write_tensors(out / FILE, committee.state_dict())
         of_folds = {f"fold-{k}": _scores(networks[k], valid) for k in FOLDS}
         return {**_scores(committee, valid), **of_folds}
@@ -97,7 +97,7 @@ class FacePart:
         training, fold = self._training()
         kept = training.part(fold != k)
         network = self._fit(out / f"fold-{k}", kept, _one_hot(kept), self.fold_epochs, seed + k)
-        self._even(network, self.evened)
+        evened(network.head, training.labels, self.evened)
         run_folder.write_tensors(out / f"fold-{k}" / FILE, network.state_dict())
         return True
 
@@ -106,7 +106,7 @@ class FacePart:
         training, fold = self._training()
         start = [self._read(out / f"fold-{i}") for i in FOLDS]
         for network in start:
-            self._even(network, -self.evened)
+            evened(network.head, training.labels, -self.evened)
         targets = _one_hot(training)
         for i in FOLDS:
             said = logits(start[i], training.part(fold == i)).softmax(1).numpy()
@@ -166,11 +166,6 @@ class FacePart:
         network.eval()
         _cool(network, valid)
         return network
-
-    def _even(self, network: Committee, strength: float) -> None:
-        counts = np.bincount(self._training()[0].labels, minlength=len(LABELS)) + 1
-        with torch.no_grad():
-            network.head.bias.sub_(strength * torch.from_numpy(counts / counts.sum()).log())
 
 
 def _scores(network: Committee, valid: fer2013.Faces) -> dict[str, Any]:

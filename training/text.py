@@ -24,6 +24,7 @@ from normtr.adapter import read
 from normtr.models import text_model
 from normtr.spec import LABELS, TextSpec
 from training import run_folder
+from training.class_prior import evened
 from training.datasets import dialogues
 from training.datasets.dialogues import SENTIMENTS, UNKNOWN, Utterance
 from training.fit import fit, weights_of
@@ -218,8 +219,7 @@ class TextPart:
     misheard: float = 0.35
     """Share of those that are misheard too."""
     evened: float = 0.5
-    """Exponent of the classes' frequencies that the head's logits are relieved of: rare
-    emotions are found more often (Menon et al., ICLR 2021)."""
+    """Exponent of the classes' frequencies that the head is relieved of."""
     after: float = 0.75
     """Share of the utterances seen after what was said before them, or its last words."""
     cross_fit: bool = True
@@ -282,10 +282,8 @@ class TextPart:
         }
         head = nn.Linear(self.spec.dim, len(LABELS))
         head.load_state_dict(weights_of(best, "emotion."))
-        labels = torch.tensor([u.emotion for u in training if u.emotion != UNKNOWN])
-        counts = torch.bincount(labels, minlength=len(LABELS)) + 1
-        with torch.no_grad():
-            head.bias.sub_(self.evened * (counts / counts.sum()).log())
+        labels = np.array([u.emotion for u in training if u.emotion != UNKNOWN])
+        evened(head, labels, self.evened)
         fold = folds([u.dialogue for u in valid])
         half = [u for u, mine in zip(valid, fold, strict=True) if mine == 0]
         if half:
