@@ -143,6 +143,10 @@ def test_fusion_beside_late_fusion(people: list[str], capsys: pytest.CaptureFixt
     for key in ("accuracy", "late_fusion_accuracy", "ece", "selective_accuracy", "coverage"):
         assert len(report[f"{key}_by_rate"]) == 11  # type: ignore[arg-type]
     assert report["accuracy"] == report["accuracy_by_rate"][0]  # type: ignore[index]
+    ours, late = report["accuracy_by_rate"], report["late_fusion_accuracy_by_rate"]
+    lead: dict[str, float] = report["lead"]  # type: ignore[assignment]
+    assert lead["mean"] == pytest.approx(np.mean(np.subtract(ours, late)))  # type: ignore[call-overload]
+    assert lead["low"] < lead["mean"] < lead["high"]
     assert report["coverage_by_rate"][10] == 0.0  # type: ignore[index]  # nothing seen: abstains
     assert len(report["modality_subsets"]) == 7  # type: ignore[arg-type]
     assert evaluated(capsys, *people, "--n", "28", "--seed", "3") == report

@@ -113,6 +113,7 @@ def _report(found: dict[str, NDArray[Any]], tau: float) -> dict[str, Any]:
     of = {r: assess.reliability(found[r], labels, found[f"nothing {r}"], tau) for r in rates}
     subsets = ["+".join(s) for s in assess.SUBSETS[:-1]]
     everything = found[WHOLE]
+    leads = [_lead(found[r], found[f"late {r}"], labels) for r in rates]
 
     def right(name: str) -> float:
         return float((found[name].argmax(1) == labels).mean())
@@ -125,7 +126,8 @@ def _report(found: dict[str, NDArray[Any]], tau: float) -> dict[str, Any]:
         "rates": list(RATES),
         "accuracy_by_rate": [of[r].accuracy for r in rates],
         "late_fusion_accuracy_by_rate": [late(r) for r in rates],
-        "lead_by_rate": [_lead(found[r], found[f"late {r}"], labels) for r in rates],
+        "lead_by_rate": [_mean(lead) for lead in leads],
+        "lead": _mean(np.mean(leads, axis=0)),
         "ece_by_rate": [of[r].ece for r in rates],
         "nll_by_rate": [of[r].nll for r in rates],
         "brier_by_rate": [of[r].brier for r in rates],
@@ -142,11 +144,15 @@ def _report(found: dict[str, NDArray[Any]], tau: float) -> dict[str, Any]:
 
 def _lead(
     ours: NDArray[np.float64], late: NDArray[np.int64], labels: NDArray[np.int64]
-) -> dict[str, float]:
-    """Accuracy less the late fusion's, on the same windows, with its 95 % interval."""
-    difference = (ours.argmax(1) == labels).astype(float) - (late == labels)
-    error = 1.96 * float(difference.std()) / len(labels) ** 0.5
-    mean = float(difference.mean())
+) -> NDArray[np.float64]:
+    """[n]: 1 where only NORM-TR is right, -1 where only the late fusion is."""
+    return np.asarray((ours.argmax(1) == labels).astype(float) - (late == labels))
+
+
+def _mean(lead: NDArray[np.float64]) -> dict[str, float]:
+    """Over windows [n], with its 95 % interval."""
+    error = 1.96 * float(lead.std()) / len(lead) ** 0.5
+    mean = float(lead.mean())
     return {"mean": mean, "low": mean - error, "high": mean + error}
 
 

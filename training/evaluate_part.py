@@ -98,7 +98,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
         "answered": "coverage_by_rate",
         "right of these": "selective_accuracy_by_rate",
     }
-    table = Table("lost", *columns, title="accuracy by share of lost steps")
+    lead = "lead {mean:+.4f} ({low:+.4f} to {high:+.4f})".format(**report["lead"])
+    table = Table("lost", *columns, title=f"accuracy by share of lost steps: {lead}")
     for i, rate in enumerate(report["rates"]):
         cells = [report[key][i] for key in columns.values()]
         table.add_row(f"{rate:.1f}", *("-" if c is None else f"{c:.3f}" for c in cells))

@@ -70,7 +70,7 @@ class FusionPart:
     """In an epoch."""
     learning: Learning = field(
         default_factory=lambda: Learning(
-            d1="none", d2="none", lr=5e-4, weight_decay=1e-2, epochs=8, batch=64, ema=0.999
+            d1="none", d2="none", lr=5e-4, weight_decay=1e-2, epochs=16, batch=64, ema=0.999
         )
     )
     """Without adversaries: on CMU-MOSI they did not help, and the first one harmed."""

@@ -130,6 +130,8 @@ def per_rate_result(run: Path, split: Split, protocol: Protocol, data: Path | No
 def joined(parts: Sequence[Result]) -> Result:
     """Of the same system trained for each fold, whose samples lie side by side. Raises UserError."""
     first = parts[0]
+    if len(parts) == 1:
+        return first
     ids = tuple(name for part in parts for name in part.ids)
     if len(set(ids)) != len(ids):
         raise UserError(f"folds of {first.run} test the same samples.")
