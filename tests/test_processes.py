@@ -107,3 +107,28 @@ if __name__ == "__main__":
         parent.kill()
     psutil.wait_procs([psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)], 20)
     assert not any(psutil.pid_exists(pid) for pid in workers)
+
+
+def test_processes_that_are_done_leave_nothing_behind(tmp_path: Path) -> None:
+    """A progress bar has a semaphore, of which Python would tell at the end."""
+    code = """
+from tqdm import tqdm
+from training import processes
+class Shown:
+    def __call__(self, number):
+        return sum(tqdm(range(number), disable=False))
+if __name__ == "__main__":
+    print(sorted(processes.spread([2, 3, 4], Shown, 2)))
+"""
+    program = tmp_path / "program.py"
+    program.write_text(code)
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert done.stdout == "[(2, 1), (3, 3), (4, 6)]\n"
+    assert "leaked" not in done.stderr

@@ -25,6 +25,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+LEAVE_S = 5.0
+"""For a process to end by itself."""
+
+
 @dataclass(frozen=True)
 class Raised:
     """What a process could not handle; raised in the first one."""
@@ -113,9 +117,12 @@ def _started(context: SpawnContext, start: Callable[[], Callable[[T], Any]]) -> 
 
 
 def _end(worker: Worker[T]) -> None:
+    """One that waits for a piece goes by itself, which gives back its semaphores."""
+    worker.connection.close()
+    if worker.piece is None:
+        worker.process.join(LEAVE_S)
     worker.process.terminate()
     worker.process.join()
-    worker.connection.close()
 
 
 def _end_with_parent() -> None:
