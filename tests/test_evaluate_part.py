@@ -101,6 +101,22 @@ def test_utterances_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert evaluated(capsys, "--part", "text", "--data", str(table))["n"] == 2
 
 
+def test_misheard_utterances_hang_on_the_seed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "table.csv"
+    said = "this great bread is so grand that their bride goes there by a broad road"
+    table.write_text(f"Utterance,Emotion,Sentiment\n{said},joy,positive\n{said},joy,positive\n")
+
+    def loss(*options: str) -> object:
+        return evaluated(capsys, "--part", "text", "--data", str(table), *options)["ece"]
+
+    first = loss("--misheard", "true", "--seed", "1")
+    assert first == loss("--misheard", "true", "--seed", "1")
+    assert first != loss("--misheard", "true", "--seed", "2")
+    assert first != loss()
+
+
 def test_iemocaps_transcripts_with_their_labels_beside_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

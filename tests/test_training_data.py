@@ -191,6 +191,13 @@ def test_misheard_words_sound_alike_and_some_are_missing() -> None:
     assert all(hearing("Oh!", random) == "oh" for _ in range(50))  # never nothing
 
 
+def test_misheard_words_stand_in_case_and_punctuation() -> None:
+    hearing, random = Hearing(["bread bride"] * 2), np.random.default_rng(0)
+    heard = {hearing('"Bread," -- he', random, written=True) for _ in range(300)}
+    assert {'"Bread," -- he', '"Bride," -- he', "-- he", '"Bread," --'} <= heard
+    assert "" not in heard
+
+
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=30))
 def test_a_fold_hangs_on_the_group_alone(groups: list[str]) -> None:
     found = folds(groups)

@@ -1,8 +1,9 @@
-"""What a recogniser makes of an utterance: words dropped, confused, without case and punctuation."""
+"""What a recogniser makes of an utterance: words dropped, confused, often without punctuation."""
 
 from __future__ import annotations
 
 import re
+import string
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
@@ -33,15 +34,24 @@ class Hearing:
             if count > 1:
                 self._alike[_sound(word)].append(word)
 
-    def __call__(self, text: str, random: np.random.Generator) -> str:
-        """The bare text; of its words DROPPED are missing and CONFUSED are taken for a word that
-        sounds alike, where there is one. Never empty where the text has words."""
+    def __call__(self, text: str, random: np.random.Generator, written: bool = False) -> str:
+        """The bare text, or `written`, with case and punctuation; of its words DROPPED are missing
+        and CONFUSED are taken for a word that sounds alike, where there is one. Never empty where
+        the text has words."""
+        kept = text if written else bare(text)
         heard = []
-        for word in bare(text).split():
-            chance = random.random()
-            others = [other for other in self._alike[_sound(word)] if other != word]
+        for word in kept.split():
+            chance, plain = random.random(), bare(word)
+            others = [other for other in self._alike[_sound(plain)] if other != plain]
             if DROPPED <= chance < DROPPED + CONFUSED and others:
-                heard.append(str(random.choice(others)))
+                other = str(random.choice(others))
+                heard.append(_as_written(word, other) if written else other)
             elif chance >= DROPPED:
                 heard.append(word)
-        return " ".join(heard) or bare(text)
+        return " ".join(heard) or kept
+
+
+def _as_written(word: str, other: str) -> str:
+    """The other word in the place, case and punctuation of a word."""
+    inside = word.strip(string.punctuation)
+    return word.replace(inside, other.capitalize() if inside[:1].isupper() else other, 1)
