@@ -88,7 +88,7 @@ def test_a_subscriber_that_does_not_read_costs_nothing_and_loses_only_its_own() 
             began = time.monotonic()
             publisher.send(Message(INFO, {"seq": number, "ballast": "x" * 2000}))
             longest = max(longest, time.monotonic() - began)
-            while quick.poll(0 if number < 2999 else 500):
+            if quick.poll(1000):  # it keeps pace, however late its thread gets to run
                 seen.append(decode(quick.recv_multipart()).payload["seq"])
         assert seen == list(range(3000))
         assert longest < 1.0
