@@ -14,7 +14,7 @@ NOT_EPHEMERAL = range(20_000, 32_000)
 
 def free_port() -> str:
     """An address whose port is free, and the next one, too."""
-    draw = random.SystemRandom()  # pytest-xdist seeds its workers alike
+    draw = random.SystemRandom()  # which no test seeds
     with zmq.Context() as context, context.socket(zmq.PUB) as one, context.socket(zmq.PUB) as two:
         while True:
             address = f"tcp://127.0.0.1:{draw.choice(NOT_EPHEMERAL[::2])}"

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -28,6 +29,18 @@ class Odd:
 
 def dies_at_once() -> Odd:
     os._exit(1)
+
+
+def program(folder: Path, code: str) -> dict[str, Any]:
+    """What `subprocess` is told to run that code, which can import what is tested."""
+    path = folder / "program.py"
+    path.write_text(code)
+    return {
+        "args": [sys.executable, str(path)],
+        "stdout": subprocess.PIPE,
+        "text": True,
+        "env": {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    }
 
 
 def test_a_process_that_dies_costs_its_own_piece_only() -> None:
@@ -66,16 +79,12 @@ if __name__ == "__main__":
     cli.verbs = lambda: {"verb": Point()}
     sys.exit(cli.run(["verb"]))
 """
-    program = tmp_path / "program.py"
-    program.write_text(code)
     done = subprocess.run(
-        [sys.executable, str(program)],
-        capture_output=True,
-        text=True,
+        **program(tmp_path, code),
+        stderr=subprocess.PIPE,
         timeout=60,
         check=False,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )
     assert done.returncode == 130
     assert done.stderr == ""
@@ -85,8 +94,7 @@ if __name__ == "__main__":
 
 
 def test_a_killed_program_leaves_no_process_at_its_piece(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text("""
+    code = """
 import multiprocessing, time
 from training import processes
 class Slow:
@@ -95,13 +103,8 @@ class Slow:
         time.sleep(600)
 if __name__ == "__main__":
     dict(processes.spread([1, 2], Slow, 2))
-""")
-    with subprocess.Popen(
-        [sys.executable, str(program)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-    ) as parent:
+"""
+    with subprocess.Popen(**program(tmp_path, code)) as parent:
         assert parent.stdout is not None
         workers = [int(parent.stdout.readline()) for _ in range(2)]
         parent.kill()
@@ -120,15 +123,8 @@ class Shown:
 if __name__ == "__main__":
     print(sorted(processes.spread([2, 3, 4], Shown, 2)))
 """
-    program = tmp_path / "program.py"
-    program.write_text(code)
     done = subprocess.run(
-        [sys.executable, str(program)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        **program(tmp_path, code), stderr=subprocess.PIPE, timeout=60, check=False
     )
     assert done.stdout == "[(2, 1), (3, 3), (4, 6)]\n"
     assert "leaked" not in done.stderr
