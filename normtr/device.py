@@ -1,4 +1,4 @@
-"""Where networks run: on a GPU while it has room for them, else on the CPU."""
+"""Where networks run: on a GPU while it has room for them and works, else on the CPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ N = TypeVar("N", bound=nn.Module)
 
 
 class Gpu(Protocol):
-    """What is asked of one; it raises torch.OutOfMemoryError where it has no room."""
+    """What is asked of one; it raises RuntimeError where it has no room, or fails.
+
+    torch has several kinds: OutOfMemoryError is of its own allocations, AcceleratorError of the
+    driver's (a card that another program has filled has no room to begin with), and cuBLAS and
+    cuDNN raise plain ones.
+    """
 
     def copy(self, network: N) -> N:
         """The network, there."""
@@ -50,7 +55,7 @@ class Cuda:
 
 
 class Device:
-    """The CPU, or a GPU until it has no memory left; then the CPU for good.
+    """The CPU, or a GPU until it fails at something; then the CPU for good.
 
     One is shared by all networks of a program, and by its threads.
     """
@@ -67,9 +72,9 @@ class Device:
         self._told = self._told or self.lost
         return untold
 
-    def lose(self, error: torch.OutOfMemoryError) -> None:
+    def lose(self, error: RuntimeError) -> None:
         """Use the CPU from now on."""
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         self.lost = f"{reason}; everything runs on the CPU from now on"
         self.gpu = None
 
@@ -85,8 +90,13 @@ class Placed(Generic[N]):
         if self._device.gpu is not None:
             try:
                 self._there = self._device.gpu.copy(self._here)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
                 self._device.lose(error)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the next run tries a GPU."""
+        return self._device.gpu is not None and self._there is not None
 
     def run(
         self,
@@ -98,7 +108,7 @@ class Placed(Generic[N]):
         """What `work(network, *inputs as tensors)` gives, without gradients.
 
         Only for the GPU: `there` instead of `work`; `fast`: in half precision where that is as good.
-        What the GPU had no memory for is done on the CPU.
+        What the GPU failed at is done on the CPU.
         """
         gpu, copied = self._device.gpu, self._there
         if gpu is not None and copied is not None:
@@ -106,7 +116,7 @@ class Placed(Generic[N]):
                 with torch.inference_mode(), gpu.fast() if fast else nullcontext():
                     out = (there or work)(copied, *map(gpu.send, inputs))
                     return _array(out.float().cpu())
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
                 self._device.lose(error)
         self._there = None  # it is not used again
         with torch.inference_mode():

@@ -92,7 +92,7 @@ class Models:
         ramp = np.linspace(-1, 1, spec.voice.context_samples, dtype=np.float32)
         self.voice(ramp)
         if self.text is not None:
-            self.text.word_vectors(["ready"])
+            self.text.warm_up()
         nothing = {m: [("starting", None)] * spec.steps for m in MODALITIES}
         self.judge([assemble(spec, 0, nothing)] * self._sources)
 

@@ -35,25 +35,34 @@ from tests import regression
 
 N = TypeVar("N", bound=nn.Module)
 SAYS = "CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has a total capacity of 1 GiB."
+FAILURES = [
+    torch.OutOfMemoryError(SAYS),
+    # A card that another program had filled said this of the first copy, on an H200.
+    torch.AcceleratorError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+]
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
 
 class Small:
-    """Computes on the CPU; in a run of a module beyond `runs` it has no memory."""
+    """Computes on the CPU; in a run of a module beyond `runs` it has no memory, or fails so."""
 
-    def __init__(self, runs: int, copies: int = 9) -> None:
+    def __init__(self, runs: int, copies: int = 9, failure: RuntimeError = FAILURES[0]) -> None:
         self.runs = runs
         self.copies = copies
+        self.failure = failure
         self.done = 0
+        self.shapes: list[torch.Size] = []
+        """Of what the first module of a network got."""
 
     def copy(self, network: N) -> N:
         self.copies -= 1
         if self.copies < 0:
-            raise torch.OutOfMemoryError(SAYS)
+            raise self.failure
         copied = copy.deepcopy(network)
         # One module of each network, which is run once a run.
         first = next(m for m in copied.modules() if isinstance(m, nn.LayerNorm | nn.Conv2d))
-        first.register_forward_pre_hook(lambda *_: self._run())
+        first.register_forward_pre_hook(lambda _, given: self._run(given[0]))
         return copied
 
     def send(self, array: NDArray[Any]) -> Tensor:
@@ -62,10 +71,11 @@ class Small:
     def fast(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
-    def _run(self) -> None:
+    def _run(self, given: Tensor) -> None:
         if self.done == self.runs:
-            raise torch.OutOfMemoryError(SAYS)
+            raise self.failure
         self.done += 1
+        self.shapes.append(given.shape)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +121,35 @@ def test_where_memory_ends_the_cpu_does_it_and_all_that_comes(shipped: Checkpoin
     assert np.array_equal(face.row(crop), row)
     assert judge(some) == cpu(some)
     assert gpu.done == done
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+def test_whatever_a_gpu_fails_at_the_cpu_does(shipped: Checkpoint, failure: RuntimeError) -> None:
+    some, cpu = windows(shipped, [4, 7]), Judge(shipped)
+    for gpu in (Small(runs=0, failure=failure), Small(runs=9, copies=0, failure=failure)):
+        device = Device(gpu)
+        assert Judge(shipped, device)(some) == cpu(some)
+        assert gpu.done == 0
+        told = device.newly_lost()
+        assert told.startswith(str(failure).splitlines()[0].rstrip("."))
+        assert "\n" not in told
+
+
+def test_a_gpu_is_given_few_lengths_of_words_all_of_them_at_the_start(
+    shipped: Checkpoint,
+) -> None:
+    """For each new one it takes long."""
+    gpu = Small(runs=10**9)
+    there, here = TextEncoder(shipped.spec.text, Device(gpu)), TextEncoder(shipped.spec.text)
+    there.warm_up()
+    known = set(gpu.shapes)
+    assert len(known) == len(gpu.shapes) <= 4
+    for count in range(1, shipped.spec.text.max_words + 1):
+        words = [["never", "mind", "incomprehensible", "it's"][i % 4] for i in range(count)]
+        assert np.allclose(there.word_vectors(words), here.word_vectors(words), atol=1e-4)
+    assert set(gpu.shapes) == known
+    many = ["words"] * 200
+    assert np.allclose(there.word_vectors(many), here.word_vectors(many), atol=1e-4)
 
 
 def test_a_gpu_without_room_for_the_networks_is_not_used(shipped: Checkpoint) -> None:
