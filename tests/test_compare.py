@@ -160,6 +160,35 @@ def test_a_class_may_be_named_for_the_same_data(
     assert part["init_args"]["data"] == base["init_args"]["data"]
 
 
+def test_a_system_may_be_like_one_before_it(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(folder)
+    text = path.read_text().replace('seeds = "1,2"', 'seeds = "1"\ntrials = 2')
+    rival = (
+        '[systems.rival]\nclass_path = "training.baselines.linear.Linear"\ncopies = 1\n'
+        "space = { penalty = [0.1, 1.0] }\n"
+    )
+    twin = '[systems.twin]\nlike = "rival"\nmasks = "none"\n'
+    path.write_text(text + rival + twin)
+    compared(path, tmp_path, capsys)
+    parts = {}
+    for name in ("rival", "twin"):
+        part = json.loads((tmp_path / name / "seed-1/run.json").read_text())["part"]
+        parts[name] = part["init_args"]
+        trials = json.loads((tmp_path / name / "trials.json").read_text())["trials"]
+        assert {trial["penalty"] for trial in trials} <= {0.1, 1.0}
+        assert part["class_path"] == "training.baselines.linear.Linear"
+        assert parts[name]["copies"] == 1
+    assert parts["twin"]["masks"] == "none"
+    assert parts["rival"]["masks"] != "none"
+
+    for other in ("nobody", "twin"):
+        path.write_text(text + twin.replace('"rival"', f'"{other}"') + rival)
+        with pytest.raises(UserError, match=f"twin is like '{other}', which is no system before"):
+            compared(path, tmp_path / "again", capsys)
+
+
 def test_records_are_what_evaluate_says(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,7 +33,7 @@ from training.systems import Section
 from training.train import Train
 
 TRIAL_SEED = 0
-RESERVED = ("class_path", "config", "space")
+RESERVED = ("class_path", "config", "space", "like")
 """Of a system: no fields of its part."""
 
 
@@ -49,8 +49,8 @@ class Compare:
     out: Path
     systems: dict[str, dict[str, Any]]
     """By system: fields by their dotted names in the part; `class_path` for another kind of part
-    on the base's data, `config` for another base, `space` for other fields to tune. The first
-    system is the reference."""
+    on the base's data, `config` for another base, `space` for other fields to tune, `like` for all
+    that a system before it has, to change some of it. The first system is the reference."""
     seeds: str = "1,2,3,4,5"
     """Of training, with commas."""
     space: dict[str, list[Any]] = field(default_factory=dict)
@@ -84,6 +84,19 @@ class Compare:
         """The seeds."""
         return tuple(int(seed) for seed in self.seeds.split(","))
 
+    def fields(self, name: str) -> dict[str, Any]:
+        """What a system says, over what the one says that it is `like`.
+
+        Raises UserError where that one does not stand before it.
+        """
+        own = self.systems[name]
+        if "like" not in own:
+            return own
+        before = list(self.systems)[: list(self.systems).index(name)]
+        if own["like"] not in before:
+            raise UserError(f"{name} is like {own['like']!r}, which is no system before it.")
+        return {**self.fields(own["like"]), **own}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -100,8 +113,8 @@ def run(argv: list[str]) -> int:
         argv = ["--config", *argv]
     config = parse(Compare, argv, "compare")
     cells = {}
-    for name, ours in config.systems.items():
-        cells[name] = _cells(config, name, {**ours, **tuned(config, name)})
+    for name in config.systems:
+        cells[name] = _cells(config, name, {**config.fields(name), **tuned(config, name)})
     train_all([c for seeds in cells.values() for folds in seeds for c in folds], config.jobs)
     runs = {name: [[c.run for c in folds] for folds in seeds] for name, seeds in cells.items()}
     found = comparison.found(runs, config.split)
@@ -170,7 +183,8 @@ def _dotted(prefix: str, value: Any) -> list[str]:
 
 def tuned(config: Compare, name: str) -> dict[str, Any]:
     """The best of a system's trials, if it has a space; all are logged in its `trials.json`."""
-    space = config.systems[name].get("space", config.space)
+    fields = config.fields(name)
+    space = fields.get("space", config.space)
     if not space:
         return {}
     drawn = draws(space, config.trials)
@@ -182,7 +196,7 @@ def tuned(config: Compare, name: str) -> dict[str, Any]:
         [
             Cell(
                 folder / "trials" / f"{number:02}-{fold}",
-                system(config, {**config.systems[name], **draw, **repeat}),
+                system(config, {**fields, **draw, **repeat}),
                 TRIAL_SEED,
                 None,
             )
