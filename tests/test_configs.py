@@ -37,9 +37,10 @@ def test_every_system_and_value_of_a_comparison_is_accepted(
     monkeypatch.chdir(path.parents[1])
     config = parse(Compare, ["--config", str(path)], "compare")
     base = system(config, {})
-    for overrides in config.systems.values():
+    fields = [config.fields(name) for name in config.systems]
+    for overrides in fields:
         assert not overrides.keys() - {"space"} or system(config, overrides) != base
-    spaces = [({}, config.space), *((o, o.get("space", {})) for o in config.systems.values())]
+    spaces = [({}, config.space), *((o, o.get("space", {})) for o in fields)]
     for overrides, space in spaces:
         for field, values in space.items():
             found = {repr(system(config, {**overrides, field: value})) for value in values}
