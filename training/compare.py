@@ -33,7 +33,7 @@ from training.systems import Section
 from training.train import Train
 
 TRIAL_SEED = 0
-RESERVED = ("class_path", "config", "space", "like")
+RESERVED = ("class_path", "config", "space")
 """Of a system: no fields of its part."""
 
 
@@ -89,13 +89,14 @@ class Compare:
 
         Raises UserError where that one does not stand before it.
         """
-        own = self.systems[name]
-        if "like" not in own:
+        own = dict(self.systems[name])
+        other = own.pop("like", None)
+        if other is None:
             return own
-        before = list(self.systems)[: list(self.systems).index(name)]
-        if own["like"] not in before:
-            raise UserError(f"{name} is like {own['like']!r}, which is no system before it.")
-        return {**self.fields(own["like"]), **own}
+        names = list(self.systems)
+        if other not in names[: names.index(name)]:
+            raise UserError(f"{name} is like {other!r}, which is no system before it.")
+        return {**self.fields(other), **own}
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def run(argv: list[str]) -> int:
     config = parse(Compare, argv, "compare")
     cells = {}
     for name in config.systems:
-        cells[name] = _cells(config, name, {**config.fields(name), **tuned(config, name)})
+        fields = config.fields(name)
+        cells[name] = _cells(config, name, {**fields, **tuned(config, name, fields)})
     train_all([c for seeds in cells.values() for folds in seeds for c in folds], config.jobs)
     runs = {name: [[c.run for c in folds] for folds in seeds] for name, seeds in cells.items()}
     found = comparison.found(runs, config.split)
@@ -181,9 +183,8 @@ def _dotted(prefix: str, value: Any) -> list[str]:
     return [f"{prefix} = {json.dumps(value)}"]
 
 
-def tuned(config: Compare, name: str) -> dict[str, Any]:
+def tuned(config: Compare, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The best of a system's trials, if it has a space; all are logged in its `trials.json`."""
-    fields = config.fields(name)
     space = fields.get("space", config.space)
     if not space:
         return {}
