@@ -181,10 +181,11 @@ def texts(
     random = np.random.default_rng(seed)
     sequences: list[Rows] = []
     labels: list[int] = []
+    written = [Said(u.text, u.before) for u in utterances]
     said = [
-        [Said(u.text, u.before) for u in utterances],
-        [Said(bare(u.text), bare(u.before)) for u in utterances],
-        [Said(hearing(u.text, random), hearing(u.before, random)) for u in utterances],
+        written,
+        [Said(bare(s.text), bare(s.before)) for s in written],
+        [hearing.said(s, random) for s in written],
     ]
     for k, part in enumerate(parts):
         mine = np.flatnonzero(of == k).tolist()

@@ -140,9 +140,7 @@ def _texts(recognizer: Checkpoint, data: Path, misheard: int | None) -> Judged:
     heard = [Said(u.text, u.before) for u in said]
     if misheard is not None:
         hearing, random = Hearing(u.text for u in said), np.random.default_rng(misheard)
-        heard = [
-            Said(*(hearing(t, random, written=True) for t in (u.text, u.before))) for u in said
-        ]
+        heard = [hearing.said(s, random, written=True) for s in heard]
     means = text.utterance_means(heard, recognizer.spec.text, recognizer.adapter)
     with torch.inference_mode():
         probabilities = recognizer.text(torch.from_numpy(means)).softmax(1).numpy()

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from training.text_rows import Said
+
 DROPPED = 0.08
 CONFUSED = 0.08
 
@@ -49,6 +51,10 @@ class Hearing:
             elif chance >= DROPPED:
                 heard.append(word)
         return " ".join(heard) or kept
+
+    def said(self, said: Said, random: np.random.Generator, written: bool = False) -> Said:
+        """The same of a text and what was said before it."""
+        return Said(*(self(text, random, written) for text in said))
 
 
 def _as_written(word: str, other: str) -> str:

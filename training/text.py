@@ -171,7 +171,7 @@ class Heard:
                 before = " ".join(u.before.split()[-count:])
             chance = random.random()
             if chance < self._misheard:
-                said.append(Said(*(self._hearing(t, random) for t in (u.text, before))))
+                said.append(self._hearing.said(Said(u.text, before), random))
             elif chance < self._misheard + self._plain:
                 said.append(Said(bare(u.text), bare(before)))
             else:
@@ -232,11 +232,12 @@ class TextPart:
         head.load_state_dict(load_file(out / HEAD))
         training, valid = dialogues.load(self.data, "train"), dialogues.load(self.data, "valid")
         hearing, random = Hearing(u.text for u in training), np.random.default_rng(seed)
+        written = [Said(u.text, u.before) for u in valid]
         heard = {
-            "": [Said(u.text, u.before) for u in valid],
+            "": written,
             "alone": [Said(u.text) for u in valid],
             "bare": [Said(bare(u.text), bare(u.before)) for u in valid],
-            "misheard": [Said(hearing(u.text, random), hearing(u.before, random)) for u in valid],
+            "misheard": [hearing.said(s, random) for s in written],
         }
         metrics: dict[str, Any] = {}
         truth = np.array([u.emotion for u in valid])
