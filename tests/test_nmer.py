@@ -302,6 +302,20 @@ def test_only_as_released_do_samples_depend_on_their_batch() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("training", [False, True])
+def test_a_step_alone_is_attended_to_as_the_library_does(training: bool) -> None:
+    """Under dropout, too: of a head alone, since there is one weight."""
+    torch.manual_seed(0)
+    vae = Vae(8, 0.5, released=False).train(training)
+    s, c = torch.randn(40, 8), torch.randn(40, 8)
+    torch.manual_seed(1)
+    x = vae.encoder(torch.cat([s, c], 1)[:, None])[:, 0]
+    torch.manual_seed(1)
+    _, mean, log_variance = vae(s, c)
+    torch.testing.assert_close(mean, vae.mean(x))
+    torch.testing.assert_close(log_variance, vae.log_variance(x))
+
+
 def test_z_is_its_mean_under_test_and_drawn_in_training() -> None:
     s, c = torch.randn(2, 5, 256)
     for released in (False, True):

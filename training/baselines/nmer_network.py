@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.baselines.encoders import (
@@ -108,6 +109,26 @@ class Joint(NamedTuple):
     log_variance: Tensor
 
 
+def alone(layer: nn.TransformerEncoderLayer, x: Tensor) -> Tensor:
+    """What the layer gives for sequences of one step, x [B, W] -> [B, W].
+
+    A step alone attends to itself with weight 1, so queries and keys, half of the layer's work,
+    are left out; a dropped weight (of one head) is its value dropped.
+    """
+    attention = layer.self_attn
+    assert attention.in_proj_weight is not None
+    assert attention.in_proj_bias is not None
+    value = F.linear(x, attention.in_proj_weight.chunk(3)[2], attention.in_proj_bias.chunk(3)[2])
+    weight = F.dropout(
+        x.new_ones(len(x), attention.num_heads, 1), attention.dropout, layer.training
+    )
+    value = (weight * value.view(len(x), attention.num_heads, -1)).flatten(1)
+    x = layer.norm1(x + layer.dropout1(attention.out_proj(value)))
+    hidden = layer.dropout(layer.activation(layer.linear1(x)))
+    out: Tensor = layer.norm2(x + layer.dropout2(layer.linear2(hidden)))
+    return out
+
+
 class Vae(nn.Module):
     """s and c -> z; z and c -> r, which the second phase wants to be s of clean data."""
 
@@ -127,8 +148,12 @@ class Vae(nn.Module):
 
     def forward(self, s: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """s, c [B, M W] -> r [B, M W]; mean and logarithm of the variance of z [B, LATENT]."""
-        along = 0 if self.released else 1
-        x = self.encoder(torch.cat([s, c], 1).unsqueeze(along)).squeeze(along)
+        x = torch.cat([s, c], 1)
+        if self.released:
+            x = self.encoder(x[None])[0]
+        else:
+            for layer in self.encoder.layers:
+                x = alone(cast(nn.TransformerEncoderLayer, layer), x)
         mean, log_variance = self.mean(x), self.log_variance(x)
         z = mean
         if self.training or self.released:
