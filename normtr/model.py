@@ -38,6 +38,9 @@ class NormTrConfig:
     query: Extractor = "nrgf"
     memory: Extractor = "mf"
     """Whose tokens are query, and whose are key and value (the paper's tables 6 and 8 vary it)."""
+    position: float = 0.02
+    """Standard deviation of the position embeddings before training. Small ones leave the order of
+    steps to be learned; where there is little to learn from, 0.5 tells it."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where no network can be built so."""
@@ -47,6 +50,8 @@ class NormTrConfig:
             raise ValueError(f"half the width {self.width} is no multiple of {self.heads} heads")
         if self.depth < 0 or self.feed_forward < 1:
             raise ValueError("depth is 0 or more, feed_forward 1 or more")
+        if self.position < 0:
+            raise ValueError(f"position is 0 or more, not {self.position:g}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout lies from 0 to under 1, not at {self.dropout:g}")
 
@@ -162,8 +167,8 @@ class NormTr(nn.Module):
         self.project = nn.ModuleDict({m: nn.Linear(dim, n) for m, dim in config.dims.items()})
         self.nrgf = mlp(n)
         self.mf = nn.ModuleDict({m: mlp(n) for m in config.dims})
-        self.position_q = nn.Parameter(torch.randn(1, tokens, half) * 0.02)
-        self.position_kv = nn.Parameter(torch.randn(1, tokens, half) * 0.02)
+        self.position_q = nn.Parameter(torch.randn(1, tokens, half) * config.position)
+        self.position_kv = nn.Parameter(torch.randn(1, tokens, half) * config.position)
         self.blocks = nn.ModuleList(
             Block(half, config.heads, config.feed_forward) for _ in range(config.depth)
         )

@@ -58,6 +58,7 @@ def test_a_key_the_part_does_not_know_names_the_nearest(tmp_path: Path) -> None:
     [
         ("network.heads", "7", "half the width 256 is no multiple of 7 heads."),
         ("network.dropout", "1.0", "dropout lies from 0 to under 1, not at 1."),
+        ("network.position", "-1.0", "position is 0 or more, not -1."),
         ("network.depth", "-1", "depth is 0 or more, feed_forward 1 or more."),
         ("network.components.text", "0", "widths, outputs, steps and heads are 1 or more."),
         ("learning.batch", "0", "epochs and batch are 1 or more, lr over 0"),

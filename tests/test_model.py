@@ -76,6 +76,21 @@ def test_what_stands_in_invalid_steps_does_not_count(
     assert logits.isfinite().all()
 
 
+def test_larger_positions_tell_more_of_the_order_of_steps_before_training() -> None:
+    """Beside what the steps themselves tell; at 0 they are a bag."""
+    share = []
+    for position in (0.0, 0.02, 0.5):
+        net = network(position=position)
+        rows, valid = rows_for(net, 64), all_valid(net, 64)
+        backwards = {m: x.flip(1) for m, x in rows.items()}
+        with torch.no_grad():
+            of_order = net(rows, valid) - net(backwards, valid)
+            of_steps = net(rows, valid) - net(rows_for(net, 64, seed=2), valid)
+        share.append(float(of_order.norm() / of_steps.norm()))
+    assert share[0] < 1e-5
+    assert 3 * share[1] < share[2]
+
+
 @pytest.mark.parametrize("masked", [False, True])
 def test_only_a_masked_network_leaves_out_the_very_places_of_invalid_steps(masked: bool) -> None:
     net = network(masked=masked)

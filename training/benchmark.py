@@ -32,6 +32,8 @@ class Architecture:
     query: Extractor = "nrgf"
     memory: Extractor = "mf"
     """Whose tokens are query, and whose are key and value."""
+    position: float = 0.02
+    """Standard deviation of the position embeddings before training."""
     components: dict[str, int] = field(default_factory=dict)
     """Principal components that a modality's rows are reduced to before."""
 
@@ -53,6 +55,7 @@ class Architecture:
             self.masked,
             self.query,
             self.memory,
+            self.position,
         )
 
 
