@@ -39,8 +39,8 @@ class NormTrConfig:
     memory: Extractor = "mf"
     """Whose tokens are query, and whose are key and value (the paper's tables 6 and 8 vary it)."""
     position: float = 0.02
-    """Standard deviation of the position embeddings before training. Small ones leave the order of
-    steps to be learned; where there is little to learn from, 0.5 tells it."""
+    """Standard deviation of the position embeddings before training: at 0.02 the places look alike
+    at first, 0.5 sets them apart, which helped on RAVDESS and not on MOSI."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where no network can be built so."""

@@ -77,7 +77,7 @@ def test_what_stands_in_invalid_steps_does_not_count(
 
 
 def test_larger_positions_tell_more_of_the_order_of_steps_before_training() -> None:
-    """Beside what the steps themselves tell; at 0 they are a bag."""
+    """Their reversal beside other steps; at 0 it changes nothing."""
     share = []
     for position in (0.0, 0.02, 0.5):
         net = network(position=position)

@@ -301,8 +301,8 @@ def test_only_as_released_do_samples_depend_on_their_batch() -> None:
     assert torch.equal(released(rows, valid), released(rows, valid))
 
 
-@torch.no_grad()
 @pytest.mark.parametrize("training", [False, True])
+@torch.no_grad()
 def test_a_step_alone_is_attended_to_as_the_library_does(training: bool) -> None:
     """Under dropout, too: of a head alone, since there is one weight."""
     torch.manual_seed(0)
@@ -316,6 +316,7 @@ def test_a_step_alone_is_attended_to_as_the_library_does(training: bool) -> None
     torch.testing.assert_close(log_variance, vae.log_variance(x))
 
 
+@torch.no_grad()
 def test_z_is_its_mean_under_test_and_drawn_in_training() -> None:
     s, c = torch.randn(2, 5, 256)
     for released in (False, True):

@@ -110,9 +110,9 @@ class Joint(NamedTuple):
 
 
 def alone(layer: nn.TransformerEncoderLayer, x: Tensor) -> Tensor:
-    """What the layer gives for sequences of one step, x [B, W] -> [B, W].
+    """What the layer (post-norm) gives for sequences of one step, x [B, W] -> [B, W].
 
-    A step alone attends to itself with weight 1, so queries and keys, half of the layer's work,
+    A step alone attends to itself with weight 1, so queries and keys, almost half of the work,
     are left out; a dropped weight (of one head) is its value dropped.
     """
     attention = layer.self_attn

@@ -125,7 +125,7 @@ class PhaseModule(lightning.LightningModule):
             [p for p in self.network.parameters() if p.requires_grad],
             self.phase.lr,
             betas=(self.phase.beta1, 0.999),
-            fused=self.device.type == "cpu" or None,  # one by one takes several times as long
+            fused=self.device.type == "cpu" or None,  # tensor by tensor takes several times as long
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.phase.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
