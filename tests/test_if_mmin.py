@@ -203,7 +203,7 @@ def test_the_second_phase_s_losses() -> None:
     # Of what is there the student's invariant features are the teacher's; a third is not there.
     voice = teacher.embedded({**rows, "voice": 0 * rows["voice"]}, valid).invariant[:, 1]
     apart = (voice - teacher.embedded(rows, valid).invariant[:, 1]).square().mean() / 3
-    assert float(losses["invariance"]) == pytest.approx(100 * float(apart), rel=1e-4)
+    assert losses["invariance"].item() == pytest.approx(100 * float(apart), rel=1e-4)
     logits = module.network(rows, valid & mask)
     right = logits.log_softmax(1)[torch.arange(3), labels]
     assert torch.allclose(losses["emotion"], -right.mean())
@@ -214,7 +214,7 @@ def test_with_everything_there_nothing_varies_and_zeros_are_imagined() -> None:
     rows, valid = drawn(SMALL)
     losses = module.losses(rows, valid, torch.ones_like(valid), torch.tensor([0, 1, 2]))
     zeros = module.teacher.embedded({m: 0 * x for m, x in rows.items()}, valid).specific
-    assert float(losses["invariance"]) == 0
+    assert losses["invariance"].item() == 0
     assert float(losses["imagination"]) == pytest.approx(3 * float((0.5 - zeros).square().mean()))
 
 

@@ -69,7 +69,14 @@ def fit(
     `ema`: decay of a moving average of the weights, which is validated and kept; 0: none.
     `devices`: GPUs, or processes where there is none; only the first one returns.
     """
-    keeper = ModelCheckpoint(run, "best", monitor=monitor, mode=mode, enable_version_counter=False)
+    keeper = ModelCheckpoint(
+        run,
+        "best",
+        monitor=monitor,
+        mode=mode,
+        save_weights_only=not ema,  # an average of the weights is only in a whole checkpoint
+        enable_version_counter=False,
+    )
     # Not the keeper's `save_last`, which keeps the last one that was the best so far.
     latest = ModelCheckpoint(run, "last", enable_version_counter=False)
     trainer = lightning.Trainer(

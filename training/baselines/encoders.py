@@ -6,6 +6,7 @@ Letters in the shape comments: B batch, T steps.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Literal
 
@@ -19,22 +20,47 @@ WIDTH = 128
 """Of what an encoder gives."""
 KERNELS = (3, 4, 5)
 TEXT_DROPOUT = 0.5
+GROUP = 32
+"""Samples of similar length that a CPU encodes at a time."""
 
 
-class SequenceEncoder(nn.Module):
+class Encoder(nn.Module, ABC):
+    """A sequence as WIDTH numbers."""
+
+    def forward(self, x: Tensor, counted: Tensor) -> Tensor:
+        """x [B, T, dim], counted bool [B, T], of which one is -> [B, WIDTH].
+
+        On a CPU the steps after the last counted one of a group are left out: most utterances
+        have few words.
+        """
+        if x.is_cuda or len(x) <= GROUP:
+            return self.encoded(x, counted)
+        ends = (counted * torch.arange(1, counted.shape[1] + 1)).amax(1)
+        order = ends.argsort(stable=True)
+        found = []
+        for group in torch.split(order, GROUP):
+            seen = int(ends[group[-1]]) + max(KERNELS) - 1  # by a kernel over the last counted step
+            found.append(self.encoded(x[group, :seen], counted[group, :seen]))
+        return torch.cat(found)[order.argsort()]
+
+    @abstractmethod
+    def encoded(self, x: Tensor, counted: Tensor) -> Tensor:
+        """As `forward`, of all steps."""
+
+
+class SequenceEncoder(Encoder):
     """Face and voice: an LSTM, the maximum of its states over time."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.lstm = nn.LSTM(dim, WIDTH, batch_first=True)
 
-    def forward(self, x: Tensor, counted: Tensor) -> Tensor:
-        """x [B, T, dim], counted bool [B, T], of which one is -> [B, WIDTH]."""
+    def encoded(self, x: Tensor, counted: Tensor) -> Tensor:
         states, _ = self.lstm(x)
         return _highest(states, counted)
 
 
-class TextEncoder(nn.Module):
+class TextEncoder(Encoder):
     """Text: convolutions over 3, 4 and 5 steps, their maximum over time, one layer."""
 
     def __init__(self, dim: int) -> None:
@@ -43,8 +69,8 @@ class TextEncoder(nn.Module):
         self.dropout = nn.Dropout(TEXT_DROPOUT)
         self.linear = nn.Linear(len(KERNELS) * WIDTH, WIDTH)
 
-    def forward(self, x: Tensor, counted: Tensor) -> Tensor:
-        """As `SequenceEncoder`; a kernel's place counts where its steps do, or if none is so, where
+    def encoded(self, x: Tensor, counted: Tensor) -> Tensor:
+        """As `Encoder`; a kernel's place counts where its steps do, or if none is so, where
         one of them does."""
         lacking = max(0, max(KERNELS) - x.shape[1])  # a kernel needs as many steps
         x = F.pad(x, (0, 0, 0, lacking)).transpose(1, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.baselines.discrepancy import mean_cmd
 from training.baselines.if_mmin_network import Imagining, Pretrained
-from training.baselines.phase import Phase, PhaseModule, Regression
+from training.baselines.phase import Phase, PhaseModule, Regression, TaughtModule
 from training.windows import Batch
 
 
@@ -59,7 +59,7 @@ class FirstPhase(PhaseModule):
         return self.told(self.losses(rows, valid, labels))
 
 
-class SecondPhase(PhaseModule):
+class SecondPhase(TaughtModule[Pretrained]):
     """Imagination of what is missing: L = L_er + L_img + L_inv.
 
     The teacher is the first phase's network, frozen. Of what the student does not get, it says
@@ -78,15 +78,8 @@ class SecondPhase(PhaseModule):
         regression: Regression,
         seed: int,
     ) -> None:
-        super().__init__(network, network.config.outputs, phase, regression, seed)
-        self.teacher = teacher.requires_grad_(False)
+        super().__init__(network, teacher, network.config.outputs, phase, regression, seed)
         self.weights = weights
-
-    def train(self, mode: bool = True) -> Self:
-        """The teacher never drops out."""
-        super().train(mode)
-        self.teacher.eval()
-        return self
 
     def losses(
         self, rows: dict[str, Tensor], valid: Tensor, mask: Tensor, labels: Tensor

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +12,7 @@ from training.baselines.conditions import as_masks
 from training.baselines.discrepancy import mean_cmd
 from training.baselines.nmer_network import NmerNetwork, Pretrained, Rows, kl
 from training.baselines.noise_scheduler import Scheduler
-from training.baselines.phase import Phase, PhaseModule, Regression
+from training.baselines.phase import Phase, PhaseModule, Regression, TaughtModule
 from training.windows import Batch
 
 
@@ -44,7 +43,7 @@ class Teaching:
     """Whether an epoch is chosen by the noisy conditions; otherwise by windows as they come."""
 
 
-class SecondPhase(PhaseModule):
+class SecondPhase(TaughtModule[Pretrained]):
     """L = CE + L_inv + L_vae; the first phase's network, frozen, gives the targets."""
 
     network: NmerNetwork
@@ -57,15 +56,8 @@ class SecondPhase(PhaseModule):
         regression: Regression,
         seed: int,
     ) -> None:
-        super().__init__(network, network.config.outputs, phase, regression, seed)
-        self.teacher = teaching.teacher.requires_grad_(False).eval()
+        super().__init__(network, teaching.teacher, network.config.outputs, phase, regression, seed)
         self.scheduler, self.by_conditions = teaching.scheduler, teaching.by_conditions
-
-    def train(self, mode: bool = True) -> Self:
-        """The teacher never drops out."""
-        super().train(mode)
-        self.teacher.eval()
-        return self
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Every version that the masks leave of a sample counts alike."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import lightning
 import torch
@@ -20,6 +20,7 @@ from training.samples import SampleBatches
 from training.windows import loader, process
 
 Regression = Literal["mse", "l1"]
+Teacher = TypeVar("Teacher", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,29 @@ class PhaseModule(lightning.LightningModule):
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.phase.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
+
+
+class TaughtModule(PhaseModule, Generic[Teacher]):
+    """Learns from what a frozen network says, too, which is no part of it and in no checkpoint."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        teacher: Teacher,
+        outputs: int,
+        phase: Phase,
+        regression: Regression,
+        seed: int,
+    ) -> None:
+        super().__init__(network, outputs, phase, regression, seed)
+        self._frozen = (teacher.requires_grad_(False).eval(),)  # torch does not look into a tuple
+
+    @property
+    def teacher(self) -> Teacher:
+        return self._frozen[0]
+
+    def on_fit_start(self) -> None:
+        self.teacher.to(self.device)
 
 
 def train_phase(
