@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from normtr.errors import UsageError, UserError
-from training import evaluate, train
+from training import evaluate, run_folder, train
 from training.benchmark import Benchmark
 from training.curve import Protocol
 from training.datasets.mosi import MosiGiven, MosiSentences, MosiWords, smallest
@@ -322,6 +323,22 @@ def test_damaged_and_other_runs_are_refused(run: Path, folder: Path, tmp_path: P
     (copy / "run.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match="none of our classes"):
         evaluate.run([str(copy)])
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"), [({}, True), ({"position": 0.5}, False), ({"gone": 1}, False)]
+)
+def test_a_run_made_before_a_field_was_goes_on_with_its_default(
+    run: Path, tmp_path: Path, fields: dict[str, float], same: bool
+) -> None:
+    settings = json.loads((run / "run.json").read_text())
+    network = settings["part"]["init_args"]["network"]["init_args"]
+    del network["position"]
+    network.update(fields)
+    (tmp_path / "run.json").write_text(json.dumps(settings))
+    part = run_folder.read(run).part
+    with nullcontext() if same else pytest.raises(UserError, match="a run of other settings"):
+        run_folder.begin(tmp_path, part, 1, resume=True)
 
 
 def test_a_truncated_data_file_is_one_sentence(folder: Path, tmp_path: Path) -> None:

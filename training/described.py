@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from normtr.errors import UserError
 
@@ -45,9 +45,13 @@ def restore(described: Any) -> Any:
             raise ValueError(f"{path} is no config")
         hints = get_type_hints(kind)
         given = {
-            key: Path(value) if hints.get(key) is Path else restore(value)
+            key: Path(value) if isinstance(value, str) and _path(hints.get(key)) else restore(value)
             for key, value in described["init_args"].items()
         }
         return kind(**given)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"the run's settings cannot be read: {error}.") from None
+
+
+def _path(hint: Any) -> bool:
+    return hint is Path or Path in get_args(hint)

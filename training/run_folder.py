@@ -40,16 +40,24 @@ def begin(out: Path, part: Any, seed: int, *, resume: bool) -> None:
 
     `resume`: it must be there. Raises UserError.
     """
-    settings = {"part": describe(part), "seed": seed}
     path = out / SETTINGS
     if path.is_file():
-        if _read(path) != json.loads(json.dumps(settings)):
+        if not _made_from(_read(path), part, seed):
             raise UserError(f"{out} holds a run of other settings; give another --out.")
         return
     if resume:
         raise UserError(f"{out} holds no run to resume.")
     out.mkdir(parents=True, exist_ok=True)
-    write_json(path, settings)
+    write_json(path, {"part": describe(part), "seed": seed})
+
+
+def _made_from(settings: Mapping[str, Any], part: Any, seed: int) -> bool:
+    """A field that came later is in the settings what it is by default."""
+    try:
+        written = restore(settings.get("part"))
+    except UserError:
+        return False
+    return settings.get("seed") == seed and describe(written) == describe(part)
 
 
 def write_model(out: Path, model: nn.Module) -> None:

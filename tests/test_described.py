@@ -1,0 +1,28 @@
+"""What a run folder says it was made from is the same config again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training.baselines.nmer import Nmer
+from training.benchmark import Architecture, Benchmark
+from training.datasets.mosi import MosiWords
+from training.datasets.paired import LabelPaired
+from training.described import describe, restore
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LabelPaired(),
+        LabelPaired(Path("runs/fusion"), recognizer=Path("runs/weights")),
+        Benchmark(MosiWords(), network=Architecture(components={"text": 3}), fewer_words=(0.5,)),
+        Nmer(LabelPaired(), noises=("gaussian", "zero"), residual=True),
+    ],
+)
+def test_a_config_is_the_same_again(config: Any) -> None:
+    assert restore(json.loads(json.dumps(describe(config)))) == config
