@@ -18,7 +18,7 @@ from training import augment, run_folder
 from training.datasets import fer2013
 from training.datasets.meld import Utterance
 from training.datasets.speech import Clip
-from training.hearing import Hearing, bare
+from training.hearing import Hearing, bare_said
 from training.parts import Parts, centred
 from training.text_rows import Said, word_vectors
 from training.voice_rows import VoiceRows, voice_rows
@@ -184,7 +184,7 @@ def texts(
     written = [Said(u.text, u.before) for u in utterances]
     said = [
         written,
-        [Said(bare(s.text), bare(s.before)) for s in written],
+        [bare_said(s) for s in written],
         [hearing.said(s, random) for s in written],
     ]
     for k, part in enumerate(parts):

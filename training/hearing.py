@@ -20,6 +20,11 @@ def bare(text: str) -> str:
     return " ".join(re.sub(r"[^a-z0-9' ]+", " ", text.lower()).split())
 
 
+def bare_said(said: Said) -> Said:
+    """A text and what was said before it, both bare."""
+    return Said(*map(bare, said))
+
+
 def _sound(word: str) -> str:
     """Roughly how a word sounds: its first letter and the consonants after it."""
     return word[:1] + re.sub(r"(.)\1+", r"\1", re.sub(r"[aeiouyhw']", "", word[1:]))[:3]

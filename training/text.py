@@ -29,7 +29,7 @@ from training.datasets import dialogues
 from training.datasets.dialogues import SENTIMENTS, UNKNOWN, Utterance
 from training.fit import fit, weights_of
 from training.folds import FOLDS, folds
-from training.hearing import Hearing, bare
+from training.hearing import Hearing, bare_said
 from training.part_scores import scores
 from training.processes import apart
 from training.temperature import cooled
@@ -169,13 +169,12 @@ class Heard:
             if random.random() < self._after:
                 count = int(random.integers(1, TextSpec().max_words + 1))
                 before = " ".join(u.before.split()[-count:])
-            chance = random.random()
+            chance, one = random.random(), Said(u.text, before)
             if chance < self._misheard:
-                said.append(self._hearing.said(Said(u.text, before), random))
+                one = self._hearing.said(one, random)
             elif chance < self._misheard + self._plain:
-                said.append(Said(bare(u.text), bare(before)))
-            else:
-                said.append(Said(u.text, before))
+                one = bare_said(one)
+            said.append(one)
         return _batch(said, utterances)
 
 
@@ -236,7 +235,7 @@ class TextPart:
         heard = {
             "": written,
             "alone": [Said(u.text) for u in valid],
-            "bare": [Said(bare(u.text), bare(u.before)) for u in valid],
+            "bare": [bare_said(s) for s in written],
             "misheard": [hearing.said(s, random) for s in written],
         }
         metrics: dict[str, Any] = {}
