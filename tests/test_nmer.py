@@ -395,10 +395,29 @@ init_args = {{ path = "{folder}", steps = 3 }}
 
 
 @pytest.fixture(scope="module")
-def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SecondPhase]:
+    """A run, and the module of its second phase as training left it."""
     out = tmp_path_factory.mktemp("runs") / "nmer"
-    assert train.run(["--config", str(config(folder)), "--out", str(out)]) == 0
-    return out
+    modules: list[SecondPhase] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SecondPhase, "on_fit_end", lambda self: modules.append(self))
+        assert train.run(["--config", str(config(folder)), "--out", str(out)]) == 0
+    (module,) = modules
+    return out, module
+
+
+@pytest.fixture(scope="module")
+def run(trained: tuple[Path, SecondPhase]) -> Path:
+    return trained[0]
+
+
+def test_the_teacher_is_the_first_phase_s_best_epoch_to_the_end(
+    trained: tuple[Path, SecondPhase],
+) -> None:
+    run, module = trained
+    first = torch.load(run / "first_phase" / "best.ckpt", weights_only=True)["state_dict"]
+    for name, value in module.teacher.state_dict().items():
+        assert torch.equal(first[f"network.{name}"], value)
 
 
 def report(capsys: pytest.CaptureFixture[str], *argv: object) -> dict[str, Any]:
