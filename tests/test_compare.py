@@ -64,6 +64,7 @@ def test_every_system_and_seed_is_a_run_that_is_trained_once(
         for system in ("reference", "shallow")
         for seed in (1, 2)
     }
+    assert not list(tmp_path.rglob("*.ckpt"))  # of what is finished
     part = json.loads((tmp_path / "shallow/seed-2/run.json").read_text())["part"]["init_args"]
     assert part["network"]["init_args"]["depth"] == 1
     assert part["data"]["init_args"]["steps"] == 2
@@ -105,6 +106,49 @@ def test_the_best_trial_by_validation_is_taken_for_all_seeds(
         got = run["part"]["init_args"]
         assert got["learning"]["init_args"]["lr"] == best["learning.lr"]
         assert got["network"]["init_args"]["depth"] == best["network.depth"]
+
+
+def test_a_comparison_begins_with_the_systems_of_a_file(tmp_path: Path) -> None:
+    common = tmp_path / "contenders.toml"
+    common.write_text("""
+[systems.first.space]
+"learning.lr" = [1, 2]
+"learning.batch" = [4]
+"learning.epochs" = [6]
+[systems.second]
+like = "first"
+masks = "none"
+""")
+    config = compare.Compare(
+        base=tmp_path,
+        out=tmp_path,
+        contenders=common,
+        systems={
+            "first": {"hidden": 3, "space": {"learning.batch": [8, 9], "network.depth": [1]}},
+            "third": {"like": "second", "masks": "rates", "space": {}},
+        },
+    )
+    assert list(config.entrants) == ["first", "second", "third"]
+    space = {
+        "learning.lr": [1, 2],
+        "learning.batch": [8, 9],
+        "learning.epochs": [6],
+        "network.depth": [1],
+    }
+    assert config.fields("first") == {"hidden": 3, "space": space}
+    assert list(config.fields("first")["space"]) == list(space)  # the draws hang on it
+    assert config.fields("second") == {"hidden": 3, "space": space, "masks": "none"}
+    assert config.fields("third") == {"hidden": 3, "space": {}, "masks": "rates"}
+
+
+@pytest.mark.parametrize("content", ["base = 1", "systems = 3", "[systems]\na = 1", "[", None])
+def test_a_file_of_systems_that_is_none_is_refused(content: str | None, tmp_path: Path) -> None:
+    common = tmp_path / "contenders.toml"
+    if content is not None:
+        common.write_text(content)
+    argv = ["--base", "b", "--out", str(tmp_path), "--contenders", str(common)]
+    with pytest.raises(UsageError, match=r"contenders\.toml (cannot be read|may hold)"):
+        compare.run(argv)
 
 
 def test_a_system_has_a_space_of_its_own(

@@ -15,8 +15,10 @@ from training.train import Train
 
 FOLDER = Path(__file__).parents[1] / "configs"
 ALL = sorted(FOLDER.glob("*.toml"))
-COMPARISONS = [path for path in ALL if "systems" in tomllib.loads(path.read_text())]
-CONFIGS = [path for path in ALL if path not in COMPARISONS]
+COMPARISONS = [
+    path for path in ALL if {"base", "systems"} <= tomllib.loads(path.read_text()).keys()
+]
+CONFIGS = [path for path in ALL if path not in COMPARISONS and path.stem != "contenders"]
 
 
 def test_there_are_configs() -> None:
@@ -38,7 +40,7 @@ def test_every_system_and_value_of_a_comparison_is_accepted(
     monkeypatch.chdir(path.parents[1])
     config = parse(Compare, ["--config", str(path)], "compare")
     base = system(config, {})
-    fields = [config.fields(name) for name in config.systems]
+    fields = [config.fields(name) for name in config.entrants]
     for overrides in fields:
         assert not overrides.keys() - {"space"} or system(config, overrides) != base
     spaces = [({}, config.space), *((o, o.get("space", {})) for o in fields)]

@@ -10,6 +10,7 @@ import tomllib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -47,10 +48,13 @@ class Compare:
     base: Path
     """The config that every system starts from."""
     out: Path
-    systems: dict[str, dict[str, Any]]
+    systems: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By system: fields by their dotted names in the part; `class_path` for another kind of part
     on the base's data, `config` for another base, `space` for other fields to tune, `like` for all
     that a system before it has, to change some of it. The first system is the reference."""
+    contenders: Path | None = None
+    """A TOML file of systems that come before these; of one that is in both, the fields here, and
+    those of its `space`, come over the fields there."""
     seeds: str = "1,2,3,4,5"
     """Of training, with commas."""
     space: dict[str, list[Any]] = field(default_factory=dict)
@@ -71,8 +75,8 @@ class Compare:
     """Print records of system, dataset, condition, metric, mean, std and n_seeds."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where the seeds are no numbers, or there are no systems."""
-        if not self.systems:
+        """Raises ValueError where seeds are no numbers, or there are no systems or no such file."""
+        if not self.entrants:
             raise ValueError("there are no systems to compare")
         try:
             _ = self.numbers
@@ -84,19 +88,42 @@ class Compare:
         """The seeds."""
         return tuple(int(seed) for seed in self.seeds.split(","))
 
+    @cached_property
+    def entrants(self) -> dict[str, dict[str, Any]]:
+        """All systems, in their order."""
+        found = _systems_in(self.contenders) if self.contenders else {}
+        for name, own in self.systems.items():
+            there = found.get(name, {})
+            space = {**there.get("space", {}), **own["space"]} if own.get("space") else None
+            found[name] = {**there, **own, **({"space": space} if space else {})}
+        return found
+
     def fields(self, name: str) -> dict[str, Any]:
         """What a system says, over what the one says that it is `like`.
 
         Raises UserError where that one does not stand before it.
         """
-        own = dict(self.systems[name])
+        own = dict(self.entrants[name])
         other = own.pop("like", None)
         if other is None:
             return own
-        names = list(self.systems)
+        names = list(self.entrants)
         if other not in names[: names.index(name)]:
             raise UserError(f"{name} is like {other!r}, which is no system before it.")
         return {**self.fields(other), **own}
+
+
+def _systems_in(path: Path) -> dict[str, dict[str, Any]]:
+    """Raises ValueError where the file holds anything but systems."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"the systems of {path} cannot be read: {error}") from None
+    systems = content.pop("systems", None)
+    tables = systems.values() if isinstance(systems, dict) else [systems]
+    if content or not all(isinstance(table, dict) for table in tables):
+        raise ValueError(f"{path} may hold [systems.NAME] and nothing else")
+    return dict(systems)
 
 
 @dataclass(frozen=True)
@@ -114,7 +141,7 @@ def run(argv: list[str]) -> int:
         argv = ["--config", *argv]
     config = parse(Compare, argv, "compare")
     cells = {}
-    for name in config.systems:
+    for name in config.entrants:
         fields = config.fields(name)
         cells[name] = _cells(config, name, {**fields, **tuned(config, name, fields)})
     train_all([c for seeds in cells.values() for folds in seeds for c in folds], config.jobs)
@@ -246,6 +273,8 @@ def train_all(cells: list[Cell], jobs: int) -> None:
                 f"the process of {cell.run} ended; where memory is short, fewer --jobs help."
             )
         run_folder.write_json(cell.run / "metrics.json", metrics)
+        for checkpoint in cell.run.rglob("*.ckpt"):  # a hundred runs' of them fill a disk
+            checkpoint.unlink()
 
 
 def _worker() -> Callable[[Cell], dict[str, Any]]:
