@@ -107,8 +107,9 @@ class Track:
         """Nothing comes any more; what was said last is still transcribed, for `LAST_WORDS_S`."""
         for source in self._sources:
             source.stop()
+        heard = self.pipe.intake.meters["microphone"].newest_ns is not None
         for stage in self._stages:
-            if stage.name == "transcribe":
+            if stage.name == "transcribe" and heard:
                 stage.finish()
             else:
                 stage.stop()

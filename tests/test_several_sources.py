@@ -113,8 +113,12 @@ def test_each_sees_its_own(run: tuple[Told, str]) -> None:
 
 def test_one_that_ends_or_breaks_is_told_and_ends_no_other(run: tuple[Told, str]) -> None:
     told, _ = run
-    assert told.kinds("short.mp4")[-1] == told.kinds("broken.mp4")[-1] == "source_ended"
-    assert told.by_source["short.mp4"][NOTIFY][-1]["detail"] == ""
+    ends = [n for n in told.by_source["short.mp4"][NOTIFY] if n["kind"] == "source_ended"]
+    assert [end["detail"] for end in ends] == [""]
+    after = told.kinds("short.mp4").index("source_ended") + 1
+    assert set(told.kinds("short.mp4")[after:]) <= {"late_words"}  # given up, on a busy machine
+    # Without sound there are no last words to wait for.
+    assert told.kinds("broken.mp4")[-1] == "source_ended"
     why = told.by_source["broken.mp4"][NOTIFY][-1]["detail"]
     assert why == "broken.mp4 holds nothing that can be decoded."
     assert told.kinds(", ".join(ALL)) == ["stopping"]
