@@ -1,0 +1,226 @@
+"""NMER: runs through train, evaluate and compare, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from normtr.config import parse
+from normtr.errors import UsageError, UserError
+from tests.test_training_benchmark import folder
+from tests.toy_classes import Classes
+from training import compare, evaluate, train
+from training.baselines.nmer import Nmer
+from training.baselines.nmer_network import Preset
+from training.baselines.nmer_phases import SecondPhase
+from training.baselines.phase import Phase, PhaseModule
+
+__all__ = ["folder"]  # a fixture
+
+SMALL = Phase(constant=1, decay=1, batch=8, clip=1.0, dropout=0.1, beta1=0.9, lr=1e-3)
+
+
+def config(folder: Path, *, system: str = "training.baselines.nmer.Nmer") -> Path:
+    path = folder / "nmer.toml"
+    phase = "constant = 4, decay = 1, batch = 8, lr = 2e-3"
+    path.write_text(f"""
+[part]
+class_path = "{system}"
+[part.init_args]
+regression = "l1"
+components = {{ text = 4 }}
+first = {{ {phase} }}
+second = {{ {phase} }}
+[part.init_args.data]
+class_path = "training.datasets.mosi.MosiSentences"
+init_args = {{ path = "{folder}", steps = 3 }}
+""")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SecondPhase]:
+    """A run, and the module of its second phase as training left it."""
+    out = tmp_path_factory.mktemp("runs") / "nmer"
+    modules: list[SecondPhase] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SecondPhase, "on_fit_end", lambda self: modules.append(self))
+        assert train.run(["--config", str(config(folder)), "--out", str(out)]) == 0
+    (module,) = modules
+    return out, module
+
+
+@pytest.fixture(scope="module")
+def run(trained: tuple[Path, SecondPhase]) -> Path:
+    return trained[0]
+
+
+def test_the_teacher_is_the_first_phase_s_best_epoch_to_the_end(
+    trained: tuple[Path, SecondPhase],
+) -> None:
+    run, module = trained
+    first = torch.load(run / "first_phase" / "best.ckpt", weights_only=True)["state_dict"]
+    for name, value in module.teacher.state_dict().items():
+        assert torch.equal(first[f"network.{name}"], value)
+
+
+def report(capsys: pytest.CaptureFixture[str], *argv: object) -> dict[str, Any]:
+    capsys.readouterr()
+    assert evaluate.run([*map(str, argv), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_run_learns_and_is_evaluated_as_every_system_is(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    got = report(capsys, run)
+    assert len(got["rates"]) == 11
+    assert got["metrics"]["corr"][0] > 0.5
+    assert got["metrics"]["corr"][-1] == 0.0  # nothing is left to see
+    for there in ("text", "voice"):
+        missing = report(capsys, run, "--noise", f"modality:{there}", "--rates", "0,1")
+        assert missing["metrics"]["mae"][0] == got["metrics"]["mae"][0]
+        assert missing["metrics"]["mae"][1] != got["metrics"]["mae"][1]
+    gone = report(capsys, run, "--conditions")
+    noisy = report(capsys, run, "--conditions", "--erased", "gaussian:20")
+    assert set(gone["conditions"]) == {"voice", "text", "voice+text"}
+    assert noisy["conditions"]["voice+text"] == gone["conditions"]["voice+text"]
+    assert noisy["conditions"]["voice"] != gone["conditions"]["voice"]
+    assert report(capsys, run, "--conditions", "--erased", "gaussian:20") == noisy
+    assert report(capsys, run, "--conditions") == gone  # kept apart
+    for name in ("best", "last"):
+        kept = torch.load(run / f"{name}.ckpt", weights_only=True)["state_dict"]
+        assert {key.split(".")[0] for key in kept} == {"network"}  # the first phase's stays there
+
+
+@pytest.mark.parametrize("stopped", ["FirstPhase", "SecondPhase"])
+def test_an_interrupted_run_goes_on_to_the_same_weights(
+    run: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: str
+) -> None:
+    whole = PhaseModule.on_train_batch_start
+
+    def stop(self: PhaseModule, *rest: Any) -> None:
+        if type(self).__name__ == stopped and self.current_epoch == 2:
+            raise KeyboardInterrupt
+        whole(self, *rest)
+
+    argv = ["--config", str(config(folder)), "--out", str(tmp_path / "run")]
+    with monkeypatch.context() as patch:
+        patch.setattr(PhaseModule, "on_train_batch_start", stop)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            train.run(argv)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert train.run(argv) == 0
+    for name in ("model.safetensors", "metrics.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_it_stands_beside_norm_tr_in_a_comparison(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    norm_tr = tmp_path / "norm_tr.toml"
+    norm_tr.write_text(f"""
+[part]
+class_path = "training.benchmark.Benchmark"
+[part.init_args]
+masks = "rates"
+[part.init_args.data]
+class_path = "training.datasets.mosi.MosiSentences"
+init_args = {{ path = "{folder}", steps = 3 }}
+[part.init_args.network]
+width = 32
+[part.init_args.learning]
+epochs = 1
+""")
+    path = tmp_path / "compare.toml"
+    short = '"first.constant" = 1\n"first.decay" = 0\n"second.constant" = 1\n"second.decay" = 0\n'
+    path.write_text(f"""
+base = "{norm_tr}"
+seeds = "1"
+jobs = 1
+[systems."NORM-TR"]
+[systems.NMER]
+config = "{config(folder)}"
+{short}
+[systems."NMER, our masks"]
+config = "{config(folder)}"
+masks = "rates"
+noises = ["gaussian", "zero"]
+{short}
+""")
+    capsys.readouterr()
+    assert compare.run(["--config", str(path), "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in ("NORM-TR", "NMER, our masks"))
+    settings = json.loads((tmp_path / "out/NMER, our masks/seed-1/run.json").read_text())
+    given = settings["part"]["init_args"]
+    assert (given["masks"], given["noises"]) == ("rates", ["gaussian", "zero"])
+    assert given["second"]["init_args"]["constant"] == 1
+    assert given["second"]["init_args"]["batch"] == 8
+
+
+@pytest.mark.parametrize("preset", ["sound", "as_released"])
+def test_classes_of_three_modalities_are_learned(preset: Preset, tmp_path: Path) -> None:
+    part = Nmer(Classes(), preset=preset, first=SMALL, second=SMALL, clean=True, noise_steps=20)
+    got = part.train(tmp_path, 1, progress=False)
+    assert got["valid"]["metrics"]["accuracy"][0] > 0.7
+    assert {"emotion", "invariant", "reconstruction", "kl", "kl_per_dimension"} <= set(
+        (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"data": Classes(("voice",))}, "two or more"),
+        ({"second": replace(SMALL, batch=97)}, "96 samples are no batch of 97"),
+        ({"components": {"face": 5}}, "rows of face have 4 numbers"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence(
+    changed: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    part = replace(Nmer(Classes(), first=SMALL, second=SMALL), **changed)
+    with pytest.raises(UserError, match=said):
+        part.train(tmp_path, 1, progress=False)
+    with pytest.raises(UserError, match="one process"):
+        Nmer(Classes(), first=SMALL, second=SMALL).train(tmp_path, 1, 2, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("preset", "released", "preset"),
+        ("noises", '["loud"]', "noises"),
+        ("noise_steps", "0", "noise_steps"),
+        ("second.batch", "1", "batch is 2 or more"),
+        ("second.lr", "0", "lr and clip lie over 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_before_anything_is_computed(
+    option: str, value: str, said: str, tmp_path: Path
+) -> None:
+    shipped = Path(__file__).parents[1] / "configs" / "nmer_mosi_words.toml"
+    argv = ["--config", str(shipped), "--out", str(tmp_path), f"--part.init_args.{option}={value}"]
+    with pytest.raises(UsageError, match=said):
+        parse(train.Train, argv, "train")
+
+
+def test_a_run_of_another_system_does_not_fit(run: Path, tmp_path: Path) -> None:
+    """Settings that name NORM-TR beside NMER's weights."""
+    settings = json.loads((run / "run.json").read_text())
+    settings["part"] = {
+        "class_path": "training.benchmark.Benchmark",
+        "init_args": {"data": settings["part"]["init_args"]["data"]},
+    }
+    (tmp_path / "run.json").write_text(json.dumps(settings))
+    (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    with pytest.raises(UserError, match="does not fit"):
+        evaluate.run([str(tmp_path)])
