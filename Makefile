@@ -97,7 +97,7 @@ weights: $(BIN)/.installed
 	$(BIN)/normtr train --config configs/voice.toml --out runs/voice
 	$(BIN)/normtr train --config configs/text.toml --out runs/text
 	$(BIN)/normtr train --config configs/fusion.toml --out runs/fusion
-	$(BIN)/python -m training.recorded runs/weights normtr/weights
+	$(BIN)/python -m training.recognizer.recorded runs/weights normtr/weights
 
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -12,7 +12,7 @@ from normtr.errors import UsageError
 from normtr.spec import LABELS, MODALITIES
 from stream.pipe_config import PipeConfig
 from training import assess, calibrate, noise
-from training.pairing import NEUTRAL
+from training.recognizer.pairing import NEUTRAL
 from training.windows import Windows
 
 N, STEPS = 1_400, 16

@@ -12,10 +12,11 @@ from matplotlib.image import imread
 
 from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments, folder
-from training import compare, comparison, evaluate, tables
-from training.bootstrap import Difference
+from training import compare, evaluate
 from training.curve import Protocol
-from training.measures import Measure
+from training.reports import comparison, tables
+from training.reports.bootstrap import Difference
+from training.reports.measures import Measure
 from training.results import result
 
 __all__ = ["folder"]  # a fixture

@@ -26,12 +26,13 @@ from normtr.text import TextEncoder, TimedWord
 from stream.recognizer import Estimate
 from stream.session import DEMO, SourceConfig, open_session
 from tests import clips
-from training import clip_table, evaluate, extract, train
-from training.cache import Features, Labelled, open_cache
-from training.cache_writer import GrowingCache, Version
-from training.clip_features import GAP_NAMES, ClipFeatures, Unusable
+from training import evaluate, train
 from training.datasets.extracted import Extracted
-from training.transcript import passages
+from training.extraction import clip_table, extract
+from training.extraction.cache import Features, Labelled, open_cache
+from training.extraction.cache_writer import GrowingCache, Version
+from training.extraction.clip_features import GAP_NAMES, ClipFeatures, Unusable
+from training.extraction.transcript import passages
 
 RECOGNIZER = checkpoint.load(checkpoint.SHIPPED)
 SPEC = FeatureSpec()

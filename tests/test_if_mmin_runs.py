@@ -16,12 +16,12 @@ from tests.test_training_benchmark import arguments as norm_tr
 from tests.test_training_benchmark import folder, report
 from tests.toy_classes import Classes
 from training import compare, run_folder, train
-from training import report as reporting
 from training.baselines.if_mmin import IfMmin, in_conditions
 from training.baselines.if_mmin_learning import FirstPhase, SecondPhase
 from training.baselines.phase import Phase
 from training.curve import Protocol
 from training.datasets.mosi import MosiSentences
+from training.reports import report as reporting
 from training.results import result
 from training.windows import joined
 

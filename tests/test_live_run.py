@@ -28,7 +28,7 @@ from training.baselines.phase import Phase
 from training.contender import Contender
 from training.datasets.paired import BANKS, LabelPaired
 from training.live_run import load
-from training.parts import centred, of_checkpoint
+from training.recognizer.parts import centred, of_checkpoint
 
 SHORT = Phase(constant=1, decay=1, batch=32, clip=1.0, dropout=0.0, beta1=0.5, lr=2e-3)
 

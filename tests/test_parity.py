@@ -17,7 +17,7 @@ from stream.session import DEMO, SourceConfig, open_session
 from tests import clips
 from tests.make_demo import FACE_GAPS, SENTENCES, SOUND_GAPS
 from tests.recorded import affects_with_words, closing_gaps, payloads, settled_gaps
-from training.clip_rows import clip_rows, window_under
+from training.extraction.clip_rows import clip_rows, window_under
 
 STEP_S = 0.25
 

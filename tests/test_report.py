@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments, part
-from training import evaluate, figures, metrics, report, systems, tables, train
+from training import evaluate, metrics, systems, train
 from training.benchmark import Architecture, Benchmark
 from training.curve import Protocol
 from training.noise_aware import Learning
+from training.reports import figures, report, tables
 from training.results import Result, result
 from training.samples import Samples, Split
 

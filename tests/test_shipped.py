@@ -17,7 +17,7 @@ from normtr.judge import Judge
 from normtr.spec import LABELS, FeatureSpec
 from tests import clips
 from tests.regression import KEPT, outputs, window
-from training import late_fusion
+from training.recognizer import late_fusion
 
 MIB = 2**20
 

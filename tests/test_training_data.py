@@ -17,17 +17,17 @@ from normtr.errors import UserError
 from normtr.spec import LABELS, FeatureSpec
 from normtr.text import TextEncoder
 from normtr.voice import States, VoiceNetwork
-from training import augment, sounds
 from training.datasets import emodb, meld, ravdess
 from training.datasets.speech import Clip, samples
-from training.folds import FOLDS, folds
-from training.hearing import CONFUSED, DROPPED, Hearing, bare
 from training.linear_head import fit_head
-from training.temperature import cooled
-from training.text import utterance_means
-from training.text_rows import Said
-from training.voice import clip_probabilities
-from training.voice_rows import VoiceRows, voice_rows
+from training.recognizer import augment, sounds
+from training.recognizer.folds import FOLDS, folds
+from training.recognizer.hearing import CONFUSED, DROPPED, Hearing, bare
+from training.recognizer.temperature import cooled
+from training.recognizer.text import utterance_means
+from training.recognizer.text_rows import Said
+from training.recognizer.voice import clip_probabilities
+from training.recognizer.voice_rows import VoiceRows, voice_rows
 
 SPEC = FeatureSpec()
 REAL = Path(__file__).parents[1] / "../shared/data"

@@ -30,7 +30,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(pictures: Path, out: Path, evened: float) -> dict[str, dict[str, torch.Tensor]]:
     fields = {"data": pictures, "epochs": 2, "fold_epochs": 2, "batch": 8, "evened": evened}
-    argv = ["--part", "training.face.FacePart", "--out", str(out)]
+    argv = ["--part", "training.recognizer.face.FacePart", "--out", str(out)]
     argv += ["--part.init_args.spec.face.width", "2"]
     argv += [word for k, v in fields.items() for word in (f"--part.init_args.{k}", str(v))]
     assert train.run(argv) == 0

@@ -13,13 +13,23 @@ from torch import nn
 from normtr import gap_trace
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, MODALITIES
-from training import assess, late_fusion, read_out, simple_rivals
-from training.bank import Bank, ragged
+from training import assess
 from training.fit import fit, weights_of
-from training.gap_traces import Traces
-from training.late_fusion import LateFusion, mixture
 from training.noise_aware import Learning, NoiseAware, standardise
-from training.pairing import LATEST, NEUTRAL, SHORTEST, Drawn, PairedBatches, Pairing, draw, gaps
+from training.recognizer import late_fusion, read_out, simple_rivals
+from training.recognizer.bank import Bank, ragged
+from training.recognizer.gap_traces import Traces
+from training.recognizer.late_fusion import LateFusion, mixture
+from training.recognizer.pairing import (
+    LATEST,
+    NEUTRAL,
+    SHORTEST,
+    Drawn,
+    PairedBatches,
+    Pairing,
+    draw,
+    gaps,
+)
 from training.windows import Windows, loader
 
 STEPS, DIM = 16, 7

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.recorded import main
+from training.recognizer.recorded import main
 
 
 def record(folder: Path, digest: str, accuracy: float) -> Path:

@@ -17,7 +17,7 @@ from normtr.spec import LABELS, TextSpec
 from normtr.text import TextEncoder
 from training import train
 from training.datasets import dialogues
-from training.text import ByLength
+from training.recognizer.text import ByLength
 
 SAID = (
     ("I love this so much", "joy", "positive"),
@@ -72,7 +72,7 @@ def test_an_epoch_has_every_text_at_most_once_and_like_lengths_together() -> Non
 def test_a_trained_adapter_fits_the_text_model_and_changes_its_vectors(
     folder: Path, tmp_path: Path
 ) -> None:
-    argv = ["--part", "training.text.TextPart", "--out", str(tmp_path / "run")]
+    argv = ["--part", "training.recognizer.text.TextPart", "--out", str(tmp_path / "run")]
     fields = {"data": folder, "epochs": 2, "batch": 4, "lr": 5e-3, "rank": 2}
     argv += [word for key, v in fields.items() for word in (f"--part.init_args.{key}", str(v))]
     assert train.run(argv) == 0

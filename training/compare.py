@@ -23,11 +23,12 @@ from tqdm import tqdm
 
 from normtr.config import parse
 from normtr.errors import UserError
-from training import comparison, run_folder, tables
+from training import run_folder
 from training.contender import Contender
 from training.curve import Protocol
-from training.measures import measures
 from training.processes import spread
+from training.reports import comparison, tables
+from training.reports.measures import measures
 from training.results import result
 from training.samples import Split
 from training.systems import Section

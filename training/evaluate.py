@@ -13,9 +13,10 @@ from rich.table import Table
 
 from normtr.config import parse
 from normtr.errors import UserError
-from training import curve, evaluate_part
+from training import curve
 from training.curve import MASK_SEEDS, Protocol, with_missing
 from training.noise import RATES
+from training.recognizer import evaluate_part
 from training.results import Result, per_rate_result, result
 from training.samples import Split, loaded
 

@@ -22,10 +22,11 @@ from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.models import sha256
 from normtr.spec import LABELS, MODALITIES
-from training import parts, run_folder
+from training import run_folder
 from training.contender import Contender
 from training.datasets.paired import LabelPaired
-from training.parts import centred
+from training.recognizer import parts
+from training.recognizer.parts import centred
 from training.run_folder import SETTINGS
 from training.windows import Windows
 

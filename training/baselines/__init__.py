@@ -1,0 +1,1 @@
+"""What NORM-TR is compared with: IF-MMIN, NMER and plain rivals."""

@@ -1,0 +1,1 @@
+"""Benchmarks and corpora, each with its splits."""

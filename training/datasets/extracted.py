@@ -18,8 +18,8 @@ from normtr.errors import UserError
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
 from training import metrics, noise
-from training.cache import Cache, Labelled, Manifest, Place, open_cache
-from training.mapped import Window, mapped
+from training.extraction.cache import Cache, Labelled, Manifest, Place, open_cache
+from training.extraction.mapped import Window, mapped
 from training.samples import SPLITS, Samples, Split
 from training.windows import Windows
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from normtr.errors import UserError
 from normtr.spec import LABELS, FeatureSpec
 from training import metrics
-from training.bank import Bank
 from training.datasets.given import Given
-from training.pairing import Pairing, draw
+from training.recognizer.bank import Bank
+from training.recognizer.pairing import Pairing, draw
 from training.samples import SPLITS, Samples, Split
 
 BANKS = {"train": "training.npz", "valid": "validation-0.npz", "test": "validation-1.npz"}

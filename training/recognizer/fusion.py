@@ -17,30 +17,21 @@ from torch.utils.data import DataLoader
 
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, FeatureSpec
-from training import (
-    assess,
-    bank,
-    calibrate,
-    late_fusion,
-    pack,
-    parts,
-    read_out,
-    run_folder,
-    simple_rivals,
-)
-from training.bank import Bank
+from training import assess, calibrate, run_folder
 from training.curve import predictor
 from training.datasets import fer2013, meld, ravdess
 from training.fit import fit, weights_of
-from training.folds import FOLDS, folds
-from training.gap_traces import Traces
-from training.late_fusion import LateFusion
 from training.noise import RATES
 from training.noise_aware import Learning, NoiseAware, standardise
-from training.pairing import Drawn, PairedBatches, Pairing, draw, gaps
-from training.parts import Parts
-from training.simple_rivals import Concatenation, Transformer
-from training.voice import VALID_ACTORS, VoicePart
+from training.recognizer import bank, late_fusion, pack, parts, read_out, simple_rivals
+from training.recognizer.bank import Bank
+from training.recognizer.folds import FOLDS, folds
+from training.recognizer.gap_traces import Traces
+from training.recognizer.late_fusion import LateFusion
+from training.recognizer.pairing import Drawn, PairedBatches, Pairing, draw, gaps
+from training.recognizer.parts import Parts
+from training.recognizer.simple_rivals import Concatenation, Transformer
+from training.recognizer.voice import VALID_ACTORS, VoicePart
 from training.windows import Windows, joined, loader
 
 

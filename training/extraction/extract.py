@@ -16,11 +16,11 @@ from normtr import checkpoint
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
 from normtr.spec import MODALITIES
-from training import clip_table
-from training.cache import Features, Manifest
-from training.cache_writer import GrowingCache, Version
-from training.clip_features import GAP_NAMES, ClipEncoder, Unusable
-from training.clip_table import Table
+from training.extraction import clip_table
+from training.extraction.cache import Features, Manifest
+from training.extraction.cache_writer import GrowingCache, Version
+from training.extraction.clip_features import GAP_NAMES, ClipEncoder, Unusable
+from training.extraction.clip_table import Table
 from training.processes import spread
 
 NAMED = 5

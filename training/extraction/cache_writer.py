@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.errors import UserError
-from training.cache import (
+from training.extraction.cache import (
     CLIPS,
     GAPS,
     CacheError,
@@ -28,7 +28,7 @@ from training.cache import (
     read_manifest,
     write_manifest,
 )
-from training.clip_features import ClipFeatures
+from training.extraction.clip_features import ClipFeatures
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from normtr.speech import Whisper
 from normtr.text import TextEncoder, TimedWord
 from normtr.voice import VoiceEncoder
 from normtr.window import CAUSES, NONE, Row
-from training.clip_rows import Outcome, clip_rows
-from training.transcript import transcript
+from training.extraction.clip_rows import Outcome, clip_rows
+from training.extraction.transcript import transcript
 
 GAP_NAMES = (NONE, *CAUSES)
 """What the numbers of `ClipFeatures.gaps` mean."""

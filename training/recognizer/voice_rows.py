@@ -13,8 +13,9 @@ from normtr.pools import one_thread_each
 from normtr.sound import Samples
 from normtr.spec import FeatureSpec
 from normtr.voice import States, gate
-from training import run_folder, sounds
+from training import run_folder
 from training.datasets.speech import Clip, samples
+from training.recognizer import sounds
 
 SEVERAL = 50
 """Clips in a file: what an interruption can lose."""

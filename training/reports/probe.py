@@ -14,7 +14,7 @@ from torch import Tensor
 
 from normtr.model import Features, NormTr
 from training.components import Reduced
-from training.features import features
+from training.reports.features import features
 from training.samples import Samples
 
 TOKENS = 5_000

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS
-from training.learn import learn
+from training.recognizer.learn import learn
 from training.windows import Windows
 
 HIDDEN = 256

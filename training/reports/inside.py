@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from training import attention, inner_figures
-from training.features import features, some, trained
-from training.inner_figures import Attended
-from training.probe import Known, known
+from training.reports import attention, inner_figures
+from training.reports.features import features, some, trained
+from training.reports.inner_figures import Attended
+from training.reports.probe import Known, known
+from training.reports.similarity import cosines
 from training.results import Result
 from training.samples import Samples, Split, loaded
-from training.similarity import cosines
 from training.systems import Section, System
 
 SAMPLES = 1_000

@@ -18,15 +18,15 @@ from normtr import checkpoint
 from normtr.checkpoint import SHIPPED, Checkpoint
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
-from training import face, text, voice
 from training.datasets import dialogues, fer2013, ravdess
 from training.datasets.dialogues import UNKNOWN
-from training.evaluate_fusion import Fused, fused
-from training.hearing import Hearing
 from training.part_scores import scores
-from training.redetected import redetected
-from training.text_rows import Said
-from training.voice_rows import voice_rows
+from training.recognizer import face, text, voice
+from training.recognizer.evaluate_fusion import Fused, fused
+from training.recognizer.hearing import Hearing
+from training.recognizer.redetected import redetected
+from training.recognizer.text_rows import Said
+from training.recognizer.voice_rows import voice_rows
 
 Judged = tuple[NDArray[np.floating[Any]], NDArray[np.int64], NDArray[np.bool_]]
 """Probabilities [n, C], labels [n], and which samples could be judged at all [n]."""

@@ -15,8 +15,8 @@ from normtr.errors import UserError
 from normtr.resnet import Committee
 from normtr.spec import LABELS, FeatureSpec
 from normtr.voice import VoiceNetwork
-from training.folds import FOLDS
-from training.text import ADAPTER
+from training.recognizer.folds import FOLDS
+from training.recognizer.text import ADAPTER
 
 
 @dataclass(frozen=True)

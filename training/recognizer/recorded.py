@@ -1,4 +1,4 @@
-"""Are weights trained anew those that are shipped? `python -m training.recorded NEW SHIPPED`.
+"""Are weights trained anew those shipped? `python -m training.recognizer.recorded NEW SHIPPED`.
 
 Equal hashes on the machine they were recorded on; elsewhere the metrics must agree within one
 point.
@@ -64,7 +64,7 @@ def compare(new: Path, shipped: Path) -> Comparison:
 
 def main(argv: list[str]) -> int:
     if len(argv) != 2:
-        print("usage: python -m training.recorded NEW_DIR SHIPPED_DIR", file=sys.stderr)
+        print("usage: python -m training.recognizer.recorded NEW_DIR SHIPPED_DIR", file=sys.stderr)
         return 2
     try:
         result = compare(Path(argv[0]), Path(argv[1]))

@@ -17,10 +17,10 @@ from normtr.voice import VoiceNetwork
 from training import run_folder
 from training.datasets import emodb, ravdess
 from training.datasets.speech import Clip
-from training.folds import FOLDS, folds
-from training.learn import learn
 from training.part_scores import scores
-from training.voice_rows import VoiceRows, voice_rows
+from training.recognizer.folds import FOLDS, folds
+from training.recognizer.learn import learn
+from training.recognizer.voice_rows import VoiceRows, voice_rows
 
 VALID_ACTORS = ("17", "18", "19", "20")
 VALID_SPEAKERS = ("15", "16")

@@ -14,14 +14,15 @@ from tqdm import tqdm
 
 from normtr import face
 from normtr.spec import FeatureSpec
-from training import augment, run_folder
+from training import run_folder
 from training.datasets import fer2013
 from training.datasets.meld import Utterance
 from training.datasets.speech import Clip
-from training.hearing import Hearing, bare_said
-from training.parts import Parts, centred
-from training.text_rows import Said, word_vectors
-from training.voice_rows import VoiceRows, voice_rows
+from training.recognizer import augment
+from training.recognizer.hearing import Hearing, bare_said
+from training.recognizer.parts import Parts, centred
+from training.recognizer.text_rows import Said, word_vectors
+from training.recognizer.voice_rows import VoiceRows, voice_rows
 
 Rows = NDArray[np.floating[Any]]
 Folds = NDArray[np.int64]

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from normtr.errors import UserError
-from training.cache import Labelled
+from training.extraction.cache import Labelled
 from training.samples import Split
 
 COLUMNS = ("clip", "split", "label", "person")

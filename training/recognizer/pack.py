@@ -14,8 +14,9 @@ from normtr.calibration import Calibration
 from normtr.model import NormTr
 from normtr.models import sha256
 from normtr.spec import LABELS, FeatureSpec
-from training import late_fusion, run_folder
-from training.late_fusion import LateFusion
+from training import run_folder
+from training.recognizer import late_fusion
+from training.recognizer.late_fusion import LateFusion
 
 
 def write(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from training.text_rows import Said
+from training.recognizer.text_rows import Said
 
 DROPPED = 0.08
 CONFUSED = 0.08

@@ -13,12 +13,13 @@ from tqdm import tqdm
 from normtr.config import parse
 from normtr.errors import UserError
 from normtr.whole_file import whole_file
-from training import figures, inside, run_folder, systems, tables
-from training.bootstrap import DRAWS, LEVEL
+from training import run_folder, systems
 from training.curve import MASK_SEEDS, Protocol
-from training.measures import measures
 from training.noise import RATES
-from training.probe import RATE
+from training.reports import figures, inside, tables
+from training.reports.bootstrap import DRAWS, LEVEL
+from training.reports.measures import measures
+from training.reports.probe import RATE
 from training.results import Result, result
 from training.samples import Split
 from training.systems import Section, System

@@ -16,12 +16,13 @@ from normtr.calibration import with_neutral
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.spec import LABELS, MODALITIES
-from training import assess, bank, calibrate, late_fusion, parts
+from training import assess, calibrate
 from training.curve import predictor
 from training.datasets import fer2013, meld, ravdess
 from training.noise import RATES
-from training.pairing import NEUTRAL, Pairing, draw
 from training.part_scores import scores
+from training.recognizer import bank, late_fusion, parts
+from training.recognizer.pairing import NEUTRAL, Pairing, draw
 from training.windows import Windows
 
 VERSIONS = 4

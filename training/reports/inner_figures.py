@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 
-from training.attention import Weights
-from training.figures import COLOURS, save, sized, wrapped
-from training.similarity import ACROSS, APART, WITH_MF
+from training.reports.attention import Weights
+from training.reports.figures import COLOURS, save, sized, wrapped
+from training.reports.similarity import ACROSS, APART, WITH_MF
 
 KINDS = {ACROSS: (COLOURS[0], "-"), WITH_MF: (COLOURS[1], "--"), APART: ("black", ":")}
 """Colour and line of each kind of pair."""

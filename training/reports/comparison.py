@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from normtr.whole_file import whole_file
-from training import bootstrap, figures, tables
-from training.bootstrap import Difference
-from training.cost import forward_ms
 from training.curve import Protocol, with_missing
-from training.measures import Measure, measures
+from training.reports import bootstrap, figures, tables
+from training.reports.bootstrap import Difference
+from training.reports.cost import forward_ms
+from training.reports.measures import Measure, measures
 from training.results import joined, result
 from training.samples import Split, loaded
 from training.systems import Section, System, named

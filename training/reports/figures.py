@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from normtr.whole_file import whole_file
-from training.measures import Measure, measures
+from training.reports.measures import Measure, measures
 from training.systems import Section, System
 
 LINES = 5

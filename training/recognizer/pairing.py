@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from normtr.spec import LABELS, MODALITIES
 from training import noise
-from training.bank import Bank
-from training.gap_traces import Traces
+from training.recognizer.bank import Bank
+from training.recognizer.gap_traces import Traces
 from training.windows import Batch, Key, Windows
 
 NEUTRAL = LABELS.index("neutral")

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training import bootstrap
-from training.bootstrap import Difference
-from training.measures import Measure, measures
-from training.probe import Known, Probed
+from training.reports import bootstrap
+from training.reports.bootstrap import Difference
+from training.reports.measures import Measure, measures
+from training.reports.probe import Known, Probed
 from training.systems import Section, System, settings, written
 
 TO = 0.8

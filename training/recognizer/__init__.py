@@ -1,0 +1,1 @@
+"""The shipped recognizer's own networks: face, voice, text and their fusion, trained and judged."""
