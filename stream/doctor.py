@@ -25,8 +25,9 @@ from rich.text import Text
 
 from normtr.config import parse
 from normtr.errors import UserError
-from stream import device_probe, qt_libraries
-from stream.device_probe import SAMPLE_S, Finding, State
+from stream import qt_libraries
+from stream.devices import device_probe
+from stream.devices.device_probe import SAMPLE_S, Finding, State
 
 PACKAGES = (
     *("torch", "numpy", "opencv-python", "faster-whisper", "ctranslate2", "transformers"),
@@ -86,7 +87,7 @@ def _examine(config: DoctorConfig) -> int:
 
 
 def _skew(source: str, config: DoctorConfig) -> int:
-    from stream.av_skew import DEVICES_S, measure
+    from stream.devices.av_skew import DEVICES_S, measure
 
     doing = f"waiting for a flash and a beep (a camera: {DEVICES_S:.0f} s)"
     try:

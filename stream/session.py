@@ -17,9 +17,10 @@ from typing import Any
 from normtr.errors import UsageError, UserError
 from normtr.media import Media
 from normtr.spec import MODALITIES
-from stream import camera, microphone, virtual
-from stream.clip import RealTimeClip
+from stream import virtual
 from stream.clock import Monotonic
+from stream.devices import camera, microphone
+from stream.devices.clip import RealTimeClip
 from stream.models import Models
 from stream.outputs import Sent
 from stream.pipe_config import PipeConfig

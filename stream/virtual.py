@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from normtr.media import Media, Picture, Piece
-from stream.clip import begun, conditions, feed
 from stream.clock import Virtual
+from stream.devices.clip import begun, conditions, feed
 from stream.events import Event, FeatureRow, Heard
 from stream.models import Models
 from stream.outputs import Notice, Sent

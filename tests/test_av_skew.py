@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream import av_skew, doctor
+from stream import doctor
+from stream.devices import av_skew
 from stream.session import DEMO
 from tests.clips import write
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from normtr import gap_trace
-from stream.faults import load
+from stream.bench.faults import load
 
 PLANS = Path(__file__).parents[1] / "configs" / "faults"
 PLAN = """

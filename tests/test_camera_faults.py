@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import camera, cameras
 from stream.clock import Monotonic
-from stream.frame_clock import FrameClock
+from stream.devices import camera, cameras
+from stream.devices.frame_clock import FrameClock
 from tests.fake_camera import FakeCamera, drawn_ns
 
 MS = 1_000_000

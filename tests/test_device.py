@@ -22,8 +22,8 @@ from normtr.face import FaceEncoder
 from normtr.judge import Judge
 from normtr.text import TextEncoder
 from normtr.window import Window
-from stream.clip import RealTimeClip
 from stream.clock import Monotonic
+from stream.devices.clip import RealTimeClip
 from stream.models import Models
 from stream.outputs import Notice, Output
 from stream.pipe_config import PipeConfig

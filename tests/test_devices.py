@@ -22,8 +22,8 @@ import soxr
 from numpy.typing import NDArray
 
 from normtr.spec import FeatureSpec
-from stream import camera, sound_clock
 from stream.clock import Monotonic
+from stream.devices import camera, sound_clock
 from stream.events import Condition, Event
 from stream.intake import Intake
 from tests import clips
@@ -173,7 +173,7 @@ LISTENER = """if True:
     import json, os, sys
     import numpy as np
     from normtr.spec import FeatureSpec
-    from stream import microphone
+    from stream.devices import microphone
     from stream.clock import Monotonic
     from stream.events import Condition
     from stream.intake import Intake
@@ -309,7 +309,7 @@ def test_microphone_hears_what_is_played_and_survives_its_server(
 
 
 def test_a_machine_without_sound_says_so() -> None:
-    program = "from stream import microphone; print(microphone.unusable())"
+    program = "from stream.devices import microphone; print(microphone.unusable())"
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "alsa.conf"
         config.write_text("pcm.none { type hw card 99 }\n")

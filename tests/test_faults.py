@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from normtr.errors import UsageError
-from stream.endurance import Endurance, Series, wrong_causes
-from stream.faults import Fault, Faulty, Plan, load
+from stream.bench.endurance import Endurance, Series, wrong_causes
+from stream.bench.faults import Fault, Faulty, Plan, load
 from stream.outputs import Notice
 
 PLAN = """

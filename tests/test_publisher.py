@@ -181,7 +181,7 @@ def test_a_subscriber_that_slept_gets_what_is_new_and_lost_what_was_old() -> Non
 
 
 def test_many_subscribers_and_deaf_ones_cost_no_memory_and_hold_up_nothing() -> None:
-    command = "import sys; from stream.bench_wire import run; sys.exit(run(sys.argv[1:]))"
+    command = "import sys; from stream.bench.wire import run; sys.exit(run(sys.argv[1:]))"
     options = ["--json", "--seconds", "12", "--subscribers", "50", "--deaf", "5"]
     done = subprocess.run(
         [sys.executable, "-c", command, *options, "--bind", free_port()],

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from stream.clip import RealTimeClip
 from stream.clock import Monotonic, Virtual
+from stream.devices.clip import RealTimeClip
 from stream.events import Condition, Down, Event, Failed, Heard, Restarted
 from stream.models import Models
 from stream.outputs import Health, Notice, Output

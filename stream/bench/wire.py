@@ -20,13 +20,13 @@ from normtr.errors import UsageError, UserError
 from normtr.judge import Judgement
 from normtr.spec import LABELS, FeatureSpec
 from normtr.window import NONE, assemble
-from stream.endurance import Series
+from stream.bench.endurance import Series
+from stream.bench.wire_readers import FLOODED
 from stream.messages import Messages
 from stream.outputs import Notice
 from stream.publisher import Publisher
 from stream.recognizer import Estimate
 from stream.wire import FRAME, INFO
-from stream.wire_readers import FLOODED
 
 FLOOD_HZ, FLOOD_S = 20_000, 4.0
 """How many messages the flood sends in a second, if it can, and for how long."""
@@ -65,7 +65,7 @@ def run(argv: list[str]) -> int:
     publisher = Publisher(config.bind)
     counts = (config.subscribers - config.deaf - 1, config.deaf)
     readers = subprocess.Popen(
-        [sys.executable, "-m", "stream.wire_readers", config.bind, *map(str, counts)],
+        [sys.executable, "-m", "stream.bench.wire_readers", config.bind, *map(str, counts)],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -16,10 +16,10 @@ from normtr import bench_report
 from normtr.config import parse
 from normtr.errors import UsageError
 from normtr.media import Media
-from stream import faults as fault_plans
 from stream import timeline, virtual
-from stream.endurance import Endurance, Series, wrong_causes
-from stream.faulty import Faults
+from stream.bench import faults as fault_plans
+from stream.bench.endurance import Endurance, Series, wrong_causes
+from stream.bench.faulty import Faults
 from stream.gap_recorder import GapRecorder
 from stream.messages import Messages
 from stream.pipe import Pipe

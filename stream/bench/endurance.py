@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from normtr.window import NONE, first_cause
+from stream.bench.faults import EXPECTED, Fault, Plan
 from stream.events import Heard
-from stream.faults import EXPECTED, Fault, Plan
 from stream.outputs import Health, Notice, Output
 from stream.recognizer import SLOW, Estimate
 

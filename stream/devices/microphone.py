@@ -12,8 +12,8 @@ import numpy as np
 
 from normtr.errors import UserError
 from stream.clock import Clock
-from stream.sound_clock import Block, Timeline
-from stream.sound_input import LIST_LIMIT_S, RETRY_S, Input, choose
+from stream.devices.sound_clock import Block, Timeline
+from stream.devices.sound_input import LIST_LIMIT_S, RETRY_S, Input, choose
 
 if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
     from stream.intake import Sink
@@ -32,7 +32,7 @@ def inputs() -> tuple[list[Input], int]:
 
     Raises UserError without PortAudio, or when the sound system does not answer.
     """
-    command = [sys.executable, "-m", "stream.sound_input", "list"]
+    command = [sys.executable, "-m", "stream.devices.sound_input", "list"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, **HARMLESS)
     if not done.stdout:
         raise UserError(f"the sound system did not answer within {LIST_LIMIT_S} s.")
@@ -106,7 +106,7 @@ class Microphone:
             if self._stop.is_set():
                 return 0
             process = self._process = subprocess.Popen(
-                [sys.executable, "-m", "stream.sound_input", "listen", *self._arguments],
+                [sys.executable, "-m", "stream.devices.sound_input", "listen", *self._arguments],
                 stdin=subprocess.PIPE,  # its end tells the process to leave
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

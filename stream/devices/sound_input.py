@@ -1,7 +1,7 @@
 """The sound inputs of this machine, and the process that reads one of them.
 
-    python -m stream.sound_input list             every input, in one record
-    python -m stream.sound_input listen [WHICH]   its sound, until standard input is closed
+    python -m stream.devices.sound_input list             every input, in one record
+    python -m stream.devices.sound_input listen [WHICH]   its sound, until standard input is closed
 
 A record on standard output is a JSON line, and after it as many bytes as its key `bytes` says
 (float32 frames). `listen` looks again and again for an input that cannot be opened. A

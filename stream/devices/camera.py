@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.cameras import NoCamera, choose, not_opened
 from stream.clock import Clock
-from stream.frame_clock import FrameClock
+from stream.devices.cameras import NoCamera, choose, not_opened
+from stream.devices.frame_clock import FrameClock
 
 if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
     from stream.intake import Sink

@@ -133,8 +133,8 @@ def _play(source: str, witness: Witness) -> None:
 
 
 def _watch(camera: str, microphone: str | None, witness: Witness) -> None:
-    from stream.camera import Camera
-    from stream.microphone import Microphone
+    from stream.devices.camera import Camera
+    from stream.devices.microphone import Microphone
 
     devices: list[Camera | Microphone] = [Camera(camera), Microphone(microphone)]
     try:

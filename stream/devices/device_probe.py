@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from normtr.errors import UserError
 
 if TYPE_CHECKING:  # without its system libraries OpenCV cannot even be imported: tell, not fail
+    from stream.devices.sound_input import Input
     from stream.intake import Intake
-    from stream.sound_input import Input
     from stream.track import Source
 
 FIRST_ITEM_LIMIT_S = 4.0
@@ -72,7 +72,7 @@ def _sampled(source: Source, name: str) -> tuple[Intake, float]:
 
 def cameras(wanted: str | None) -> list[Finding]:
     """One second of the wanted camera, None: of each that the system lists. May block."""
-    from stream.cameras import cameras as listing
+    from stream.devices.cameras import cameras as listing
 
     listed = listing() if wanted is None else [(wanted, wanted)]
     return [_camera(which, name) for which, name in listed or [("0", "0")]]
@@ -80,7 +80,7 @@ def cameras(wanted: str | None) -> list[Finding]:
 
 def _camera(which: str, name: str) -> Finding:
     from normtr.face import FaceDetector
-    from stream import camera
+    from stream.devices import camera
 
     what = f"camera {which}"
     fix = "connect or free it, or name another: normtr live --camera INDEX_OR_NAME"
@@ -110,8 +110,8 @@ def microphones(wanted: str | None) -> list[Finding]:
 
     May block.
     """
-    from stream import microphone as sound
-    from stream.sound_input import choose
+    from stream.devices import microphone as sound
+    from stream.devices.sound_input import choose
 
     try:
         inputs, default = sound.inputs()
@@ -133,7 +133,7 @@ def microphones(wanted: str | None) -> list[Finding]:
 
 
 def _microphone(what: str, which: str | None, device: Input) -> Finding:
-    from stream.microphone import Microphone
+    from stream.devices.microphone import Microphone
 
     try:
         intake, _ = _sampled(Microphone(which), "microphone")

@@ -1,7 +1,7 @@
 """Subscribers for `normtr bench wire`, in a process of their own: one measured, some not, some deaf.
 
-`python -m stream.wire_readers ADDRESS OTHERS DEAF` prints `ready` when everyone who reads has got a
-message, and at the end of the session what the measured one saw.
+`python -m stream.bench.wire_readers ADDRESS OTHERS DEAF` prints `ready` when everyone who reads has
+got a message, and at the end of the session what the measured one saw.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from stream.bench.faults import DEVICES, Fault, Faulty, Plan
 from stream.clock import Clock
 from stream.events import Event
-from stream.faults import DEVICES, Fault, Faulty, Plan
 from stream.intake import Feed
 from stream.track import Source
 from stream.workers import Worker

@@ -1,0 +1,1 @@
+"""Cameras, microphones and clips as sources, and what each device of this machine says."""
