@@ -18,8 +18,8 @@ from training.baselines.encoders import SequenceEncoder, TextEncoder, invariant
 from training.baselines.nmer import FIRST, SECOND
 from training.baselines.nmer_network import NmerConfig, NmerNetwork, Preset, Pretrained, Vae, kl
 from training.baselines.nmer_phases import SecondPhase, Teaching
-from training.baselines.noise_scheduler import Scheduler
 from training.baselines.phase import Phase
+from training.noise_scheduler import Scheduler
 
 __all__ = ["folder"]  # a fixture
 

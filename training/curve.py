@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from normtr.errors import UserError
 from training import metrics
-from training.baselines.conditions import conditions
+from training.conditions import conditions
 from training.cores import over_cores, slices
 from training.diffused import diffused, schedule, statistics
 from training.noise import RATES

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from normtr.errors import UserError
 from training import noise
-from training.baselines.noise_scheduler import Noise, corrupted, kept
+from training.noise_scheduler import Noise, corrupted, kept
 from training.samples import Samples
 from training.windows import Windows
 

@@ -20,7 +20,6 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from training.assess import only
-from training.baselines.conditions import conditions
 from training.baselines.if_mmin_learning import FirstPhase, SecondPhase, Weights
 from training.baselines.if_mmin_network import (
     IfMminConfig,
@@ -31,6 +30,7 @@ from training.baselines.if_mmin_network import (
 from training.baselines.phase import Phase
 from training.baselines.two_phases import TwoPhases
 from training.components import Reduced, reduced_dims
+from training.conditions import conditions
 from training.samples import Samples
 from training.windows import Windows, joined
 

@@ -30,13 +30,13 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from training.baselines.conditions import conditions
 from training.baselines.nmer_network import NmerConfig, NmerNetwork, Pretrained
 from training.baselines.nmer_phases import FirstPhase, SecondPhase, Teaching
-from training.baselines.noise_scheduler import Noise, Scheduler
 from training.baselines.phase import Phase
 from training.baselines.two_phases import TwoPhases
 from training.components import Reduced, reduced_dims
+from training.conditions import conditions
+from training.noise_scheduler import Noise, Scheduler
 from training.samples import Samples
 from training.windows import Windows
 

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.baselines.conditions import as_masks
 from training.baselines.discrepancy import mean_cmd
 from training.baselines.nmer_network import NmerNetwork, Pretrained, Rows, kl
-from training.baselines.noise_scheduler import Scheduler
 from training.baselines.phase import Phase, PhaseModule, Regression, TaughtModule
+from training.conditions import as_masks
+from training.noise_scheduler import Scheduler
 from training.windows import Batch
 
 
