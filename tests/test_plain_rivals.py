@@ -105,9 +105,10 @@ def test_means_are_of_what_is_there() -> None:
 def test_copies_are_what_the_masks_leave() -> None:
     train = Classes().load("train")
     pool = Pooled({m: x.shape[2] for m, x in train.windows.rows.items()})
-    means, there, labels, groups = pooled_copies(pool, train, "conditions", (0.0,), 1, 3)
-    assert len(there) == len(labels) == len(groups) == len(means[0]) == 3 * len(train)
-    assert {tuple(row) for row in there.tolist()} == {
+    copies = pooled_copies(pool, train, "conditions", (0.0,), 1, 3)
+    counts = {len(x) for x in (*copies.means, copies.there, copies.labels, copies.groups)}
+    assert counts == {3 * len(train)}
+    assert {tuple(row) for row in copies.there.tolist()} == {
         (True, False, False),
         (False, True, False),
         (False, False, True),
@@ -115,9 +116,9 @@ def test_copies_are_what_the_masks_leave() -> None:
         (True, False, True),
         (False, True, True),
     }
-    assert not means[0][~there[:, 0]].any()
+    assert not copies.means[0][~copies.there[:, 0]].any()
     whole = pooled_copies(pool, train, "none", (0.0,), 1, 1)
-    assert torch.allclose(whole[0][0], train.windows.rows["face"].mean(1), atol=1e-6)
+    assert torch.allclose(whole.means[0], train.windows.rows["face"].mean(1), atol=1e-6)
 
 
 def test_a_layer_s_solution_is_the_library_s() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,11 +13,7 @@ from torch import Tensor, nn
 
 from normtr.errors import UserError
 from training.baselines.linear_layer import solve
-from training.baselines.pooled import Pooled, PooledRival, pooled_copies
-from training.components import Reduced, reduced_dims
-from training.noise_aware import standardise
-from training.samples import Samples
-from training.windows import Windows
+from training.baselines.pooled import Copies, Pooled, PooledNetwork, PooledRival
 
 FOLDS = 5
 Fusion = Literal["mean", "stacked"]
@@ -33,7 +28,7 @@ class LateConfig:
     fusion: Fusion
 
 
-class LateNetwork(nn.Module):
+class LateNetwork(PooledNetwork):
     """`mean` of what the heads of those modalities say that are there (for classes: of their
     log-probabilities), or `stacked`: a linear layer of that and of what is there."""
 
@@ -73,62 +68,43 @@ def stackable(said: Tensor, there: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Late(PooledRival):
+class Late(PooledRival[LateNetwork]):
     """Late fusion of linear heads on one data set."""
 
     system = "late fusion"
     _: KW_ONLY
     fusion: Fusion = "stacked"
 
-    def model(self, windows: Windows) -> Reduced[LateNetwork]:
-        given = {m: x.shape[2] for m, x in windows.rows.items()}
-        dims = reduced_dims(given, self.components)
-        return Reduced(LateNetwork(LateConfig(dims, self.data.outputs, self.fusion)), given)
+    def network(self, dims: dict[str, int]) -> LateNetwork:
+        return LateNetwork(LateConfig(dims, self.data.outputs, self.fusion))
 
-    def trained(
-        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> Reduced[LateNetwork]:
-        """In one piece, of some seconds. The stack learns from heads that did not see the sample."""
-        model = self.model(train.windows)
-        model.fit(train.windows)
-        train = model.samples(train)
-        network = model.network
-        standardise(network.pool, train.windows, together=self.components)
-        means, there, labels, groups = pooled_copies(
-            network.pool, train, self.masks, self.rates, seed, self.copies
-        )
+    def solve(self, network: LateNetwork, copies: Copies, labels: Tensor) -> None:
+        """The stack learns from heads that did not see the sample."""
         if self.fusion == "stacked":
-            said = self._unseen(network, means, there, labels, groups)
-            solve(network.stack, stackable(said, there), labels, self.penalty)
-        self._fit_heads(network, means, there, labels)
-        network.get_buffer("empty").copy_(_prior(train.windows.labels, self.data.outputs))
-        return model.eval()
+            stacked = stackable(self._unseen(network, copies), copies.there)
+            solve(network.stack, stacked, copies.labels, self.penalty)
+        self._fit_heads(network, copies)
+        network.get_buffer("empty").copy_(_prior(labels, self.data.outputs))
 
     def _fit_heads(
-        self, network: LateNetwork, means: list[Tensor], there: Tensor, labels: Tensor
+        self, network: LateNetwork, copies: Copies, some: NDArray[Any] | slice = slice(None)
     ) -> None:
-        """Each on the samples that have its modality."""
-        for i, (m, x) in enumerate(zip(network.heads, means, strict=True)):
+        """Each on `some` of the copies, those that have its modality."""
+        there, labels = copies.there[some], copies.labels[some]
+        for i, (m, x) in enumerate(zip(network.heads, copies.means, strict=True)):
             head: Any = network.heads[m]
-            solve(head, x[there[:, i]], labels[there[:, i]], self.penalty)
+            solve(head, x[some][there[:, i]], labels[there[:, i]], self.penalty)
 
-    def _unseen(
-        self,
-        network: LateNetwork,
-        means: list[Tensor],
-        there: Tensor,
-        labels: Tensor,
-        groups: NDArray[Any],
-    ) -> Tensor:
+    def _unseen(self, network: LateNetwork, copies: Copies) -> Tensor:
         """[n, M, C]: what heads say that were fitted on the other groups."""
-        folds = min(FOLDS, len(set(groups)))
+        folds = min(FOLDS, len(set(copies.groups)))
         if folds < 2:
             raise UserError("a stack is fitted on two videos or speakers, or more.")
-        out = torch.zeros(*there.shape, self.data.outputs)
+        out = torch.zeros(*copies.there.shape, self.data.outputs)
         with torch.no_grad():
-            for own, left_out in GroupKFold(folds).split(labels, groups=groups):
-                self._fit_heads(network, [x[own] for x in means], there[own], labels[own])
-                out[left_out] = network.said([x[left_out] for x in means], there[left_out])
+            for own, others in GroupKFold(folds).split(copies.labels, groups=copies.groups):
+                self._fit_heads(network, copies, own)
+                out[others] = network.said([x[others] for x in copies.means], copies.there[others])
         return out
 
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from training.baselines.linear_layer import solve
-from training.baselines.pooled import Pooled, PooledRival, pooled_copies
-from training.components import Reduced, reduced_dims
-from training.noise_aware import standardise
-from training.samples import Samples
-from training.windows import Windows
+from training.baselines.pooled import Copies, Pooled, PooledNetwork, PooledRival
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,7 @@ class LinearConfig:
     outputs: int
 
 
-class LinearNetwork(nn.Module):
+class LinearNetwork(PooledNetwork):
     """One layer of the means of all modalities and of what is there."""
 
     def __init__(self, config: LinearConfig) -> None:
@@ -46,27 +41,14 @@ def side_by_side(means: list[Tensor], there: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Linear(PooledRival):
+class Linear(PooledRival[LinearNetwork]):
     """Ridge regression, or for classes logistic regression, on one data set."""
 
     system = "linear"
 
-    def model(self, windows: Windows) -> Reduced[LinearNetwork]:
-        given = {m: x.shape[2] for m, x in windows.rows.items()}
-        dims = reduced_dims(given, self.components)
-        return Reduced(LinearNetwork(LinearConfig(dims, self.data.outputs)), given)
+    def network(self, dims: dict[str, int]) -> LinearNetwork:
+        return LinearNetwork(LinearConfig(dims, self.data.outputs))
 
-    def trained(
-        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> Reduced[LinearNetwork]:
-        """In one piece, of some seconds."""
-        model = self.model(train.windows)
-        model.fit(train.windows)
-        train = model.samples(train)
-        network = model.network
-        standardise(network.pool, train.windows, together=self.components)
-        means, there, labels, _ = pooled_copies(
-            network.pool, train, self.masks, self.rates, seed, self.copies
-        )
-        solve(network.layer, side_by_side(means, there), labels, self.penalty)
-        return model.eval()
+    def solve(self, network: LinearNetwork, copies: Copies, labels: Tensor) -> None:
+        x = side_by_side(copies.means, copies.there)
+        solve(network.layer, x, copies.labels, self.penalty)

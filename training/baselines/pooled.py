@@ -5,17 +5,22 @@ Letters in the shape comments: B windows, M modalities, T steps.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from training.components import Reduced, reduced_dims
 from training.contender import Contender
+from training.noise_aware import standardise
 from training.samples import Masks, SampleBatches, Samples
+from training.windows import Windows
 
 
 class Pooled(nn.Module):
@@ -38,14 +43,34 @@ class Pooled(nn.Module):
         return means, valid.any(2)
 
 
+class PooledNetwork(nn.Module):
+    """Rows float [B, T, dim] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""
+
+    pool: Pooled
+    config: Any
+
+
+Network = TypeVar("Network", bound=PooledNetwork)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What training's masks leave of every sample, drawn several times."""
+
+    means: list[Tensor]
+    """[n, dim] of each modality, 0 where it is missing."""
+    there: Tensor
+    """Bool [n, M]."""
+    labels: Tensor
+    """[n]."""
+    groups: NDArray[Any]
+    """[n]: of the samples."""
+
+
 def pooled_copies(
     pool: Pooled, samples: Samples, masks: Masks, rates: Sequence[float], seed: int, copies: int
-) -> tuple[list[Tensor], Tensor, Tensor, NDArray[Any]]:
-    """What training's masks leave of every sample, drawn `copies` times.
-
-    Means of each modality, where it is there, and labels, as `Pooled` and `Windows` have them; the
-    groups of the samples.
-    """
+) -> Copies:
+    """Of the samples, `copies` times."""
     batches = SampleBatches(samples, masks, rates, masks == "none", seed)
     means: list[list[Tensor]] = [[] for _ in samples.windows.rows]
     there, labels, groups = [], [], []
@@ -58,7 +83,7 @@ def pooled_copies(
             there.append(here)
             labels.append(label)
             groups.append(samples.groups)
-    return (
+    return Copies(
         [torch.cat(every) for every in means],
         torch.cat(there),
         torch.cat(labels),
@@ -67,7 +92,7 @@ def pooled_copies(
 
 
 @dataclass(frozen=True)
-class PooledRival(Contender):
+class PooledRival(Contender, Generic[Network]):
     """A rival that is solved for at once, from the means of noisy copies."""
 
     _: KW_ONLY
@@ -83,3 +108,28 @@ class PooledRival(Contender):
         """Raises ValueError where nothing can be fitted so."""
         if self.penalty <= 0 or min(self.copies, *self.components.values(), 1) < 1:
             raise ValueError("penalty lies over 0; copies and components are 1 or more")
+
+    @abstractmethod
+    def network(self, dims: dict[str, int]) -> Network:
+        """Untrained, for rows of such widths."""
+
+    @abstractmethod
+    def solve(self, network: Network, copies: Copies, labels: Tensor) -> None:
+        """Set its weights by the copies of samples that have these labels."""
+
+    def model(self, windows: Windows) -> Reduced[Network]:
+        given = {m: x.shape[2] for m, x in windows.rows.items()}
+        return Reduced(self.network(reduced_dims(given, self.components)), given)
+
+    def trained(
+        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
+    ) -> Reduced[Network]:
+        """In one piece, of some seconds."""
+        model = self.model(train.windows)
+        model.fit(train.windows)
+        train = model.samples(train)
+        pool = model.network.pool
+        standardise(pool, train.windows, together=self.components)
+        copies = pooled_copies(pool, train, self.masks, self.rates, seed, self.copies)
+        self.solve(model.network, copies, train.windows.labels)
+        return model.eval()
