@@ -68,14 +68,17 @@ class Benchmark(Contender):
     network: Architecture = field(default_factory=Architecture)
     learning: Learning = field(default_factory=Learning)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where the adversaries have nothing to learn."""
+        adversaries = (self.learning.d1, self.learning.d2) != ("none", "none")
+        if self.masks in ("none", "conditions") and adversaries:
+            raise ValueError(f"D1 and D2 learn nothing from masks = {self.masks}; set both to none")
+
     def train(
         self, out: Path, seed: int, devices: int = 1, progress: bool = True
     ) -> dict[str, Any]:
         if self.learning.batch % devices:
             raise UserError(f"{devices} processes cannot share batches of {self.learning.batch}.")
-        adversaries = (self.learning.d1, self.learning.d2) != ("none", "none")
-        if self.masks in ("none", "conditions") and adversaries:
-            raise UserError(f"D1 and D2 learn nothing from masks = {self.masks}; set both to none.")
         return super().train(out, seed, devices, progress)
 
     def trained(

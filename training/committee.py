@@ -1,0 +1,75 @@
+"""Several NORM-TRs that were trained under different seeds, and answer together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from training.benchmark import Architecture, Benchmark
+from training.contender import Contender
+from training.noise_aware import Learning
+from training.samples import Samples
+from training.windows import Windows
+
+
+class Together(nn.Module):
+    """The mean of what the members say, for classes the log of their mean probability."""
+
+    def __init__(self, members: list[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
+        """rows float [B, T, dim] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""
+        said = torch.stack([member(rows, valid) for member in self.members])
+        if said.shape[2] == 1:
+            return said.mean(0)
+        return said.softmax(2).mean(0).log()
+
+
+@dataclass(frozen=True)
+class Committee(Contender):
+    """A run of several NORM-TRs, each in a folder `member-N` of its own; the fields are theirs."""
+
+    system = "NORM-TR, a committee"
+    _: KW_ONLY
+    members: int = 4
+    network: Architecture = field(default_factory=Architecture)
+    learning: Learning = field(default_factory=Learning)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where there is no committee, or nothing can be learned so."""
+        if self.members < 2:
+            raise ValueError("a committee has 2 members or more")
+        self._member()
+
+    def _member(self) -> Benchmark:
+        return Benchmark(
+            self.data,
+            masks=self.masks,
+            rates=self.rates,
+            fewer_words=self.fewer_words,
+            shared_people=self.shared_people,
+            network=self.network,
+            learning=self.learning,
+        )
+
+    def model(self, windows: Windows) -> Together:
+        return Together([self._member().model(windows) for _ in range(self.members)])
+
+    def trained(
+        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
+    ) -> Together:
+        """One after the other; a member hangs on (seed, its number) only."""
+        trained: list[nn.Module] = []
+        for number in range(1, self.members + 1):
+            own = seed * 1_000 + number
+            lightning.seed_everything(own, verbose=False)
+            folder = out / f"member-{number}"
+            trained.append(self._member().trained(train, valid, folder, own, devices, progress))
+        return Together(trained)
