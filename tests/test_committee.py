@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from normtr.errors import UserError
-from tests.test_training_benchmark import folder
+from tests.test_training_benchmark import PROGRAM, TORCHRUN, folder, started
 from tests.toy_classes import Classes
 from training import evaluate, train
 from training.benchmark import Architecture
@@ -91,6 +91,7 @@ class_path = "training.datasets.mosi.MosiSentences"
 init_args = {{ path = "{folder}", steps = 3 }}
 [part.init_args.network]
 width = 16
+dropout = 0.0
 components = {{ text = 4 }}
 [part.init_args.learning]
 epochs = 1
@@ -109,8 +110,17 @@ def test_from_a_config_to_figures(
     capsys.readouterr()
     assert evaluate.run([str(out), "--rates", "0,0.5", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["metrics"]["mae"]) == 2
-    with pytest.raises(UserError, match="trained by one process"):
-        train.run([*config(folder), "--out", str(tmp_path / "two"), "--devices", "2"])
+
+
+def test_two_processes_train_every_member(folder: Path, tmp_path: Path) -> None:
+    found = []
+    for devices, program in (("1", PROGRAM), ("2", PROGRAM), ("2", TORCHRUN)):
+        out = tmp_path / f"run-{len(found)}"
+        started(program, [*config(folder, 2), "--out", str(out), "--devices", devices])
+        found.append(load_file(out / "model.safetensors"))
+    one, *others = found
+    for other in others:
+        assert all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
 
 
 @pytest.mark.parametrize(

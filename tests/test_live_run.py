@@ -25,12 +25,18 @@ from training.baselines.if_mmin import IfMmin
 from training.baselines.linear import Linear
 from training.baselines.nmer import Nmer
 from training.baselines.phase import Phase
+from training.benchmark import Architecture
+from training.committee import Committee
 from training.contender import Contender
 from training.datasets.paired import BANKS, LabelPaired
 from training.live_run import load
+from training.noise_aware import Learning
 from training.recognizer.parts import centred, of_checkpoint
 
 SHORT = Phase(constant=1, decay=1, batch=32, clip=1.0, dropout=0.0, beta1=0.5, lr=2e-3)
+
+QUICK = Learning(epochs=1, batch=32)
+SYSTEMS = [system.system for system in (Linear, IfMmin, Nmer, Committee)]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +53,7 @@ def runs(data: LabelPaired, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         Linear(data),
         IfMmin(data, first=SHORT, second=SHORT, blocks=2),
         Nmer(data, first=SHORT, second=SHORT),
+        Committee(data, members=2, network=Architecture(width=16, depth=1), learning=QUICK),
     ]
     out = {}
     for part in parts:
@@ -70,7 +77,7 @@ def test_windows_are_those_of_other_people_in_each_split(data: LabelPaired) -> N
     assert torch.equal(again.windows.rows["face"], found["test"].windows.rows["face"])
 
 
-@pytest.mark.parametrize("system", ["linear", "IF-MMIN", "NMER"])
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_a_run_judges_windows_by_its_own_model(runs: dict[str, Path], system: str) -> None:
     loaded, shipped = checkpoint.load(runs[system]), checkpoint.load(checkpoint.SHIPPED)
     assert loaded.spec == shipped.spec
@@ -97,7 +104,7 @@ def test_a_run_judges_windows_by_its_own_model(runs: dict[str, Path], system: st
     assert judged.top == LABELS[int(expected.argmax())]
 
 
-@pytest.mark.parametrize("system", ["linear", "IF-MMIN", "NMER"])
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_the_demo_clip_is_judged_by_it(runs: dict[str, Path], system: str, tmp_path: Path) -> None:
     record = tmp_path / "a.jsonl"
     words = ["--source", str(DEMO), "--fast", "--seconds", "3", "--text", "off"]

@@ -20,6 +20,7 @@ from training import evaluate, run_folder, train
 from training.benchmark import Benchmark
 from training.curve import Protocol
 from training.datasets.mosi import MosiGiven, MosiSentences, MosiWords, smallest
+from training.noise import RATES
 from training.results import result
 
 GOOD = ("A VERY GOOD FILM", "I LOVED IT", "WONDERFUL AND FUNNY", "THE BEST STORY OF THE YEAR")
@@ -264,6 +265,15 @@ def test_two_processes_with_dropout_are_one_more_seed(
     seeds = [one, *others]
     assert one != two
     assert abs(two - np.mean(seeds)) < 3 * np.std(seeds, ddof=1)
+
+
+def test_two_processes_train_a_model_for_every_rate(folder: Path, tmp_path: Path) -> None:
+    argv = arguments(folder, tmp_path / "run", "--devices", "2", "--protocol", "per-rate")
+    argv += ["--part.init_args.learning.epochs", "1"]
+    done = subprocess.run([*PROGRAM, "train", *argv], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == len(RATES)
+    assert len(list((tmp_path / "run").glob("rate-*/model.safetensors"))) == len(RATES)
 
 
 def test_a_result_is_kept_for_its_weights_and_protocol(

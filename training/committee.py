@@ -37,6 +37,7 @@ class Committee(Contender):
     """A run of several NORM-TRs, each in a folder `member-N` of its own; the fields are theirs."""
 
     system = "NORM-TR, a committee"
+    distributed = True
     _: KW_ONLY
     members: int = 4
     network: Architecture = field(default_factory=Architecture)

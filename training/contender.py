@@ -15,6 +15,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 from normtr.errors import UserError
 from training import calibrate, curve, run_folder
 from training.curve import Protocol, predictor
+from training.fit import first_process
 from training.noise import RATES
 from training.samples import DataSet, LiveData, Masks, Samples, check_groups, loaded, together
 from training.windows import Windows
@@ -63,7 +64,10 @@ class Contender(ABC):
     def train(
         self, out: Path, seed: int, devices: int = 1, progress: bool = True
     ) -> dict[str, Any]:
-        """Leave the model in the run folder `out`; return its validation metrics over noise."""
+        """Leave the model in the run folder `out`; return its validation metrics over noise.
+
+        Of several processes the first does so, and the others return nothing.
+        """
         if devices > 1 and not self.distributed:
             raise UserError(f"{self.system} is trained by one process: --devices 1.")
         lightning.seed_everything(seed, verbose=False)
@@ -71,6 +75,8 @@ class Contender(ABC):
             check_groups(self.data)
         train, valid = self._training(), loaded(self.data, "valid")
         model = self.trained(train, valid, out, seed, devices, progress)
+        if not first_process():
+            return {}
         run_folder.write_model(out, model)
         protocol = Protocol(rates=self.selection_rates, mask_seeds=(SELECTION_SEED,))
         outputs = curve.predictions(predictor(model), self.data, "valid", valid, protocol)

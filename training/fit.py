@@ -67,7 +67,7 @@ def fit(
     """Train, resuming from the last finished epoch in `run`; return the best checkpoint's path.
 
     `ema`: decay of a moving average of the weights, which is validated and kept; 0: none.
-    `devices`: GPUs, or processes where there is none; only the first one returns.
+    `devices`: GPUs, or processes where there is none, which all return.
     """
     keeper = ModelCheckpoint(
         run,
@@ -112,8 +112,6 @@ def fit(
         )
     if trainer.interrupted:
         raise KeyboardInterrupt
-    if trainer.global_rank:
-        raise SystemExit(0)
     return run / "best.ckpt"  # wherever the run has been moved to
 
 

@@ -55,8 +55,9 @@ def run(argv: list[str]) -> int:
         }
     else:
         raise UsageError("only a run on a data set has noise rates.")
-    json.dump(metrics, sys.stdout, indent=2)
-    print()
+    if first_process():
+        json.dump(metrics, sys.stdout, indent=2)
+        print()
     return 0
 
 
@@ -76,5 +77,6 @@ def _train(config: Train, part: Part, out: Path) -> dict[str, Any]:
         metrics = part.train(out, config.seed, config.devices)
     else:
         raise UsageError("only a run on a data set can use several devices.")
-    run_folder.write_json(out / "metrics.json", metrics)
+    if first_process():
+        run_folder.write_json(out / "metrics.json", metrics)
     return metrics
