@@ -15,7 +15,7 @@ from normtr.whole_file import whole_file
 from training.curve import Protocol, with_missing
 from training.reports import bootstrap, figures, tables
 from training.reports.bootstrap import Difference
-from training.reports.cost import forward_ms
+from training.reports.cost import forwards_ms
 from training.reports.measures import Measure, measures
 from training.results import joined, result
 from training.samples import Split, loaded
@@ -182,8 +182,9 @@ def holm(differences: Sequence[Difference]) -> list[bool]:
 
 
 def _costs(section: Section) -> str:
+    costs = forwards_ms([system.results[0] for system in section.systems])
     rows = [
-        [system.name, *(f"{cost:.2f}" for cost in forward_ms(system.results[0]))]
-        for system in section.systems
+        [system.name, *(f"{cost:.2f}" for cost in of)]
+        for system, of in zip(section.systems, costs, strict=True)
     ]
     return tables.table(["system", "forward, ms (median)", "parameters, millions"], rows)

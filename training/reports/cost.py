@@ -1,30 +1,50 @@
-"""What a trained model costs at one window on one thread."""
+"""What trained models cost at one window on one thread."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 import torch
+from torch import nn
 
 from training import run_folder
 from training.bench_model import times_ms
 from training.results import Result
 from training.samples import loaded
+from training.windows import Windows
 
-REPEATS = 30
+ROUNDS, REPEATS = 15, 10
 
 
-def forward_ms(found: Result) -> tuple[float, float]:
-    """Median milliseconds of a forward, and parameters in millions, of the run of a result."""
-    run = run_folder.read(found.run)
-    windows = loaded(found.part.data, found.split).windows
-    model = found.part.model(windows)
-    run_folder.fill(model, run)
-    rows, valid = {m: x[:1] for m, x in windows.rows.items()}, windows.valid[:1]
+def forwards_ms(found: Sequence[Result]) -> list[tuple[float, float]]:
+    """Median milliseconds of a forward, and parameters in millions, of the run of each result.
+
+    In turns: what else the machine does meets them alike.
+    """
+    models = [_model(result) for result in found]
+    times: list[list[float]] = [[] for _ in models]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            times = times_ms(lambda: model(rows, valid), REPEATS, "cpu")
+            for _ in range(ROUNDS):
+                for (model, one), mine in zip(models, times, strict=True):
+                    forward = partial(model, one.rows, one.valid)
+                    mine += times_ms(forward, REPEATS, "cpu")
     finally:
         torch.set_num_threads(threads)
-    return float(np.median(times)), sum(p.numel() for p in model.parameters()) / 1e6
+    return [
+        (float(np.median(mine)), sum(p.numel() for p in model.parameters()) / 1e6)
+        for (model, _), mine in zip(models, times, strict=True)
+    ]
+
+
+def _model(found: Result) -> tuple[nn.Module, Windows]:
+    """Of the run, and one window for it."""
+    run = run_folder.read(found.run)
+    windows = loaded(found.part.data, found.split).windows
+    model = found.part.model(windows)
+    run_folder.fill(model, run)
+    return model, windows.part(slice(0, 1))
