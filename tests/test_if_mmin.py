@@ -184,7 +184,7 @@ def test_with_everything_there_nothing_varies_and_zeros_are_imagined() -> None:
     losses = module.losses(rows, valid, torch.ones_like(valid), torch.tensor([0, 1, 2]))
     zeros = module.teacher.embedded({m: 0 * x for m, x in rows.items()}, valid).specific
     assert losses["invariance"].item() == 0
-    assert float(losses["imagination"]) == pytest.approx(3 * float((0.5 - zeros).square().mean()))
+    assert losses["imagination"].item() == pytest.approx(3 * (0.5 - zeros).square().mean().item())
 
 
 def test_the_teacher_neither_learns_nor_drops_out() -> None:
