@@ -119,6 +119,8 @@ def test_two_processes_train_every_member(folder: Path, tmp_path: Path) -> None:
         started(program, [*config(folder, 2), "--out", str(out), "--devices", devices])
         found.append(load_file(out / "model.safetensors"))
     one, *others = found
+    with pytest.raises(UserError, match="3 processes cannot share batches of 16"):
+        train.run([*config(folder, 2), "--out", str(tmp_path / "three"), "--devices", "3"])
     for other in others:
         assert all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
 

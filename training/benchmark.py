@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -64,7 +63,6 @@ class Benchmark(Contender):
     """One training run of NORM-TR on one data set."""
 
     system = "NORM-TR"
-    distributed = True
     network: Architecture = field(default_factory=Architecture)
     learning: Learning = field(default_factory=Learning)
 
@@ -74,12 +72,9 @@ class Benchmark(Contender):
         if self.masks in ("none", "conditions") and adversaries:
             raise ValueError(f"D1 and D2 learn nothing from masks = {self.masks}; set both to none")
 
-    def train(
-        self, out: Path, seed: int, devices: int = 1, progress: bool = True
-    ) -> dict[str, Any]:
+    def check_devices(self, devices: int) -> None:
         if self.learning.batch % devices:
             raise UserError(f"{devices} processes cannot share batches of {self.learning.batch}.")
-        return super().train(out, seed, devices, progress)
 
     def trained(
         self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool

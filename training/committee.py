@@ -37,7 +37,6 @@ class Committee(Contender):
     """A run of several NORM-TRs, each in a folder `member-N` of its own; the fields are theirs."""
 
     system = "NORM-TR, a committee"
-    distributed = True
     _: KW_ONLY
     members: int = 4
     network: Architecture = field(default_factory=Architecture)
@@ -59,6 +58,9 @@ class Committee(Contender):
             network=self.network,
             learning=self.learning,
         )
+
+    def check_devices(self, devices: int) -> None:
+        self._member().check_devices(devices)
 
     def model(self, windows: Windows) -> Together:
         return Together([self._member().model(windows) for _ in range(self.members)])

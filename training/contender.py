@@ -36,8 +36,6 @@ class Contender(ABC):
 
     system: ClassVar[str]
     """What tables call it."""
-    distributed: ClassVar[bool] = False
-    """Whether several processes can train it."""
     data: DataSet
     _: KW_ONLY
     masks: Masks = "windows"
@@ -61,6 +59,11 @@ class Contender(ABC):
     ) -> nn.Module:
         """The model with the weights of its best epoch, resuming what is in `out`."""
 
+    def check_devices(self, devices: int) -> None:
+        """Raises UserError where so many processes cannot train it."""
+        if devices > 1:
+            raise UserError(f"{self.system} is trained by one process: --devices 1.")
+
     def train(
         self, out: Path, seed: int, devices: int = 1, progress: bool = True
     ) -> dict[str, Any]:
@@ -68,8 +71,7 @@ class Contender(ABC):
 
         Of several processes the first does so, and the others return nothing.
         """
-        if devices > 1 and not self.distributed:
-            raise UserError(f"{self.system} is trained by one process: --devices 1.")
+        self.check_devices(devices)
         lightning.seed_everything(seed, verbose=False)
         if not self.shared_people:
             check_groups(self.data)
