@@ -60,7 +60,7 @@ def test_its_members_differ_and_its_answer_is_theirs(run: Path) -> None:
     model = committee().model(test.windows)
     model.load_state_dict(load_file(run / "model.safetensors"))
     model.eval()
-    one, other = (member(test.windows.rows, test.windows.valid) for member in model.members)
+    one, other = (member(test.windows.rows, test.windows.valid) for member in model.network.members)
     assert not torch.allclose(one, other, atol=0.01)
     together = (one.softmax(1) + other.softmax(1)) / 2
     assert torch.allclose(predictor(model)(test.windows).exp(), together, atol=1e-6)

@@ -81,21 +81,25 @@ class Benchmark(Contender):
     ) -> Reduced[NormTr]:
         model = self.model(train.windows)
         model.fit(train.windows)
-        reduced = model.samples(train)
-        standardise(model.network, reduced.windows, together=self.network.components)
-        self._fit(model, reduced, model.samples(valid), out, seed, devices, progress)
+        train, valid = model.samples(train), model.samples(valid)
+        self.learn(model.network, train, valid, out, seed, devices, progress)
         return model
 
     def model(self, windows: Windows) -> Reduced[NormTr]:
         """An untrained model for rows and steps like these. Raises UserError."""
+        return Reduced(
+            NormTr(self.config(windows)), {m: x.shape[2] for m, x in windows.rows.items()}
+        )
+
+    def config(self, windows: Windows) -> NormTrConfig:
+        """Of a network for rows and steps like these, once they are reduced. Raises UserError."""
         given = {m: x.shape[2] for m, x in windows.rows.items()}
         dims = reduced_dims(given, self.network.components)
-        config = self.network.config(dims, self.data.outputs, windows.valid.shape[2])
-        return Reduced(NormTr(config), given)
+        return self.network.config(dims, self.data.outputs, windows.valid.shape[2])
 
-    def _fit(
+    def learn(
         self,
-        model: Reduced[NormTr],
+        network: NormTr,
         train: Samples,
         valid: Samples,
         out: Path,
@@ -103,12 +107,13 @@ class Benchmark(Contender):
         devices: int,
         progress: bool,
     ) -> None:
-        """Leave the best epoch's weights in the model."""
+        """Leave the best epoch's weights in the network; the samples are reduced already."""
+        standardise(network, train.windows, together=self.network.components)
         batches = SampleBatches(train, self.masks, self.rates, self.learning.d2 == "samples", seed)
         batch = self.learning.batch
         training = loader(batches, len(train), batch // devices, seed)
         steps = self.learning.epochs * (len(train) // batch)
-        module = NoiseAware(model.network, self.learning, steps, seed)
+        module = NoiseAware(network, self.learning, steps, seed)
         best = fit(
             module,
             training,
@@ -124,8 +129,8 @@ class Benchmark(Contender):
             devices=devices,
             progress=progress,
         )
-        model.network.load_state_dict(weights_of(best, "network."))
-        model.eval()
+        network.load_state_dict(weights_of(best, "network."))
+        network.eval()
 
 
 def _precision() -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
 from torch import Tensor, nn
 
+from normtr.model import NormTr
 from training.benchmark import Architecture, Benchmark
+from training.components import Reduced
 from training.contender import Contender
 from training.noise_aware import Learning
 from training.samples import Samples
@@ -20,9 +23,14 @@ from training.windows import Windows
 class Together(nn.Module):
     """The mean of what the members say, for classes the log of their mean probability."""
 
-    def __init__(self, members: list[nn.Module]) -> None:
+    def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+
+    @property
+    def config(self) -> Any:
+        """Of each of them."""
+        return self.members[0].config
 
     def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
         """rows float [B, T, dim] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""
@@ -62,17 +70,25 @@ class Committee(Contender):
     def check_devices(self, devices: int) -> None:
         self._member().check_devices(devices)
 
-    def model(self, windows: Windows) -> Together:
-        return Together([self._member().model(windows) for _ in range(self.members)])
+    def model(self, windows: Windows) -> Reduced[Together]:
+        config = self._member().config(windows)
+        given = {m: x.shape[2] for m, x in windows.rows.items()}
+        return Reduced(Together([NormTr(config) for _ in range(self.members)]), given)
 
     def trained(
         self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> Together:
+    ) -> Reduced[Together]:
         """One after the other; a member hangs on (seed, its number) only."""
-        trained: list[nn.Module] = []
+        model = self.model(train.windows)
+        model.fit(train.windows)
+        train, valid = model.samples(train), model.samples(valid)
+        members = []
         for number in range(1, self.members + 1):
             own = seed * 1_000 + number
             lightning.seed_everything(own, verbose=False)
+            member = NormTr(model.network.config)
             folder = out / f"member-{number}"
-            trained.append(self._member().trained(train, valid, folder, own, devices, progress))
-        return Together(trained)
+            self._member().learn(member, train, valid, folder, own, devices, progress)
+            members.append(member)
+        model.network = Together(members)
+        return model
