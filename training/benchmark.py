@@ -9,7 +9,6 @@ import torch
 
 from normtr.errors import UserError
 from normtr.model import Extractor, NormTr, NormTrConfig
-from training import affine
 from training.components import Reduced, reduced_dims
 from training.contender import Contender
 from training.fit import fit, weights_of
@@ -66,9 +65,6 @@ class Benchmark(Contender):
     system = "NORM-TR"
     network: Architecture = field(default_factory=Architecture)
     learning: Learning = field(default_factory=Learning)
-    calibrated: bool = False
-    """Of numbers: whether what it says is scaled and moved to fit validation best, under the noise
-    by which an epoch is chosen. For labels that lie elsewhere than those of training."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where the adversaries have nothing to learn."""
@@ -83,14 +79,10 @@ class Benchmark(Contender):
     def trained(
         self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
     ) -> Reduced[NormTr]:
-        if self.calibrated:
-            affine.check(self.data)
         model = self.model(train.windows)
         model.fit(train.windows)
         train, valid = model.samples(train), model.samples(valid)
         self.learn(model.network, train, valid, out, seed, devices, progress)
-        if self.calibrated:
-            affine.calibrate(model.network, [model.network.head], self.noisy_validation(valid))
         return model
 
     def model(self, windows: Windows) -> Reduced[NormTr]:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from normtr.model import NormTr
-from training import affine
 from training.benchmark import Architecture, Benchmark
 from training.components import Reduced
 from training.contender import Contender
@@ -50,8 +49,6 @@ class Committee(Contender):
     members: int = 4
     network: Architecture = field(default_factory=Architecture)
     learning: Learning = field(default_factory=Learning)
-    calibrated: bool = False
-    """As of one NORM-TR, but of what they say together."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where there is no committee, or nothing can be learned so."""
@@ -82,8 +79,6 @@ class Committee(Contender):
         self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
     ) -> Reduced[Together]:
         """One after the other; a member hangs on (seed, its number) only."""
-        if self.calibrated:
-            affine.check(self.data)
         model = self.model(train.windows)
         model.fit(train.windows)
         train, valid = model.samples(train), model.samples(valid)
@@ -96,7 +91,4 @@ class Committee(Contender):
             self._member().learn(member, train, valid, folder, own, devices, progress)
             members.append(member)
         model.network = Together(members)
-        if self.calibrated:
-            heads = [member.head for member in members]
-            affine.calibrate(model.network, heads, self.noisy_validation(valid))
         return model

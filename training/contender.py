@@ -109,11 +109,7 @@ class Contender(ABC):
         """Of the noise that validation has."""
         return self.rates if len(self.rates) == 1 else SELECTION_RATES
 
-    def noisy_validation(self, valid: Samples) -> list[Windows]:
-        """Validation windows at each of these rates, by which an epoch is chosen."""
-        return [valid.under("steps", rate, SELECTION_SEED) for rate in self.selection_rates]
-
     def validation(self, valid: Samples) -> DataLoader[Any]:
-        """Batches of all of them."""
-        noisy = self.noisy_validation(valid)
+        """Of validation windows at each of these rates, by which an epoch is chosen."""
+        noisy = [valid.under("steps", rate, SELECTION_SEED) for rate in self.selection_rates]
         return DataLoader(ConcatDataset([windows.dataset() for windows in noisy]), 256)
