@@ -104,7 +104,7 @@ def test_means_are_of_what_is_there() -> None:
 
 def test_copies_are_what_the_masks_leave() -> None:
     train = Classes().load("train")
-    pool = Pooled({m: x.shape[2] for m, x in train.windows.rows.items()})
+    pool = Pooled(train.windows.dims)
     copies = pooled_copies(pool, train, "conditions", (0.0,), 1, 3)
     counts = {len(x) for x in (*copies.means, copies.there, copies.labels, copies.groups)}
     assert counts == {3 * len(train)}

@@ -87,14 +87,11 @@ class Benchmark(Contender):
 
     def model(self, windows: Windows) -> Reduced[NormTr]:
         """An untrained model for rows and steps like these. Raises UserError."""
-        return Reduced(
-            NormTr(self.config(windows)), {m: x.shape[2] for m, x in windows.rows.items()}
-        )
+        return Reduced(NormTr(self.config(windows)), windows.dims)
 
     def config(self, windows: Windows) -> NormTrConfig:
         """Of a network for rows and steps like these, once they are reduced. Raises UserError."""
-        given = {m: x.shape[2] for m, x in windows.rows.items()}
-        dims = reduced_dims(given, self.network.components)
+        dims = reduced_dims(windows.dims, self.network.components)
         return self.network.config(dims, self.data.outputs, windows.valid.shape[2])
 
     def learn(

@@ -72,8 +72,7 @@ class Committee(Contender):
 
     def model(self, windows: Windows) -> Reduced[Together]:
         config = self._member().config(windows)
-        given = {m: x.shape[2] for m, x in windows.rows.items()}
-        return Reduced(Together([NormTr(config) for _ in range(self.members)]), given)
+        return Reduced(Together([NormTr(config) for _ in range(self.members)]), windows.dims)
 
     def trained(
         self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
@@ -82,13 +81,11 @@ class Committee(Contender):
         model = self.model(train.windows)
         model.fit(train.windows)
         train, valid = model.samples(train), model.samples(valid)
-        members = []
         for number in range(1, self.members + 1):
             own = seed * 1_000 + number
             lightning.seed_everything(own, verbose=False)
             member = NormTr(model.network.config)
             folder = out / f"member-{number}"
             self._member().learn(member, train, valid, folder, own, devices, progress)
-            members.append(member)
-        model.network = Together(members)
+            model.network.members[number - 1] = member
         return model

@@ -34,6 +34,11 @@ class Windows:
     valid: Tensor
     labels: Tensor
 
+    @property
+    def dims(self) -> dict[str, int]:
+        """Width of a row, by modality."""
+        return {m: x.shape[2] for m, x in self.rows.items()}
+
     def dataset(self) -> TensorDataset:
         return TensorDataset(*self.rows.values(), self.valid, self.labels)
 

@@ -90,11 +90,10 @@ class Concatenation(Contender):
             raise ValueError("hidden and components are 1 or more")
 
     def model(self, windows: Windows) -> Reduced[ConcatenationNetwork]:
-        given = {m: x.shape[2] for m, x in windows.rows.items()}
-        dims = reduced_dims(given, self.components)
+        dims = reduced_dims(windows.dims, self.components)
         steps = windows.valid.shape[2]
         config = ConcatenationConfig(dims, self.data.outputs, steps, self.hidden)
-        return Reduced(ConcatenationNetwork(config, self.length.dropout), given)
+        return Reduced(ConcatenationNetwork(config, self.length.dropout), windows.dims)
 
     def trained(
         self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool

@@ -59,11 +59,10 @@ class IfMmin(TwoPhases):
 
     def model(self, windows: Windows) -> Reduced[Imagining]:
         """An untrained model for rows like these, of any steps. Raises UserError."""
-        given = {m: x.shape[2] for m, x in windows.rows.items()}
-        conditions(list(given))  # there are some
-        dims = reduced_dims(given, self.components)
+        conditions(list(windows.rows))  # there are some
+        dims = reduced_dims(windows.dims, self.components)
         config = IfMminConfig(dims, self.data.outputs, self.preset, self.invariant, self.blocks)
-        return Reduced(Imagining(config, self.second.dropout), given)
+        return Reduced(Imagining(config, self.second.dropout), windows.dims)
 
     def first_phase(self, config: IfMminConfig, seed: int) -> FirstPhase:
         network = Pretrained(config, self.first.dropout)

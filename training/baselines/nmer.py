@@ -65,10 +65,9 @@ class Nmer(TwoPhases):
             raise ValueError("there is one noise or more; noise_steps, components are 1 or more")
 
     def model(self, windows: Windows) -> Reduced[NmerNetwork]:
-        given = {m: x.shape[2] for m, x in windows.rows.items()}
-        conditions(list(given))
-        config = self._config(reduced_dims(given, self.components), self.second)
-        return Reduced(NmerNetwork(config), given)
+        conditions(list(windows.rows))
+        config = self._config(reduced_dims(windows.dims, self.components), self.second)
+        return Reduced(NmerNetwork(config), windows.dims)
 
     def _config(self, dims: dict[str, int], phase: Phase) -> NmerConfig:
         return NmerConfig(dims, self.data.outputs, self.preset, self.residual, phase.dropout)

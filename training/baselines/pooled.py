@@ -118,8 +118,8 @@ class PooledRival(Contender, Generic[Network]):
         """Set its weights by the copies of samples that have these labels."""
 
     def model(self, windows: Windows) -> Reduced[Network]:
-        given = {m: x.shape[2] for m, x in windows.rows.items()}
-        return Reduced(self.network(reduced_dims(given, self.components)), given)
+        network = self.network(reduced_dims(windows.dims, self.components))
+        return Reduced(network, windows.dims)
 
     def trained(
         self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
