@@ -61,8 +61,8 @@ def test_a_seed_gives_the_same_weights_and_what_is_missing_does_not_matter(
         weights.append((tmp_path / name / "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
     windows = part.data.load("valid").windows
-    train = part.data.load("train")
-    model = part.trained(train, part.data.load("valid"), tmp_path / "model", 1, 1, False)
+    model = part.model(windows)
+    run_folder.fill(model, run_folder.Run(part, 1, tmp_path / "one" / "model.safetensors"))
     valid = windows.valid.clone()
     valid[:, 1, 2:] = False
     with torch.inference_mode():

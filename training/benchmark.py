@@ -76,15 +76,6 @@ class Benchmark(Contender):
         if self.learning.batch % devices:
             raise UserError(f"{devices} processes cannot share batches of {self.learning.batch}.")
 
-    def trained(
-        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> Reduced[NormTr]:
-        model = self.model(train.windows)
-        model.fit(train.windows)
-        train, valid = model.samples(train), model.samples(valid)
-        self.learn(model.network, train, valid, out, seed, devices, progress)
-        return model
-
     def model(self, windows: Windows) -> Reduced[NormTr]:
         """An untrained model for rows and steps like these. Raises UserError."""
         return Reduced(NormTr(self.config(windows)), windows.dims)
@@ -104,7 +95,6 @@ class Benchmark(Contender):
         devices: int,
         progress: bool,
     ) -> None:
-        """Leave the best epoch's weights in the network; the samples are reduced already."""
         standardise(network, train.windows, together=self.network.components)
         batches = SampleBatches(train, self.masks, self.rates, self.learning.d2 == "samples", seed)
         batch = self.learning.batch
@@ -127,7 +117,6 @@ class Benchmark(Contender):
             progress=progress,
         )
         network.load_state_dict(weights_of(best, "network."))
-        network.eval()
 
 
 def _precision() -> str:

@@ -74,18 +74,21 @@ class Committee(Contender):
         config = self._member().config(windows)
         return Reduced(Together([NormTr(config) for _ in range(self.members)]), windows.dims)
 
-    def trained(
-        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> Reduced[Together]:
+    def learn(
+        self,
+        network: Together,
+        train: Samples,
+        valid: Samples,
+        out: Path,
+        seed: int,
+        devices: int,
+        progress: bool,
+    ) -> None:
         """One after the other; a member hangs on (seed, its number) only."""
-        model = self.model(train.windows)
-        model.fit(train.windows)
-        train, valid = model.samples(train), model.samples(valid)
         for number in range(1, self.members + 1):
             own = seed * 1_000 + number
             lightning.seed_everything(own, verbose=False)
-            member = NormTr(model.network.config)
+            member = NormTr(network.config)
             folder = out / f"member-{number}"
             self._member().learn(member, train, valid, folder, own, devices, progress)
-            model.network.members[number - 1] = member
-        return model
+            network.members[number - 1] = member

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning
-from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
 from normtr.errors import UserError
 from training import calibrate, curve, run_folder
+from training.components import Reduced
 from training.curve import Protocol, predictor
 from training.fit import first_process
 from training.noise import RATES
@@ -50,14 +50,24 @@ class Contender(ABC):
     """Whether splits may share a video or speaker; otherwise that is refused."""
 
     @abstractmethod
-    def model(self, windows: Windows) -> nn.Module:
+    def model(self, windows: Windows) -> Reduced[Any]:
         """An untrained model for rows and steps like these. Raises UserError."""
 
     @abstractmethod
-    def trained(
-        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> nn.Module:
-        """The model with the weights of its best epoch, resuming what is in `out`."""
+    def learn(
+        self,
+        network: Any,
+        train: Samples,
+        valid: Samples,
+        out: Path,
+        seed: int,
+        devices: int,
+        progress: bool,
+    ) -> None:
+        """Leave its best epoch's weights in the model's network, resuming what is in `out`.
+
+        The samples are reduced already. Raises UserError.
+        """
 
     def check_devices(self, devices: int) -> None:
         """Raises UserError where so many processes cannot train it."""
@@ -75,8 +85,12 @@ class Contender(ABC):
         lightning.seed_everything(seed, verbose=False)
         if not self.shared_people:
             check_groups(self.data)
-        train, valid = self._training(), loaded(self.data, "valid")
-        model = self.trained(train, valid, out, seed, devices, progress)
+        whole, valid = loaded(self.data, "train"), loaded(self.data, "valid")
+        model = self.model(whole.windows)
+        model.fit(whole.windows)
+        seen = self._seen(whole, model)
+        self.learn(model.network, seen, model.samples(valid), out, seed, devices, progress)
+        model.eval()
         if not first_process():
             return {}
         run_folder.write_model(out, model)
@@ -94,15 +108,15 @@ class Contender(ABC):
             found["calibration"] = dataclasses.asdict(calibration)
         return found
 
-    def _training(self) -> Samples:
-        whole = loaded(self.data, "train")
+    def _seen(self, whole: Samples, model: Reduced[Any]) -> Samples:
+        """What the network learns from. Wide rows are reduced copy by copy: together they are large."""
         if not self.fewer_words:
-            return whole  # it may be mapped
+            return model.samples(whole)  # it may be mapped
         fewer = (
-            self.data.without_words("train", rate, FEWER_SEED + n)
+            model.samples(self.data.without_words("train", rate, FEWER_SEED + n))
             for n, rate in enumerate(self.fewer_words)
         )
-        return together([whole, *fewer])
+        return together([model.samples(whole), *fewer])
 
     @property
     def selection_rates(self) -> tuple[float, ...]:

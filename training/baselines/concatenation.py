@@ -95,19 +95,22 @@ class Concatenation(Contender):
         config = ConcatenationConfig(dims, self.data.outputs, steps, self.hidden)
         return Reduced(ConcatenationNetwork(config, self.length.dropout), windows.dims)
 
-    def trained(
-        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> Reduced[ConcatenationNetwork]:
+    def learn(
+        self,
+        network: ConcatenationNetwork,
+        train: Samples,
+        valid: Samples,
+        out: Path,
+        seed: int,
+        devices: int,
+        progress: bool,
+    ) -> None:
         if len(train) < self.length.batch:
             raise UserError(f"{len(train)} samples are no batch of {self.length.batch}.")
-        model = self.model(train.windows)
-        model.fit(train.windows)
-        train, valid = model.samples(train), model.samples(valid)
-        standardise(model.network, train.windows, together=self.components)
+        standardise(network, train.windows, together=self.components)
         module = ConcatenationLearning(
-            model.network, self.data.outputs, self.length, self.regression, seed
+            network, self.data.outputs, self.length, self.regression, seed
         )
         batches = SampleBatches(train, self.masks, self.rates, False, seed)
         validation = self.validation(valid)
         train_phase(module, batches, len(train), validation, out, progress)
-        return model.eval()

@@ -121,15 +121,18 @@ class PooledRival(Contender, Generic[Network]):
         network = self.network(reduced_dims(windows.dims, self.components))
         return Reduced(network, windows.dims)
 
-    def trained(
-        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> Reduced[Network]:
+    def learn(
+        self,
+        network: Network,
+        train: Samples,
+        valid: Samples,
+        out: Path,
+        seed: int,
+        devices: int,
+        progress: bool,
+    ) -> None:
         """In one piece, of some seconds."""
-        model = self.model(train.windows)
-        model.fit(train.windows)
-        train = model.samples(train)
-        pool = model.network.pool
+        pool = network.pool
         standardise(pool, train.windows, together=self.components)
         copies = pooled_copies(pool, train, self.masks, self.rates, seed, self.copies)
-        self.solve(model.network, copies, train.windows.labels)
-        return model.eval()
+        self.solve(network, copies, train.windows.labels)

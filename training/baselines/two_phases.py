@@ -54,15 +54,19 @@ class TwoPhases(Contender):
     def in_conditions(self, valid: Samples) -> DataLoader[Any]:
         """What the second phase is validated on where the conditions are its masks."""
 
-    def trained(
-        self, train: Samples, valid: Samples, out: Path, seed: int, devices: int, progress: bool
-    ) -> Reduced[Any]:
+    def learn(
+        self,
+        network: Any,
+        train: Samples,
+        valid: Samples,
+        out: Path,
+        seed: int,
+        devices: int,
+        progress: bool,
+    ) -> None:
         if len(train) < (most := max(self.first.batch, self.second.batch)):
             raise UserError(f"{len(train)} samples are no batch of {most}.")
-        model = self.model(train.windows)
-        model.fit(train.windows)
-        train, valid = model.samples(train), model.samples(valid)
-        first = self.first_phase(model.network.config, seed)
+        first = self.first_phase(network.config, seed)
         self._standardise(first.network, train.windows)
         batches = SampleBatches(train, "none", self.rates, True, seed)
         complete = DataLoader(valid.windows.dataset(), 256)
@@ -70,13 +74,12 @@ class TwoPhases(Contender):
         # Encoders, invariant layers and the statistics of the rows.
         known = first.network.state_dict().items()
         shared = {k: v for k, v in known if not k.startswith("classifier.")}
-        model.network.load_state_dict(shared, strict=False)
-        second = self.second_phase(model.network, first.network, seed)
+        network.load_state_dict(shared, strict=False)
+        second = self.second_phase(network, first.network, seed)
         batches = SampleBatches(train, self.masks, self.rates, self.clean, seed)
         by_conditions = self.masks == "conditions"
         validation = self.in_conditions(valid) if by_conditions else self.validation(valid)
         train_phase(second, batches, len(train), validation, out, progress)
-        return model.eval()
 
     def _standardise(self, network: nn.Module, windows: Windows) -> None:
         standardise(network, windows, together=self.components)
