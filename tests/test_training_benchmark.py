@@ -149,15 +149,17 @@ def test_erased_words_change_their_neighbours_rows_and_are_zero(folder: Path) ->
 
 
 def test_training_sees_samples_again_without_some_words(folder: Path, tmp_path: Path) -> None:
-    """With two further rates an epoch has three times as many steps."""
-    steps = []
+    """With two further rates an epoch has three times as many steps; components are of whole ones."""
+    steps, bases = [], []
     for out, more in ((tmp_path / "a", []), (tmp_path / "b", ["0.5", "0.9"])):
         rates = ["--part.init_args.fewer_words", f"[{','.join(more)}]"] if more else []
         epochs = ["--part.init_args.learning.epochs", "1"]
         assert train.run(arguments(folder, out, *epochs, *rates)) == 0
         state = torch.load(out / "last.ckpt", weights_only=True)
         steps.append(state["global_step"])
+        bases.append(load_file(out / "model.safetensors")["basis_text"])
     assert steps[1] == pytest.approx(3 * steps[0], abs=2)
+    assert torch.equal(*bases)
 
 
 def test_noise_takes_valid_steps_of_the_named_modality_only(folder: Path) -> None:
