@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
 from normtr.errors import UserError
 from normtr.model import Extractor, NormTr, NormTrConfig
 from training.components import Reduced, reduced_dims
-from training.contender import Contender
+from training.contender import Contender, Lesson
 from training.fit import fit, weights_of
 from training.noise_aware import Learning, NoiseAware, standardise
-from training.samples import SampleBatches, Samples
+from training.samples import SampleBatches
 from training.windows import Windows, loader
 
 
@@ -85,16 +84,8 @@ class Benchmark(Contender):
         dims = reduced_dims(windows.dims, self.network.components)
         return self.network.config(dims, self.data.outputs, windows.valid.shape[2])
 
-    def learn(
-        self,
-        network: NormTr,
-        train: Samples,
-        valid: Samples,
-        out: Path,
-        seed: int,
-        devices: int,
-        progress: bool,
-    ) -> None:
+    def learn(self, network: NormTr, lesson: Lesson) -> None:
+        train, seed, devices = lesson.train, lesson.seed, lesson.devices
         standardise(network, train.windows, together=self.network.components)
         batches = SampleBatches(train, self.masks, self.rates, self.learning.d2 == "samples", seed)
         batch = self.learning.batch
@@ -104,8 +95,8 @@ class Benchmark(Contender):
         best = fit(
             module,
             training,
-            self.validation(valid),
-            run=out,
+            self.validation(lesson.valid),
+            run=lesson.out,
             epochs=self.learning.epochs,
             monitor="accuracy" if module.classes else "mae",
             mode="max" if module.classes else "min",
@@ -114,7 +105,7 @@ class Benchmark(Contender):
             ema=self.learning.ema,
             precision=_precision(),
             devices=devices,
-            progress=progress,
+            progress=lesson.progress,
         )
         network.load_state_dict(weights_of(best, "network."))
 

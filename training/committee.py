@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 import lightning
@@ -14,9 +13,8 @@ from torch import Tensor, nn
 from normtr.model import NormTr
 from training.benchmark import Architecture, Benchmark
 from training.components import Reduced
-from training.contender import Contender
+from training.contender import Contender, Lesson
 from training.noise_aware import Learning
-from training.samples import Samples
 from training.windows import Windows
 
 
@@ -74,21 +72,12 @@ class Committee(Contender):
         config = self._member().config(windows)
         return Reduced(Together([NormTr(config) for _ in range(self.members)]), windows.dims)
 
-    def learn(
-        self,
-        network: Together,
-        train: Samples,
-        valid: Samples,
-        out: Path,
-        seed: int,
-        devices: int,
-        progress: bool,
-    ) -> None:
+    def learn(self, network: Together, lesson: Lesson) -> None:
         """One after the other; a member hangs on (seed, its number) only."""
         for number in range(1, self.members + 1):
-            own = seed * 1_000 + number
+            own = lesson.seed * 1_000 + number
             lightning.seed_everything(own, verbose=False)
             member = NormTr(network.config)
-            folder = out / f"member-{number}"
-            self._member().learn(member, train, valid, folder, own, devices, progress)
+            folder = lesson.out / f"member-{number}"
+            self._member().learn(member, replace(lesson, out=folder, seed=own))
             network.members[number - 1] = member

@@ -27,6 +27,24 @@ FEWER_SEED = 101
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What a network learns from, reduced already, and how."""
+
+    train: Samples
+    valid: Samples
+    out: Path
+    """Holds what to resume."""
+    seed: int
+    devices: int
+    progress: bool
+
+    def check_batch(self, size: int) -> None:
+        """Raises UserError where there are too few samples for one."""
+        if len(self.train) < size:
+            raise UserError(f"{len(self.train)} samples are no batch of {size}.")
+
+
+@dataclass(frozen=True)
 class Contender(ABC):
     """One training run of one system on one data set: what a config's `part.class_path` names.
 
@@ -54,20 +72,8 @@ class Contender(ABC):
         """An untrained model for rows and steps like these. Raises UserError."""
 
     @abstractmethod
-    def learn(
-        self,
-        network: Any,
-        train: Samples,
-        valid: Samples,
-        out: Path,
-        seed: int,
-        devices: int,
-        progress: bool,
-    ) -> None:
-        """Leave its best epoch's weights in the model's network, resuming what is in `out`.
-
-        The samples are reduced already. Raises UserError.
-        """
+    def learn(self, network: Any, lesson: Lesson) -> None:
+        """Leave its best epoch's weights in the model's network. Raises UserError."""
 
     def check_devices(self, devices: int) -> None:
         """Raises UserError where so many processes cannot train it."""
@@ -89,7 +95,8 @@ class Contender(ABC):
         model = self.model(whole.windows)
         model.fit(whole.windows)
         seen = self._seen(whole, model)
-        self.learn(model.network, seen, model.samples(valid), out, seed, devices, progress)
+        lesson = Lesson(seen, model.samples(valid), out, seed, devices, progress)
+        self.learn(model.network, lesson)
         model.eval()
         if not first_process():
             return {}
@@ -110,13 +117,14 @@ class Contender(ABC):
 
     def _seen(self, whole: Samples, model: Reduced[Any]) -> Samples:
         """What the network learns from. Wide rows are reduced copy by copy: together they are large."""
+        seen = model.samples(whole)
         if not self.fewer_words:
-            return model.samples(whole)  # it may be mapped
+            return seen  # it may be mapped
         fewer = (
             model.samples(self.data.without_words("train", rate, FEWER_SEED + n))
             for n, rate in enumerate(self.fewer_words)
         )
-        return together([model.samples(whole), *fewer])
+        return together([seen, *fewer])
 
     @property
     def selection_rates(self) -> tuple[float, ...]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from normtr.errors import UserError
 from training.baselines.phase import Phase, PhaseModule, Regression, train_phase
 from training.components import Reduced, reduced_dims
-from training.contender import Contender
+from training.contender import Contender, Lesson
 from training.noise_aware import standardise
-from training.samples import Masks, SampleBatches, Samples
+from training.samples import Masks, SampleBatches
 from training.windows import Batch, Windows
 
 LENGTH = Phase(constant=8, decay=8, batch=32, clip=1.0, dropout=0.2, beta1=0.9, lr=1e-3)
@@ -95,22 +93,13 @@ class Concatenation(Contender):
         config = ConcatenationConfig(dims, self.data.outputs, steps, self.hidden)
         return Reduced(ConcatenationNetwork(config, self.length.dropout), windows.dims)
 
-    def learn(
-        self,
-        network: ConcatenationNetwork,
-        train: Samples,
-        valid: Samples,
-        out: Path,
-        seed: int,
-        devices: int,
-        progress: bool,
-    ) -> None:
-        if len(train) < self.length.batch:
-            raise UserError(f"{len(train)} samples are no batch of {self.length.batch}.")
+    def learn(self, network: ConcatenationNetwork, lesson: Lesson) -> None:
+        lesson.check_batch(self.length.batch)
+        train, seed = lesson.train, lesson.seed
         standardise(network, train.windows, together=self.components)
         module = ConcatenationLearning(
             network, self.data.outputs, self.length, self.regression, seed
         )
         batches = SampleBatches(train, self.masks, self.rates, False, seed)
-        validation = self.validation(valid)
-        train_phase(module, batches, len(train), validation, out, progress)
+        validation = self.validation(lesson.valid)
+        train_phase(module, batches, len(train), validation, lesson.out, lesson.progress)

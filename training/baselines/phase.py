@@ -176,4 +176,3 @@ def train_phase(
         progress=progress,
     )
     module.network.load_state_dict(weights_of(best, "network."))
-    module.network.eval()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.components import Reduced, reduced_dims
-from training.contender import Contender
+from training.contender import Contender, Lesson
 from training.noise_aware import standardise
 from training.samples import Masks, SampleBatches, Samples
 from training.windows import Windows
@@ -121,18 +120,9 @@ class PooledRival(Contender, Generic[Network]):
         network = self.network(reduced_dims(windows.dims, self.components))
         return Reduced(network, windows.dims)
 
-    def learn(
-        self,
-        network: Network,
-        train: Samples,
-        valid: Samples,
-        out: Path,
-        seed: int,
-        devices: int,
-        progress: bool,
-    ) -> None:
+    def learn(self, network: Network, lesson: Lesson) -> None:
         """In one piece, of some seconds."""
-        pool = network.pool
+        pool, train = network.pool, lesson.train
         standardise(pool, train.windows, together=self.components)
-        copies = pooled_copies(pool, train, self.masks, self.rates, seed, self.copies)
+        copies = pooled_copies(pool, train, self.masks, self.rates, lesson.seed, self.copies)
         self.solve(network, copies, train.windows.labels)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.utils.data import DataLoader
 
-from normtr.errors import UserError
 from training.baselines.encoders import Preset
 from training.baselines.phase import Phase, PhaseModule, Regression, train_phase
 from training.components import Reduced
-from training.contender import Contender
+from training.contender import Contender, Lesson
 from training.noise_aware import standardise
 from training.samples import Masks, SampleBatches, Samples
 from training.windows import Windows
@@ -54,23 +52,16 @@ class TwoPhases(Contender):
     def in_conditions(self, valid: Samples) -> DataLoader[Any]:
         """What the second phase is validated on where the conditions are its masks."""
 
-    def learn(
-        self,
-        network: Any,
-        train: Samples,
-        valid: Samples,
-        out: Path,
-        seed: int,
-        devices: int,
-        progress: bool,
-    ) -> None:
-        if len(train) < (most := max(self.first.batch, self.second.batch)):
-            raise UserError(f"{len(train)} samples are no batch of {most}.")
+    def learn(self, network: Any, lesson: Lesson) -> None:
+        lesson.check_batch(max(self.first.batch, self.second.batch))
+        train, valid, seed = lesson.train, lesson.valid, lesson.seed
         first = self.first_phase(network.config, seed)
         self._standardise(first.network, train.windows)
         batches = SampleBatches(train, "none", self.rates, True, seed)
         complete = DataLoader(valid.windows.dataset(), 256)
-        train_phase(first, batches, len(train), complete, out / "first_phase", progress)
+        train_phase(
+            first, batches, len(train), complete, lesson.out / "first_phase", lesson.progress
+        )
         # Encoders, invariant layers and the statistics of the rows.
         known = first.network.state_dict().items()
         shared = {k: v for k, v in known if not k.startswith("classifier.")}
@@ -79,7 +70,7 @@ class TwoPhases(Contender):
         batches = SampleBatches(train, self.masks, self.rates, self.clean, seed)
         by_conditions = self.masks == "conditions"
         validation = self.in_conditions(valid) if by_conditions else self.validation(valid)
-        train_phase(second, batches, len(train), validation, out, progress)
+        train_phase(second, batches, len(train), validation, lesson.out, lesson.progress)
 
     def _standardise(self, network: nn.Module, windows: Windows) -> None:
         standardise(network, windows, together=self.components)
