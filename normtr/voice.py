@@ -67,7 +67,7 @@ class States:
 
     def __init__(self, spec: VoiceSpec, users: int = 1) -> None:
         """`users`: so many threads can have states computed at once."""
-        self._whisper = speech_model(spec.model, users)
+        self._whisper = speech_model(spec.model, users, spec.precision)
 
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
         """float32 [n] -> [2 * width]."""

@@ -51,7 +51,7 @@ def test_any_other_length_is_refused(encoder: VoiceEncoder, count: int) -> None:
 
 
 def test_the_network_takes_mean_and_deviation_of_the_encoders_states() -> None:
-    whisper = speech_model(SPEC.model)
+    whisper = speech_model(SPEC.model, precision=SPEC.precision)
     mel = whisper.feature_extractor(second(), padding=0)
     assert mel.shape == (80, 100)
     states = np.asarray(whisper.encode(mel), np.float32)[0]
