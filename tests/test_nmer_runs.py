@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -27,7 +28,7 @@ SMALL = Phase(constant=1, decay=1, batch=8, clip=1.0, dropout=0.1, beta1=0.9, lr
 
 def config(folder: Path, *, system: str = "training.baselines.nmer.Nmer") -> Path:
     path = folder / "nmer.toml"
-    phase = "constant = 4, decay = 1, batch = 8, lr = 2e-3"
+    phase = "constant = 15, decay = 5, batch = 8, lr = 2e-3"  # fewer epochs learn by luck only
     path.write_text(f"""
 [part]
 class_path = "{system}"
@@ -97,6 +98,28 @@ def test_a_run_learns_and_is_evaluated_as_every_system_is(
     for name in ("best", "last"):
         kept = torch.load(run / f"{name}.ckpt", weights_only=True)["state_dict"]
         assert {key.split(".")[0] for key in kept} == {"network"}  # the first phase's stays there
+
+
+def test_what_ran_before_in_the_process_changes_no_weight(
+    run: Path, folder: Path, tmp_path: Path
+) -> None:
+    """Tests of the live pipe leave one thread to each library, and random numbers drawn."""
+    threads = torch.get_num_threads()
+    for before, name in ((1, "one"), (3, "three")):
+        torch.set_num_threads(before)
+        torch.rand(before), np.random.rand(before)  # noqa: NPY002
+        assert train.run(["--config", str(config(folder)), "--out", str(tmp_path / name)]) == 0
+        assert torch.get_num_threads() == before
+        for kept in ("first_phase/best.ckpt", "best.ckpt"):
+            here, there = (
+                torch.load(folder / kept, weights_only=True)["state_dict"]
+                for folder in (run, tmp_path / name)
+            )
+            assert all(torch.equal(here[key], there[key]) for key in here)
+        assert (tmp_path / name / "model.safetensors").read_bytes() == (
+            run / "model.safetensors"
+        ).read_bytes()
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("stopped", ["FirstPhase", "SecondPhase"])

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning
+from threadpoolctl import threadpool_limits
 from torch.utils.data import ConcatDataset, DataLoader
 
 from normtr.errors import UserError
 from training import calibrate, curve, run_folder
 from training.components import Reduced
+from training.cores import one_thread
 from training.curve import Protocol, predictor
 from training.fit import first_process
 from training.noise import RATES
@@ -88,6 +90,12 @@ class Contender(ABC):
         Of several processes the first does so, and the others return nothing.
         """
         self.check_devices(devices)
+        # Sums over more threads are rounded otherwise: what is learned would depend on the number
+        # of cores, and on what the process did before.
+        with one_thread(), threadpool_limits(1, "blas"):
+            return self._train(out, seed, devices, progress)
+
+    def _train(self, out: Path, seed: int, devices: int, progress: bool) -> dict[str, Any]:
         lightning.seed_everything(seed, verbose=False)
         if not self.shared_people:
             check_groups(self.data)

@@ -1,6 +1,6 @@
 """A batch over the cores of a CPU: slices that fit the cache, each by one thread.
 
-The slices hang on the batch alone and are joined in order, so results do not depend on the
+The slices depend on the batch alone and are joined in order, so results do not depend on the
 number of cores.
 """
 
@@ -34,7 +34,11 @@ def slices(count: int, steps: int, least: int = 1) -> list[slice]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """For many small pieces of work: beside a busy neighbour two threads wait for each other."""
+    """Within it a tensor operation takes one thread.
+
+    Work that is spread over the cores in slices, or comes in many small pieces, is faster so, and
+    what it gives does not depend on the number of cores.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

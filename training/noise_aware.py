@@ -103,10 +103,6 @@ class NoiseAware(lightning.LightningModule):
             else MeanAbsoluteError()
         )
 
-    def on_train_start(self) -> None:
-        """A step is spread over the cores in slices; kernels that also are wait for each other."""
-        torch.set_num_threads(1)
-
     def on_train_batch_start(self, *_: Any) -> None:
         """Dropout depends on (seed, step, process): Lightning draws differently once resumed."""
         torch.manual_seed(self.seed * 1_000_003 + self.global_step + 500_000 * process()[0])

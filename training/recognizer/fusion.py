@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, FeatureSpec
 from training import assess, calibrate, run_folder
+from training.cores import one_thread
 from training.curve import predictor
 from training.datasets import fer2013, meld, ravdess
 from training.fit import fit, weights_of
@@ -73,8 +74,11 @@ class FusionPart:
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
+        with one_thread():  # other counts add in another order: other hashes
+            return self._train(out, seed)
+
+    def _train(self, out: Path, seed: int) -> dict[str, Any]:
         lightning.seed_everything(seed, verbose=False)
-        torch.set_num_threads(1)  # other counts add in another order: other hashes
         folders = {"face": self.face, "voice": self.voice, "text": self.text}
         unseen = kept(
             out / "training.npz",
