@@ -38,6 +38,8 @@ from stream.workers import FaceWorker, VoiceWorker, Worker
 
 LATE_NS = 50_000_000
 """A tick that begins later than this was not in time."""
+STARTING_STEPS = 16
+"""The first steps (4 s) show how busy the machine is with the program's own start."""
 
 
 class Pipe:
@@ -65,6 +67,7 @@ class Pipe:
         self._standing: dict[str, str | None] = {}
         self._was: dict[str, int] = {}
         self._muted = False
+        self._loading = "transcribe" in self.stages
 
     def worker(self, stage: str, anew: bool = False) -> Worker:
         """The worker of a stage that is on; `anew`: it replaces one, with its model loaded again.
@@ -111,6 +114,10 @@ class Pipe:
     def absorb(self, event: Event) -> Sequence[Output]:
         """Take an event in; return what of it goes out at once."""
         self.recognizer.handle(event)
+        if isinstance(event, TextReady) or (
+            isinstance(event, Down) and event.stage == "transcribe"
+        ):
+            self._loading = False
         if isinstance(event, Heard):
             self._words = event.words
             return [*self._behind(event), *([event] if event.changes else [])]
@@ -137,7 +144,12 @@ class Pipe:
         self._post(asked)
 
     def keep_pace(self, estimate: Estimate, late_ns: int, now_ns: int) -> Sequence[Notice]:
-        """Give up or take back work after a tick that began `late_ns` late; in real time only."""
+        """Give up or take back work after a tick that began `late_ns` late; in real time only.
+
+        Steps at which the program itself was still starting do not count.
+        """
+        if self._loading or estimate.step < STARTING_STEPS:
+            return []
         gaps, pacing = estimate.window.gaps, self.intake.pacing
         wanted = ["face", "voice"] if pacing.hears(estimate.step) else ["face"]
         in_time = late_ns <= LATE_NS and not any(gaps[m][-1] in SLOW for m in wanted)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from normtr import checkpoint
 from normtr.spec import FeatureSpec
 from normtr.voice import VoiceEncoder
-from stream.events import Arrived, Dropped, Event, FeatureRow
+from stream.events import Arrived, Down, Dropped, Event, FeatureRow, TextReady
 from stream.handoff import SoundRing
 from stream.intake import Intake
 from stream.ladder import CALM, JUDGED, LEVELS, LONGEST_CALM, Ladder, Pace, Pacing
 from stream.models import Models
 from stream.outputs import Notice
-from stream.pipe import LATE_NS, Pipe, judged
+from stream.pipe import LATE_NS, STARTING_STEPS, Pipe, judged
 from stream.pipe_config import PipeConfig
 from stream.workers import VoiceWorker
 
@@ -116,26 +116,55 @@ def test_paces_hold_for_whole_steps() -> None:
     assert pacing.newest == LEVELS[4].pace
 
 
+def paced(pipe: Pipe, models: Models, late_ns: dict[int, int], steps: range) -> list[Notice]:
+    """The notices of these steps, of which some begin late."""
+    notices: list[Notice] = []
+    for step in steps:
+        now_ns = pipe.closes_ns(step) + late_ns.get(step, 0)
+        window = pipe.recognizer.window(step)
+        (estimate,) = judged([pipe], [window], models.judge, step, now_ns)
+        notices += pipe.keep_pace(estimate, late_ns.get(step, 0), now_ns)
+    return notices
+
+
 def test_the_pipe_says_what_it_gives_up_and_when_it_takes_it_back() -> None:
     config = PipeConfig(text="off")
     models = Models(config)
     pipe = Pipe(config, models, 0, lambda event: None)
-    notices: list[Notice] = []
-    levels = []
-    for step in range(50):
-        late_ns = LATE_NS + 1 if step < 4 else 0
-        now_ns = pipe.closes_ns(step) + late_ns
-        window = pipe.recognizer.window(step)
-        (estimate,) = judged([pipe], [window], models.judge, step, now_ns)
-        notices += pipe.keep_pace(estimate, late_ns, now_ns)
-        levels.append(pipe.health(now_ns, measured=False).level)
+    late = dict.fromkeys(range(20, 24), LATE_NS + 1)
+    notices, levels = [], []
+    for step in range(70):
+        notices += paced(pipe, models, late, range(step, step + 1))
+        levels.append(pipe.health(pipe.closes_ns(step), measured=False).level)
     assert [(notice.kind, notice.at_ns) for notice in notices] == [
-        ("degraded", 5 * pipe.spec.step_ns),  # the step after the one that has begun
-        ("recovered", 45 * pipe.spec.step_ns),
+        ("degraded", 25 * pipe.spec.step_ns),  # the step after the one that has begun
+        ("recovered", 65 * pipe.spec.step_ns),
     ]
     assert notices[0].detail == "level 1 of 4 from now on: half of the pictures"
-    assert levels == [0] * 3 + [1] * 40 + [0] * 7
-    assert [pipe.intake.pacing.at(step).face for step in (4, 5, 44, 45)] == [1, 2, 2, 1]
+    assert levels == [0] * 23 + [1] * 40 + [0] * 7
+    assert [pipe.intake.pacing.at(step).face for step in (24, 25, 64, 65)] == [1, 2, 2, 1]
+
+
+def test_the_program_s_own_start_gives_nothing_up() -> None:
+    """Neither the first seconds, nor those in which the speech model still loads."""
+    models = Models(PipeConfig(text="off"))
+    late = dict.fromkeys(range(400), LATE_NS + 1)
+    pipe = Pipe(PipeConfig(text="off"), models, 0, lambda event: None)
+    assert paced(pipe, models, late, range(STARTING_STEPS)) == []
+    assert paced(pipe, models, late, range(STARTING_STEPS, STARTING_STEPS + 8))
+
+    config = PipeConfig()
+    models = Models(config)
+    assert models.text is not None
+    pipe = Pipe(config, models, 0, lambda event: None)
+    assert paced(pipe, models, late, range(40)) == []
+    pipe.absorb(TextReady(models.text))
+    assert paced(pipe, models, late, range(40, 48))
+
+    pipe = Pipe(config, models, 0, lambda event: None)
+    assert paced(pipe, models, late, range(40)) == []
+    pipe.absorb(Down("transcribe", 0, "it cannot be loaded"))
+    assert paced(pipe, models, late, range(40, 48))
 
 
 def test_fewer_pictures_are_wanted_and_only_those_arrive() -> None:
