@@ -13,6 +13,7 @@ from typing import Any
 from normtr.errors import UserError
 
 ABSTAINED = "abstained"
+READINGS = 5
 
 
 class LslOutlets:
@@ -37,12 +38,24 @@ class LslOutlets:
         source = affect.get("source", "")
         if source not in self._outlets:
             self._outlets[source] = self._open(affect, source)
-        since_s = (time.monotonic_ns() - affect["t_ns"]) / 1e9
         sample = [*affect["probabilities"], float(affect["abstained"])]
-        self._outlets[source].push_sample(sample, self._pylsl.local_clock() - since_s)
+        self._outlets[source].push_sample(sample, affect["t_ns"] / 1e9 + self.ahead_s())
 
     def close(self) -> None:
         self._outlets.clear()  # pylsl closes what nobody holds
+
+    def ahead_s(self) -> float:
+        """How far LSL's clock is ahead of our monotonic one.
+
+        Of several readings the one that took least counts: a busy machine may stop us in between.
+        """
+        readings = []
+        for _ in range(READINGS):
+            before_s = time.monotonic()
+            lsl_s = self._pylsl.local_clock()
+            after_s = time.monotonic()
+            readings.append((after_s - before_s, lsl_s - (before_s + after_s) / 2))
+        return min(readings)[1]
 
     def _open(self, affect: Mapping[str, Any], source: str) -> Any:
         labels: Sequence[str] = [*affect["labels"], ABSTAINED]
