@@ -183,7 +183,8 @@ def test_with_everything_there_nothing_varies_and_zeros_are_imagined() -> None:
     rows, valid = drawn(SMALL)
     losses = module.losses(rows, valid, torch.ones_like(valid), torch.tensor([0, 1, 2]))
     zeros = module.teacher.embedded({m: 0 * x for m, x in rows.items()}, valid).specific
-    assert losses["invariance"].item() == 0
+    # Student and teacher are one network here, but a batch's rows may be rounded otherwise.
+    assert losses["invariance"].item() == pytest.approx(0, abs=1e-9)
     assert losses["imagination"].item() == pytest.approx(3 * (0.5 - zeros).square().mean().item())
 
 
