@@ -17,7 +17,7 @@ from normtr.errors import UserError
 from normtr.spec import LABELS, FeatureSpec
 from normtr.text import TextEncoder
 from normtr.voice import States, VoiceNetwork
-from training.datasets import emodb, meld, ravdess
+from training.datasets import emodb, fer2013, meld, ravdess
 from training.datasets.speech import Clip, samples
 from training.linear_head import fit_head
 from training.recognizer import augment, sounds
@@ -92,7 +92,13 @@ def test_samples_of_another_rate_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "count"), [("ravdess_speech", 1_200), ("emodb", 339), ("transcripts_labels", 9_989)]
+    ("folder", "count"),
+    [
+        ("ravdess_speech", 1_200),
+        ("emodb", 339),
+        ("transcripts_labels", 9_989),
+        ("ferplus", 23_850),
+    ],
 )
 def test_real_data(folder: str, count: int) -> None:
     path = REAL / folder
@@ -101,6 +107,7 @@ def test_real_data(folder: str, count: int) -> None:
     found = {
         "ravdess_speech": lambda: len(ravdess.load(path, calm_is_neutral=True)),
         "emodb": lambda: len(emodb.load(path)),
+        "ferplus": lambda: len(fer2013.load(path / "ferplus.npz", fer2013.TRAINING).labels),
         "transcripts_labels": lambda: len(meld.load(path / "meld_train_sent_emo.csv")),
     }[folder]()
     assert found == count

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from normtr.resnet import Committee
 from normtr.spec import LABELS
 from training import train
+from training.datasets import fer2013
 
 SHIPS = ("face.safetensors", "fold-0/face.safetensors", "fold-1/face.safetensors")
 
@@ -26,6 +27,30 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = random.integers(0, 256, (len(label), 48, 48), dtype=np.uint8)
     np.savez(path, images=images, label=label, split=split)
     return path
+
+
+def test_votes_are_labels_where_a_majority_agrees(tmp_path: Path) -> None:
+    columns = "neutral happy surprise sad angry disgust fear contempt unknown none".split()
+    votes = np.zeros((7, 10), np.int8)
+    for row, voted in enumerate(
+        ({"happy": 10}, {"angry": 5, "sad": 4}, {"fear": 4}, {"sad": 5, "fear": 5})
+    ):
+        for name, count in voted.items():
+            votes[row, columns.index(name)] = count
+    votes[3:5, columns.index("contempt")] = 6, 10
+    votes[4:, columns.index("surprise")] = 0, 9, 8
+    image = np.arange(7 * 48 * 48, dtype=np.uint32).astype(np.uint8).reshape(7, 48, 48)
+    np.savez(
+        tmp_path / "ferplus.npz",
+        images=image,
+        votes=votes,
+        split=np.zeros(7, np.int8),
+        repeat=np.array([0, 0, 0, 0, 0, 1, 0]),
+        copy_of_training=np.zeros(7),
+    )
+    faces = fer2013.load(tmp_path / "ferplus.npz", 0)
+    assert [LABELS[label] for label in faces.labels] == ["happy", "angry", "surprise"]
+    assert np.array_equal(faces.images, image[[0, 1, 6]])
 
 
 def trained(pictures: Path, out: Path, evened: float) -> dict[str, dict[str, torch.Tensor]]:

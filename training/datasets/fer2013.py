@@ -1,10 +1,15 @@
-"""FER2013: 48 x 48 grey faces with one of seven labels (Goodfellow et al., 2013)."""
+"""FER2013: 48 x 48 grey faces with one of seven labels (Goodfellow et al., 2013).
+
+With FERPlus's votes of ten raters (Barsoum et al., ICMI 2016) the majority is the label.
+"""
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +19,11 @@ from normtr.errors import UserError
 from normtr.spec import LABELS
 
 TRAINING, PUBLIC_TEST = 0, 1
+VOTED = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear")
+"""FERPlus's first columns; contempt, unknown and no face follow, of which we know nothing."""
+UNKNOWN = -1
+MAJORITY = 5
+"""So many of ten raters, or more, must agree."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +44,14 @@ class Faces:
 def load(path: Path, split: int) -> Faces:
     """Read one split of `fer2013.npz`, whose faces are plain `images` or one `faces_jpeg`.
 
-    Raises UserError when the file cannot be read or has no face of the split.
+    Where it has `votes` int8 [N, 10] instead of `label`, faces without a majority are left out, and
+    so are pictures that stand in it twice (`repeat`, `copy_of_training`). Raises UserError when the file cannot be read or has no face of the split.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            labels = file["label"].astype(np.int64)
+            labels = _voted(file) if "votes" in file else file["label"].astype(np.int64)
             images = file["images"] if "images" in file else _cut(file["faces_jpeg"])
-            chosen = np.flatnonzero(file["split"] == split)
+            chosen = np.flatnonzero((file["split"] == split) & (labels != UNKNOWN))
         images = np.ascontiguousarray(images[: len(labels)][chosen])
     except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, cv2.error) as error:
         raise UserError(f"{path} cannot be read as FER2013: {error}.") from None
@@ -51,6 +62,16 @@ def load(path: Path, split: int) -> Faces:
     if not set(labels[chosen].tolist()) <= set(range(len(LABELS))):
         raise UserError(f"{path} has labels that are none of the seven.")
     return Faces(images, labels[chosen], np.arange(len(chosen)))
+
+
+def _voted(file: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """[N] labels by majority, UNKNOWN where there is none or the picture is a copy."""
+    votes = file["votes"][:, : len(VOTED)]
+    labels = np.array([LABELS.index(name) for name in VOTED])[votes.argmax(1)]
+    most = votes.max(1)
+    alone = (votes == most[:, None]).sum(1) == 1
+    copies = file["repeat"].astype(np.bool_) | file["copy_of_training"].astype(np.bool_)
+    return np.where((most >= MAJORITY) & alone & ~copies, labels, UNKNOWN).astype(np.int64)
 
 
 def _cut(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:

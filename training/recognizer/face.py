@@ -66,7 +66,7 @@ class FacePart:
     epoch with the best validation accuracy.
     """
 
-    data: Path = Path("../shared/data/fer2013/fer2013.npz")
+    data: Path = Path("../shared/data/ferplus/ferplus.npz")
     epochs: int = 70
     fold_epochs: int = 32
     coarse: float = 0.55

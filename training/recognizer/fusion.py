@@ -44,7 +44,7 @@ class FusionPart:
     voice: Path = Path("runs/voice")
     text: Path = Path("runs/text")
     """Runs of the parts."""
-    fer2013: Path = Path("../shared/data/fer2013/fer2013.npz")
+    fer2013: Path = Path("../shared/data/ferplus/ferplus.npz")
     ravdess: Path = Path("../shared/data/ravdess_speech")
     meld: Path = Path("../shared/data/transcripts_labels")
     gap_trace: Path | None = None
