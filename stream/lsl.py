@@ -52,7 +52,7 @@ class LslOutlets:
         readings = []
         for _ in range(READINGS):
             before_s = time.monotonic()
-            lsl_s = self._pylsl.local_clock()
+            lsl_s: float = self._pylsl.local_clock()
             after_s = time.monotonic()
             readings.append((after_s - before_s, lsl_s - (before_s + after_s) / 2))
         return min(readings)[1]

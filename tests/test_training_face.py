@@ -30,7 +30,18 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_votes_are_labels_where_a_majority_agrees(tmp_path: Path) -> None:
-    columns = "neutral happy surprise sad angry disgust fear contempt unknown none".split()
+    columns = [
+        "neutral",
+        "happy",
+        "surprise",
+        "sad",
+        "angry",
+        "disgust",
+        "fear",
+        "contempt",
+        "unknown",
+        "none",
+    ]
     votes = np.zeros((7, 10), np.int8)
     for row, voted in enumerate(
         ({"happy": 10}, {"angry": 5, "sad": 4}, {"fear": 4}, {"sad": 5, "fear": 5})
