@@ -45,6 +45,8 @@ class Received:
     source: str = ""
     replay: bool = False
     """From a recording: its times are those of the recording."""
+    first_seq: int | None = None
+    """Of a replay: the number with which the topic begins in the recording."""
     payload: Mapping[str, Any] = field(repr=False, compare=False)
     """Every key as it was sent; lists are tuples."""
 

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 
@@ -19,9 +19,14 @@ ADDRESS = "tcp://127.0.0.1:5577"
 """Where a recognizer publishes unless it is told otherwise."""
 VERSION = 1
 PREFIX = f"er.v{VERSION}."
-TOPICS = AFFECT, FACE, FRAME, HEALTH, INFO, NOTIFY, TEXT = tuple(
-    PREFIX + name for name in ("affect", "face", "frame", "health", "info", "notify", "text")
-)
+AFFECT: Final = "er.v1.affect"
+FACE: Final = "er.v1.face"
+FRAME: Final = "er.v1.frame"
+HEALTH: Final = "er.v1.health"
+INFO: Final = "er.v1.info"
+NOTIFY: Final = "er.v1.notify"
+TEXT: Final = "er.v1.text"
+TOPICS = (AFFECT, FACE, FRAME, HEALTH, INFO, NOTIFY, TEXT)
 MAX_BYTES = 1_000_000
 """A larger frame is refused before it is decoded."""
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,54 @@ def test_the_python_subscriber_runs(address: str, tmp_path: Path) -> None:
     assert address in code
     for line in lines([sys.executable, "-u", "-c", code], tmp_path, 3):
         assert line == "angry 0.4 False {'face': 'none', 'voice': 'none', 'text': 'none'}\n"
+
+
+def typed(code: str, folder: Path) -> str:
+    """What `mypy --strict` says of a program that lies outside the checkout."""
+    (folder / "program.py").write_text(code)
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "program.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    ).stdout
+
+
+def test_the_python_subscriber_passes_a_strict_type_checker(tmp_path: Path) -> None:
+    assert "Success" in typed(example("python"), tmp_path)
+
+
+def test_a_topic_says_what_arrives(tmp_path: Path) -> None:
+    names = ["affect", "face", "frame", "health", "info", "notify", "text"]
+    lines = [
+        "from stream.client import subscribe, subscribe_async",
+        "from stream.wire import NOTIFY",
+    ]
+    lines += [f"reveal_type(subscribe('er.v1.{name}', timeout_s=1))" for name in names]
+    lines += [f"reveal_type(subscribe_async('er.v1.{name}'))" for name in names]
+    lines += ["reveal_type(subscribe(NOTIFY).receive().kind)", "reveal_type(subscribe('er.v1.'))"]
+    lines += ["subscribe('er.v1.affect').receive().word", "subscribe('er.v1.affect', adress='x')"]
+    said = typed("\n".join(lines), tmp_path)
+    kinds = [f"[stream.received.{name.capitalize()}]" for name in names]
+    assert re.findall(r'Revealed type is "(.*)"', said) == [
+        *(f"stream.subscription.Subscription{kind}" for kind in kinds),
+        *(f"stream.subscription.AsyncSubscription{kind}" for kind in kinds),
+        "str",
+        "stream.subscription.Subscription[stream.received.Received]",
+    ]
+    assert re.findall(r"error: .*\[([a-z-]+)\]$", said, re.M)[:2] == [
+        *("attr-defined", "call-overload")
+    ]
+
+
+def test_every_package_is_typed_where_it_is_installed() -> None:
+    project = tomllib.loads((README.parent / "pyproject.toml").read_text())
+    data = project["tool"]["setuptools"]["package-data"]
+    for package in ("normtr", "stream", "training"):
+        assert (README.parent / package / "py.typed").is_file()
+        assert "py.typed" in data[package]
 
 
 def test_the_node_subscriber_runs_and_is_short(address: str, tmp_path: Path) -> None:
