@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from normtr.errors import UserError
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -17,3 +19,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = path.with_name(f"{path.name}.partial")
     yield partial
     partial.replace(path)
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise UserError where `path` exists and was not to be replaced."""
+    if path.exists() and not force:
+        raise UserError(f"{path} is there already; give another name, or --force to replace it.")

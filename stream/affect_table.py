@@ -16,6 +16,7 @@ class AffectTable:
     def __init__(self, path: Path) -> None:
         """Raises UserError when the file cannot be written."""
         self._path = path
+        self._new = not path.exists()
         self._file = LineFile(path)
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._columns: tuple[tuple[str, ...], tuple[str, ...]] | None = None
@@ -44,4 +45,7 @@ class AffectTable:
         )
 
     def close(self) -> None:
+        """Where no estimate came, no new file is left."""
         self._file.close()
+        if self._columns is None and self._new:
+            self._path.unlink(missing_ok=True)

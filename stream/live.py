@@ -207,7 +207,7 @@ class _Outlets:
         return (end_ns - self._opened.origin_ns) % 1_000_000_000 == 0
 
     def _line(self, affect: Mapping[str, Any]) -> str:
-        line = view.line(affect, self._opened.origin_ns)
+        line = view.line(affect, view.since(self._opened.origin_ns, affect["t_ns"]))
         return line if len(self._opened.sources) == 1 else f"{line}  {affect['source']}"
 
 

@@ -42,16 +42,32 @@ _SETTINGS = {
 class Publisher:
     """Owned by one thread, as ZeroMQ sockets are."""
 
-    def __init__(self, address: str, keys: Path | None = None) -> None:
-        """Bind. Raises UserError when the address is open to others without keys, or taken."""
-        self._endpoint = Endpoint(zmq.XPUB, address, "--bind", LARGEST_ASKED, keys, _SETTINGS)
+    def __init__(self, address: str, keys: Path | None = None, patient: bool = False) -> None:
+        """Bind. Raises UserError when the address is open to others without keys, or taken.
+
+        `patient`: a subscriber whose queue is full is waited for, until it is disconnected.
+        """
+        settings = {**_SETTINGS, zmq.XPUB_NODROP: int(patient)}
+        self._endpoint = Endpoint(zmq.XPUB, address, "--bind", LARGEST_ASKED, keys, settings)
         self._socket = self._endpoint.socket
         self._prefixes: set[bytes] = set()
         self._info_wanted = False
 
-    def send(self, message: Message) -> None:
-        """Hand the message over; what a full subscriber misses is lost to it alone."""
-        self._socket.send_multipart(encode(message), zmq.DONTWAIT)
+    def send(self, message: Message) -> bool:
+        """Hand the message over; what a full subscriber misses is lost to it alone.
+
+        A patient publisher hands nothing over while a subscriber is full, and gives False.
+        """
+        try:
+            self._socket.send_multipart(encode(message), zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        return True
+
+    def subscribed(self) -> bool:
+        """Whether somebody subscribes to anything now."""
+        self._hear()
+        return bool(self._prefixes)
 
     def wanted(self, topic: str) -> bool:
         """Whether somebody subscribes to the topic now."""
@@ -79,6 +95,7 @@ class Publisher:
             elif frame[:1] == b"\x00":
                 self._prefixes.discard(prefix)
 
-    def close(self) -> None:
-        """Flush for at most `FLUSH_MS`, then go."""
+    def close(self, flush_ms: int = FLUSH_MS) -> None:
+        """Go, once everything is on its way to who reads it, after `flush_ms` at the latest."""
+        self._socket.setsockopt(zmq.LINGER, flush_ms)
         self._endpoint.close()

@@ -34,6 +34,8 @@ class Options(TypedDict, total=False):
     at the first message of a session."""
     keys: Keys | None
     """For a recognizer with CURVE keys."""
+    waiting: int
+    """So many messages may wait for a program that does not read; what comes then is lost."""
 
 
 class _Inbox(Generic[M]):
@@ -47,6 +49,7 @@ class _Inbox(Generic[M]):
         timeout_s: float | None = None,
         control: str | None = None,
         keys: Keys | None = None,
+        waiting: int = HIGH_WATER,
     ) -> None:
         """Subscribe to every topic that begins like one of `topics`; to all without any.
 
@@ -71,7 +74,7 @@ class _Inbox(Generic[M]):
             if not (topic.startswith(PREFIX) or PREFIX.startswith(topic)):
                 raise UserError(f"no topic begins with {topic!r}; they begin with {PREFIX!r}.")
         socket = self._open()
-        connect(socket, address, keys)
+        connect(socket, address, keys, waiting)
         for topic in topics or (PREFIX,):
             socket.subscribe(topic)
 

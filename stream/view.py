@@ -88,15 +88,19 @@ def history(affect: Affect, columns: Sequence[Column]) -> Text:
     return rows.append(f"{f'{len(columns)} s':>9} {'   '.join(told)}", style="dim")
 
 
-def line(affect: Mapping[str, Any], origin_ns: int) -> str:
-    """The same in one line, for a terminal that cannot redraw or a file."""
+def line(affect: Mapping[str, Any], at: str) -> str:
+    """The same in one line, for a terminal that cannot redraw or a file; `at`: when it was."""
     shown = affect.get("smoothed") or affect
     lights = " ".join(
         f"{modality}={SAYING.get(gaps[-1], gaps[-1]).replace(' ', '_')}"
         for modality, gaps in affect["gaps"].items()
     )
-    at_s = (affect["t_ns"] - origin_ns) / 1e9
-    return f"{at_s:8.2f} s  {_verdict(shown):<18} {shown['confidence']:4.0%}  {lights}"
+    return f"{at}  {_verdict(shown):<18} {shown['confidence']:4.0%}  {lights}"
+
+
+def since(begin_ns: int, at_ns: int) -> str:
+    """Seconds of a session."""
+    return f"{(at_ns - begin_ns) / 1e9:8.2f} s"
 
 
 def _verdict(shown: Mapping[str, Any]) -> str:

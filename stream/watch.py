@@ -14,17 +14,24 @@ from rich.live import Live
 from rich.text import Text
 
 from normtr.config import parse
+from normtr.errors import UserError
+from normtr.whole_file import refuse_existing
 from stream import recording, view
 from stream.affect_table import AffectTable
 from stream.client import subscribe
+from stream.connection import HIGH_WATER
 from stream.history import History
 from stream.interrupts import Interrupts
 from stream.received import Affect, Notify, Received
 from stream.subscriber_config import SubscriberConfig
+from stream.subscription import Subscription
 from stream.terminal import Screen, unless_gone
-from stream.wire import PREFIX, Message
+from stream.time_of_day import TimeOfDay
+from stream.wire import AFFECT, INFO, PREFIX, Message
 
 SILENT_S = 1.5
+WAITING = 100_000
+"""So many messages may wait where all of them are written: some hours of a session, 100 MB."""
 
 Heard = Iterator[Received | None]
 """What arrives; None after each `SILENT_S` without anything."""
@@ -40,6 +47,8 @@ class Watch(SubscriberConfig):
     """One JSON object a line on standard output: {"topic": ..., "payload": ...}."""
     csv: Path | None = None
     """Write every estimate into this table, one row each."""
+    force: bool = False
+    """Replace the table where it is there already."""
     seconds: float | None = None
     """End after so many seconds."""
 
@@ -48,11 +57,10 @@ class _Chart:
     """What was heard last of each source, and what happened last."""
 
     def __init__(self, address: str) -> None:
-        self._waiting = Text(
-            f"nothing arrives from {address}; is `normtr live` running?", style="dim"
-        )
+        self._waiting = Text(_nothing(address), style="dim")
         self._session = ""
         self._sources: dict[str, tuple[Affect, History]] = {}
+        self._times = TimeOfDay()
         self._event = Text()
 
     def add(self, message: Received) -> None:
@@ -60,6 +68,7 @@ class _Chart:
             self._session = message.session
             self._sources.clear()
             self._event = Text()
+        self._times.add(message)
         if isinstance(message, Affect):
             _, history = self._sources.get(message.source, (message, History()))
             history.add(message)
@@ -73,7 +82,8 @@ class _Chart:
         for source, (affect, history) in self._sources.items():
             replay = "replay of " if affect.replay else ""
             if len(self._sources) > 1:
-                parts.append(Text(f"{source}{view.line(affect.payload, 0)}"))
+                at = self._times.of(affect.t_ns)
+                parts.append(Text(f"{source}  {view.line(affect.payload, at)}"))
             elif not silent:
                 session = f"{replay}session {affect.session} {source}"
                 parts.append(view.status(affect.payload, session.strip()))
@@ -81,28 +91,55 @@ class _Chart:
         return Group(*parts, self._event) if self._event else Group(*parts)
 
 
-def messages(config: Watch) -> Heard:
-    """Subscribe until `config.seconds` are over. Raises UserError."""
-    until = None if config.seconds is None else time.monotonic() + config.seconds
-    with subscribe(config.topic, address=config.address, keys=config.keys) as subscription:
-        while until is None or time.monotonic() < until:
-            left_s = SILENT_S if until is None else min(SILENT_S, until - time.monotonic())
-            try:
-                yield subscription.receive(max(left_s, 0.0))
-            except TimeoutError:
-                yield None
-
-
 def run(argv: list[str]) -> int:
     config = parse(Watch, argv, "watch")
     interrupts = Interrupts()
-    try:
-        table = None if config.csv is None else AffectTable(config.csv)
-        with nullcontext() if table is None else closing(table), unless_gone(sys.stdout):
-            _show(config, _tabled(messages(config), table))
-    except KeyboardInterrupt:
-        pass
-    return interrupts.status
+    if config.csv is not None:
+        refuse_existing(config.csv, config.force)
+    # A recognizer answers with `info`, also while nothing happens that is asked for.
+    topics = config.topic, INFO
+    waiting = WAITING if config.json or config.csv is not None else HIGH_WATER
+    with subscribe(
+        *topics, address=config.address, keys=config.keys, waiting=waiting
+    ) as subscription:
+        try:
+            table = None if config.csv is None else AffectTable(config.csv)
+            with nullcontext() if table is None else closing(table), unless_gone(sys.stdout):
+                _show(config, _tabled(_heard(config, subscription), table))
+        except KeyboardInterrupt:
+            pass
+        if subscription.session is None and config.seconds is not None and not interrupts.asked:
+            raise UserError(f"within {config.seconds:g} s {_nothing(config.address)}")
+        if lost := _lost(config, subscription):
+            raise UserError(f"{lost} did not arrive, so what was written has holes.")
+        return interrupts.status
+
+
+def _lost(config: Watch, subscription: Subscription[Received]) -> str:
+    """What should have been written and did not arrive; empty where nothing is missing."""
+    written = config.topic if config.json else AFFECT
+    lost = {t: n for t, n in subscription.lost_of.items() if n and t.startswith(written)}
+    if not config.json and config.csv is None:
+        return ""
+    return " and ".join(f"{count} of {topic}" for topic, count in lost.items())
+
+
+def _nothing(address: str) -> str:
+    return (
+        f"nothing arrives from {address}; start `normtr live`, or give the right --address "
+        "(and --client-key and --server-key, where it has keys)."
+    )
+
+
+def _heard(config: Watch, subscription: Subscription[Received]) -> Heard:
+    until = None if config.seconds is None else time.monotonic() + config.seconds
+    while until is None or time.monotonic() < until:
+        left_s = SILENT_S if until is None else min(SILENT_S, until - time.monotonic())
+        try:
+            yield subscription.receive(max(left_s, 0.0))
+        except TimeoutError:
+            if left_s == SILENT_S:
+                yield None
 
 
 def _tabled(heard: Heard, table: AffectTable | None) -> Heard:
@@ -112,18 +149,39 @@ def _tabled(heard: Heard, table: AffectTable | None) -> Heard:
         yield message
 
 
+def _told_if_silent(config: Watch, heard: Heard) -> Iterator[Received]:
+    """What arrives; says once on standard error that nobody publishes."""
+    told = False
+    for message in heard:
+        if message is not None:
+            yield message
+        elif not told:
+            print(f"normtr watch: {_nothing(config.address)}", file=sys.stderr)
+        told = True
+
+
 def _show(config: Watch, heard: Heard) -> None:
     console = Screen()
     if config.json:
-        for message in filter(None, heard):
-            wire = Message(message.topic, dict(message.payload))
-            print(recording.line(wire), end="", flush=True)
+        for message in _told_if_silent(config, heard):
+            if message.topic.startswith(config.topic):
+                wire = Message(message.topic, dict(message.payload))
+                print(recording.line(wire), end="", flush=True)
     elif console.is_terminal:
         _draw(console, _Chart(config.address), heard)
     else:
-        for message in filter(None, heard):
-            if isinstance(message, Affect):
-                print(view.line(message.payload, 0), flush=True)
+        _print_lines(_told_if_silent(config, heard))
+
+
+def _print_lines(messages: Iterator[Received]) -> None:
+    times = TimeOfDay()
+    sources: dict[str, None] = {}
+    for message in messages:
+        times.add(message)
+        if isinstance(message, Affect):
+            sources[message.source] = None
+            of = f"  {message.source}" if len(sources) > 1 else ""
+            print(view.line(message.payload, times.of(message.t_ns)) + of, flush=True)
 
 
 def _draw(console: Screen, chart: _Chart, heard: Heard) -> None:

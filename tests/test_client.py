@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -196,6 +198,52 @@ def test_a_recognizer_that_starts_anew_is_found_and_loss_is_counted(address: str
         second.close()
         assert subscription.lost - lost == 2
         assert (subscription.session, subscription.restarts) == (other, 1)
+
+
+def test_the_head_of_a_replay_counts_as_lost_and_that_of_a_live_session_does_not(
+    publisher: Publisher, address: str
+) -> None:
+    with subscribe(address=address) as subscription:
+        reach(publisher, subscription)
+        publisher.send(said(AFFECT, 30))
+        publisher.send(said(TEXT, 40, replay=True, first_seq=37))
+        publisher.send(said(TEXT, 42, replay=True, first_seq=37))
+        assert [subscription.receive(5).seq for _ in range(3)] == [30, 40, 42]
+        assert subscription.lost_of[AFFECT] == 0
+        assert subscription.lost_of[TEXT] == 3 + 1
+        assert subscription.lost == sum(subscription.lost_of.values())
+
+
+NOT_READING = """
+import sys, time
+from stream.client import subscribe
+from stream.publisher import Publisher
+from stream.wire import NOTIFY
+from tests.test_client import said
+publisher = Publisher(sys.argv[1])
+with subscribe(NOTIFY, address=sys.argv[1]) as subscription:
+    while not publisher.wanted(NOTIFY):
+        time.sleep(0.01)
+    for seq in range(2500):
+        publisher.send(said(NOTIFY, seq))
+    time.sleep(0.5)
+    publisher.close()
+    time.sleep(2.5)
+    assert [subscription.receive(5).seq for _ in range(500)] == list(range(500))
+"""
+
+
+def test_who_does_not_read_outlives_the_end_of_its_publisher(address: str) -> None:
+    """Heartbeats of ZeroMQ's in the client would end its whole program here."""
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_READING, address],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_newest_gives_the_latest_of_each_topic_and_source(

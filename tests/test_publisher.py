@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,35 @@ def test_a_subscriber_that_does_not_read_costs_nothing_and_loses_only_its_own() 
         slow.close(0)
         quick.close(0)
     publisher.close()
+
+
+def test_a_patient_publisher_waits_for_who_is_slow_to_read() -> None:
+    address = free_port()
+    publisher = Publisher(address, patient=True)
+    with zmq.Context() as context, context.socket(zmq.SUB) as slow:
+        slow.setsockopt(zmq.RCVHWM, 1)
+        slow.connect(address)
+        slow.subscribe("er.v1.info")
+        assert soon(publisher, INFO, True)
+        seen: list[int] = []
+
+        def read() -> None:
+            while len(seen) < 3000:
+                seen.append(decode(slow.recv_multipart()).payload["seq"])
+
+        for number in range(3000):
+            message = Message(INFO, {"seq": number, "ballast": "x" * 2000})
+            if not publisher.send(message):
+                break
+        assert 0 < number < 2999  # it takes no more, until somebody reads
+        reader = threading.Thread(target=read)
+        reader.start()
+        for rest in range(number, 3000):
+            while not publisher.send(Message(INFO, {"seq": rest, "ballast": "x" * 2000})):
+                time.sleep(0.001)
+        publisher.close(30_000)
+        reader.join(30)
+        assert seen == list(range(3000))
 
 
 def soon(publisher: Publisher, topic: str, wanted: bool, limit_s: float = 5.0) -> bool:

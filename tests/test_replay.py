@@ -81,10 +81,10 @@ def test_a_session_comes_again_with_its_timing_marked_as_a_replay(
     assert player[0].stderr is not None
     assert "22 messages in 6.0 s" in player[0].stderr.read()
     assert all(message.replay for message in got)
-    payloads = [{**plain(message.payload)} for message in got if message.topic != INFO]
-    sent = [{**message.payload, "replay": True} for message in said[1:]]
-    assert payloads == sent[-len(payloads) :]
-    assert len(payloads) >= 19  # the first second is for connecting
+    first = {AFFECT: 0, INFO: 0, NOTIFY: said[-1].payload["seq"]}
+    assert [plain(message.payload) for message in got] == [
+        {**message.payload, "replay": True, "first_seq": first[message.topic]} for message in said
+    ]
     assert subscription.lost == 0
     recorded_s = (got[-1].sent_ns - got[-11].sent_ns) / 1e9
     assert at_s[-1] - at_s[-11] == pytest.approx(recorded_s, abs=0.5)
@@ -103,6 +103,44 @@ def test_who_comes_late_gets_info_and_ctrl_c_ends_it(
     player[0].send_signal(signal.SIGINT)
     assert player[0].wait(10) == 130
     assert "Traceback" not in player[0].communicate()[1]
+
+
+def test_who_was_waiting_has_every_message_also_at_high_speed(
+    tmp_path: Path, player: list[subprocess.Popen[str]]
+) -> None:
+    path, address = write(tmp_path / "a.jsonl", session(2000)), free_port()
+    table, lines = tmp_path / "a.csv", tmp_path / "lines"
+    watch = [sys.executable, "-m", "normtr", "watch", "--address", address]
+    for options in (["--csv", str(table)], ["--json"]):
+        with lines.open("w") as out:
+            player.append(
+                subprocess.Popen([*watch, *options], stdout=out, stderr=subprocess.PIPE, text=True)
+            )
+    readers = list(player)
+    for reader in readers:
+        assert reader.stderr is not None
+        assert "nothing arrives" in reader.stderr.readline()  # it is there and waits
+    player.append(start(path, "--bind", address, "--speed", "1000"))
+    assert player[-1].wait(100) == 0
+    end_s = time.monotonic() + 60
+    for file, rows in ((table, 2001), (lines, 2002)):
+        while len(file.read_text().splitlines()) < rows:
+            assert time.monotonic() < end_s, file
+            time.sleep(0.1)
+    for reader in readers:
+        reader.terminate()
+        _, said = reader.communicate(timeout=30)
+        assert (reader.returncode, said) == (0, "")
+
+
+def test_without_a_subscriber_it_plays_after_a_while_and_says_so(
+    tmp_path: Path, player: list[subprocess.Popen[str]]
+) -> None:
+    path = write(tmp_path / "a.jsonl", session(2))
+    player.append(start(path, "--bind", free_port(), "--speed", "1e3", "--wait", "0.3"))
+    _, said = player[0].communicate(timeout=60)
+    assert player[0].returncode == 0
+    assert "Nobody subscribed within 0.3 s" in said
 
 
 def test_a_half_last_line_is_told_and_left_out(
@@ -165,6 +203,7 @@ def test_refusals_of_the_program(tmp_path: Path) -> None:
     [
         (["--speed", "0"], "--speed lies above 0"),
         (["--speed", "-1"], "--speed lies above 0"),
+        (["--wait", "-1"], "--wait is 0 or more seconds"),
         (["--bind", "tcp://0.0.0.0:5599"], "CURVE"),
     ],
 )

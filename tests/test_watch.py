@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +30,13 @@ from stream import watch
 from stream.history import SECONDS, History
 from stream.publisher import Publisher
 from stream.received import FRAME, Affect, received
-from stream.wire import AFFECT, NOTIFY, Message, encode
+from stream.wire import AFFECT, INFO, NOTIFY, Message, encode
 from tests.ports import free_port
 from tests.test_client import SAID, said
 from tests.test_live import refused
 
 STEP_NS = 250_000_000
+UTC_NS = int(datetime(2026, 11, 30, 12, 3, 22, tzinfo=UTC).timestamp()) * 10**9
 
 
 def affect(step: int, **keys: object) -> Message:
@@ -174,9 +178,117 @@ def test_a_terminal_that_is_closed_ends_it(session: Session) -> None:
     assert terminal.process.wait(20) == 0
 
 
-def test_it_ends_by_itself_where_nothing_is(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "normtr", "watch", "--address", free_port(), "--seconds", "0.5"]
-    assert subprocess.run([*words, "--json"], timeout=60, check=False).returncode == 0
+@pytest.mark.parametrize("output", [["--json"], ["--csv", "a.csv"], []], ids=["json", "csv", "-"])
+def test_where_nobody_publishes_it_says_so_soon_and_ends_with_1(
+    output: list[str], tmp_path: Path
+) -> None:
+    address = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "normtr", "watch", "--address", address, "--seconds", "4", *output],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    sentence = process.stderr.readline()
+    assert process.poll() is None  # before the end
+    assert f"nothing arrives from {address}; start `normtr live`" in sentence
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert said.startswith("normtr watch: within 4 s nothing arrives from")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recognizer_that_has_nothing_to_say_of_a_topic_is_not_missing() -> None:
+    address = free_port()
+    words = ["--address", address, "--topic", NOTIFY, "--json", "--seconds", "3"]
+    with closing(Publisher(address)) as publisher:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "normtr", "watch", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while process.poll() is None:
+            if publisher.info_wanted():
+                publisher.send(said_of_clock(0, 0))
+            publisher.send(affect(0))
+            time.sleep(0.02)
+    assert process.communicate() == ("", "")
+    assert process.returncode == 0
+
+
+def said_of_clock(monotonic_ns: int | None, utc_ns: int | None) -> Message:
+    clock = {"monotonic_ns": monotonic_ns, "utc_ns": utc_ns}
+    return said(INFO, 0, clock=clock, origin_ns=STEP_NS)
+
+
+@pytest.mark.parametrize(
+    ("clock", "replay", "first", "second"),
+    [
+        (None, False, r"\d\d:\d\d:\d\d\.\d\d", r"\d\d:\d\d:\d\d\.\d\d"),
+        (said_of_clock(STEP_NS, UTC_NS), True, "14:03:22.25", "14:03:22.50"),
+        (said_of_clock(None, None), True, "   0.25 s", "   0.50 s"),
+        (None, True, "   0.00 s", "   0.25 s"),
+    ],
+    ids=["live", "recorded", "virtual", "nothing known"],
+)
+def test_lines_tell_the_local_time_of_day(
+    clock: Message | None, replay: bool, first: str, second: str
+) -> None:
+    address = free_port()
+    words = [sys.executable, "-u", "-m", "normtr", "watch", "--address", address]
+    environment = {**os.environ, "TZ": "UTC-2"}  # two hours ahead
+    with closing(Publisher(address)) as publisher:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
+        while not publisher.info_wanted():
+            time.sleep(0.02)
+        if clock is not None:
+            publisher.send(clock)
+        for step in (1, 2):
+            publisher.send(affect(step, replay=replay))
+        assert process.stdout is not None
+        for at in (first, second):
+            assert re.match(rf"\s*{at}  (angry|not enough)", process.stdout.readline())
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(("output", "status"), [("--csv", 1), ("--json", 1), ("", 0)])
+def test_what_did_not_arrive_is_told_at_the_end(output: str, status: int, tmp_path: Path) -> None:
+    address = free_port()
+    options = {"--csv": ["--csv", "a.csv"], "--json": ["--json"], "": []}[output]
+    with closing(Publisher(address)) as publisher:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "normtr", "watch", "--address", address, *options],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not publisher.info_wanted():
+            time.sleep(0.02)
+        for step in (5, 6, 9, 10):  # it came in the middle; 7 and 8 are lost
+            publisher.send(affect(step))
+        assert process.stdout is not None
+        for _ in range(4):
+            assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said_last = process.communicate(timeout=20)
+    assert process.returncode == (status or 130)
+    assert ("2 of er.v1.affect did not arrive" in said_last) == bool(status)
+
+
+def test_a_table_that_is_there_is_kept_unless_forced(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("an hour's work\n")
+    status, sentence = refused("--csv", path, verb="watch")
+    assert (status, path.read_text()) == (1, "an hour's work\n")
+    assert "a.csv is there already; give another name, or --force to replace it." in sentence
+    options = ("--csv", path, "--force", "--seconds", "3")
+    assert subprocess.run(command(session, *options), timeout=60, check=False).returncode == 0
+    assert path.read_text().startswith("session,source,seq,")
 
 
 @pytest.mark.parametrize(
