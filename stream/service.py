@@ -63,7 +63,7 @@ def unit(options: list[str]) -> str:
     from stream.live import Live
 
     parse(Live, options, "live")
-    words = [sys.executable, "-m", "normtr", "live", *options]
+    words = [sys.executable, "-P", "-m", "normtr", "live", *options]
     folder = str(Path.cwd()).replace("%", "%%")
     return UNIT.format(command=" ".join(map(quoted, words)), folder=folder)
 

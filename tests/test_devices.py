@@ -313,8 +313,10 @@ def test_a_machine_without_sound_says_so() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "alsa.conf"
         config.write_text("pcm.none { type hw card 99 }\n")
+        (Path(folder) / "stream.py").touch()  # a user's own, which the child must not take for ours
         done = subprocess.run(
-            [sys.executable, "-c", program],
+            [sys.executable, "-P", "-c", program],
+            cwd=folder,
             env=os.environ | {"ALSA_CONFIG_PATH": str(config)},
             capture_output=True,
             text=True,

@@ -87,6 +87,20 @@ def test_no_two_modules_need_each_other_to_be_imported() -> None:
     assert len(tuple(TopologicalSorter(graph).static_order())) >= len(known)  # CycleError otherwise
 
 
+def test_a_folder_of_the_users_hides_no_module_from_the_processes_that_are_started() -> None:
+    """Python looks for modules in the working directory first, unless it is told `-P`."""
+    commands = [
+        (module, [ast.unparse(word) for word in node.elts[:2]])
+        for module, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.List)
+        and node.elts
+        and ast.unparse(node.elts[0]) == "sys.executable"
+    ]
+    assert len(commands) >= 6
+    assert [module for module, words in commands if words[1] != "'-P'"] == []
+
+
 @pytest.mark.parametrize(
     "module",
     [

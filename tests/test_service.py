@@ -35,7 +35,17 @@ def test_the_unit_is_installed_whole_verified_and_removed(tmp_path: Path) -> Non
     assert settings["Type"] == "notify"
     assert settings["WorkingDirectory"] == str(tmp_path)
     words = shlex.split(settings["ExecStart"].replace("%%", "%").replace("$$", "$"))
-    assert words == [sys.executable, "-m", "normtr", "live", "--camera", "1", "--record-gaps", name]
+    assert words == [
+        sys.executable,
+        "-P",
+        "-m",
+        "normtr",
+        "live",
+        "--camera",
+        "1",
+        "--record-gaps",
+        name,
+    ]
     if shutil.which("systemd-analyze"):
         checked = subprocess.run(
             ["systemd-analyze", "verify", "--user", "--man=no", unit],

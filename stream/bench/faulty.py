@@ -57,7 +57,7 @@ class Faults:
         wanted = {f for f in self._on(now_ns) if f.kind in ("flood", "deaf")}
         for fault in wanted - self._foreign.keys():
             code, count = (BUSY, CORES) if fault.kind == "flood" else (DEAF, 1)
-            command = [sys.executable, "-c", code, self._address]
+            command = [sys.executable, "-P", "-c", code, self._address]
             self._foreign[fault] = [
                 subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(count)
             ]

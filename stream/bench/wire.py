@@ -65,7 +65,7 @@ def run(argv: list[str]) -> int:
     publisher = Publisher(config.bind)
     counts = (config.subscribers - config.deaf - 1, config.deaf)
     readers = subprocess.Popen(
-        [sys.executable, "-m", "stream.bench.wire_readers", config.bind, *map(str, counts)],
+        [sys.executable, "-P", "-m", "stream.bench.wire_readers", config.bind, *map(str, counts)],
         stdout=subprocess.PIPE,
         text=True,
     )

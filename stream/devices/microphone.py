@@ -32,7 +32,7 @@ def inputs() -> tuple[list[Input], int]:
 
     Raises UserError without PortAudio, or when the sound system does not answer.
     """
-    command = [sys.executable, "-m", "stream.devices.sound_input", "list"]
+    command = [sys.executable, "-P", "-m", "stream.devices.sound_input", "list"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, **HARMLESS)
     if not done.stdout:
         raise UserError(f"the sound system did not answer within {LIST_LIMIT_S} s.")
@@ -106,7 +106,14 @@ class Microphone:
             if self._stop.is_set():
                 return 0
             process = self._process = subprocess.Popen(
-                [sys.executable, "-m", "stream.devices.sound_input", "listen", *self._arguments],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "stream.devices.sound_input",
+                    "listen",
+                    *self._arguments,
+                ],
                 stdin=subprocess.PIPE,  # its end tells the process to leave
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

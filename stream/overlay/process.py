@@ -15,7 +15,7 @@ def overlay_beside(address: str, control: str) -> Iterator[None]:
     It ends with the block, however this process ends. Closed by its user it is gone, and nothing
     else happens.
     """
-    command = [sys.executable, "-m", "normtr", "overlay", "--while-read"]
+    command = [sys.executable, "-P", "-m", "normtr", "overlay", "--while-read"]
     command += ["--address", address, *([] if control == "off" else ["--control", control])]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert process.stdin is not None
