@@ -18,6 +18,7 @@ CAUSES = (
     "muted",
     "denied",
     "no_device",
+    "no_track",
     "stalled",
     "dropped",
     "error",

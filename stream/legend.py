@@ -12,6 +12,7 @@ SAYING = {
     "muted": "muted",
     "denied": "not permitted",
     "no_device": "no device",
+    "no_track": "not in the clip",
     "stalled": "nothing arrives",
     "dropped": "dropped",
     "error": "error",
@@ -29,6 +30,7 @@ MARKS = {
     "muted": "m",
     "denied": "!",
     "no_device": "x",
+    "no_track": "t",
     "stalled": "z",
     "dropped": "d",
     "error": "e",
@@ -46,6 +48,8 @@ OF_DEVICE = {
     "stalled": "{} gives nothing",
 }
 """Causes that lie with the camera or the microphone, told with its name."""
+TRACKS = {"face": "picture", "voice": "sound", "text": "sound"}
+"""What of a clip the modalities are taken from."""
 DEVICES = {"face": "camera", "voice": "microphone", "text": "microphone"}
 NAMES = {"face": "face", "voice": "voice", "text": "words"}
 """What people call the modalities."""
@@ -69,6 +73,7 @@ CAUSE_COLOURS = {
     "muted": "#5b4a8a",
     "denied": "#7a1f1f",
     "no_device": "#333333",
+    "no_track": "#2f6f6f",
     "stalled": "#8c564b",
     "dropped": "#d62728",
     "error": "#ff0000",
@@ -97,6 +102,8 @@ def cause_colour(cause: str) -> str:
 
 def reason(modality: str, cause: str) -> str:
     """Why the modality is not there, in words: `microphone muted`, `no face`."""
+    if cause == "no_track":
+        return f"no {TRACKS.get(modality, modality)} in the clip"
     if cause in OF_DEVICE:
         return OF_DEVICE[cause].format(DEVICES.get(modality, modality))
     return SAYING.get(cause, cause)

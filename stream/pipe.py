@@ -36,6 +36,8 @@ from stream.smoothing import Smoother
 from stream.transcriber import Transcriber
 from stream.workers import FaceWorker, VoiceWorker, Worker
 
+LOST = ("denied", "no_device", "no_track", "stalled")
+"""Causes that are told when they begin and end."""
 LATE_NS = 50_000_000
 """A tick that begins later than this was not in time."""
 STARTING_STEPS = 16
@@ -185,9 +187,9 @@ class Pipe:
     def _notices(self, event: Condition) -> Sequence[Notice]:
         before = self._standing.get(event.modality)
         self._standing[event.modality] = event.cause
-        if event.cause in ("no_device", "stalled", "denied"):
+        if event.cause in LOST:
             return [Notice("device_lost", event.at_ns, event.modality, event.detail or event.cause)]
-        if event.cause is None and before in ("no_device", "stalled", "denied"):
+        if event.cause is None and before in LOST:
             return [Notice("device_back", event.at_ns, event.modality, event.detail)]
         return []
 

@@ -22,7 +22,7 @@ STEP_NS = 250_000_000
 RUN = 6
 """Steps of each gap, and between two."""
 ALL_CAUSES = 2 * RUN * len(CAUSES)
-"""After so many steps, 42 s, every cause has come up in every modality; from then on all is there."""
+"""After so many steps, 45 s, every cause has come up in every modality; from then on all is there."""
 SECRET = "neverontheoverlay"
 """The word that is said at each step."""
 PROGRAM = """
@@ -59,7 +59,7 @@ def estimate(step: int, session: str, **keys: Any) -> Message:
 
 
 class Feed(threading.Thread):
-    """Publishes a session once someone listens: the first 42 s at once, then a step every 250 ms, each with a word.
+    """Publishes a session once someone listens: the first 45 s at once, then a step every 250 ms, each with a word.
 
     `info` and `estimates` are keys put into these messages; `keys`: the folder of CURVE keys.
     """

@@ -180,7 +180,7 @@ def test_a_clip_without_sound_says_so_and_stands_at_the_windows_end(real: tuple[
     cache = open_cache(real[0])
     [(_, place)] = [(c, p) for c, p in cache.manifest.clips if c.id == "still.mkv"]
     gaps = cache.gaps()[place.offset : place.offset + place.steps]
-    assert {GAP_NAMES[n] for n in gaps[:, 1:].flat} == {"no_device"}
+    assert {GAP_NAMES[n] for n in gaps[:, 1:].flat} == {"no_track"}
     valid = Extracted(real[0]).load("valid").windows.valid[0]
     assert valid[0].tolist() == [False] * 8 + [True] * 8
     assert not valid[1:].any()

@@ -232,10 +232,10 @@ def test_a_clip_without_sound_or_without_picture_runs_with_the_right_causes(
     tmp_path: Path,
 ) -> None:
     silent = run_gaps(clips.write(tmp_path / "silent.mp4", seconds=1.0, sound=False))
-    assert set(silent["voice"]) == {"no_device"}
+    assert set(silent["voice"]) == {"no_track"}
     assert set(silent["face"]) == {"no_face"}
     blind = run_gaps(clips.write(tmp_path / "blind.mp4", seconds=1.0, picture=False))
-    assert set(blind["face"]) == {"no_device"}
+    assert set(blind["face"]) == {"no_track"}
     assert set(blind["voice"]) == {"none"}
 
 

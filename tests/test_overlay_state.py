@@ -75,6 +75,7 @@ def test_without_data_nothing_is_claimed(silent_s: float) -> None:
         ({"face": "muted", "voice": "muted"}, "camera and microphone muted", True),
         (dict.fromkeys(HERE, "paused"), "camera and microphone open, paused", True),
         ({"face": "no_device"}, "microphone in use", True),
+        ({"face": "no_track"}, "microphone in use", True),
         ({"voice": "off"}, "camera and microphone in use", True),
         ({"voice": "off", "text": "off"}, "camera in use", True),
         (dict.fromkeys(HERE, "off"), "no camera or microphone in use", False),
@@ -108,6 +109,7 @@ def test_a_light_says_in_words_why_it_is_out(cause: str) -> None:
     assert cause in MARKS
     assert cause in SAYING
     said = {"muted": "microphone muted", "no_face": "no face", "no_device": "no microphone"}
+    said["no_track"] = "no sound in the clip"
     assert lights[1].saying == said.get(cause, lights[1].saying)
 
 

@@ -139,6 +139,7 @@ def test_words_say_why_a_light_is_off(page: Page, server: PageServer, address: s
         ("b" * 16, "muted", "voice", "voice", "microphone muted"),
         ("c" * 16, "no_face", "face", "face", "no face"),
         ("d" * 16, "no_device", "face", "face", "no camera"),
+        ("n" * 16, "no_track", "voice", "voice", "no sound in the clip"),
         ("e" * 16, "no_words", "text", "words", "no words"),
     ):
         with Feed(address, session, gaps=gaps(cause, modality)):

@@ -34,7 +34,17 @@ def columns(**causes: Sequence[str]) -> dict[str, Column]:
 
 def test_causes_stand_in_the_order_in_which_they_are_named() -> None:
     order = (
-        *("off", "starting", "paused", "muted", "denied", "no_device", "stalled", "dropped"),
+        *(
+            "off",
+            "starting",
+            "paused",
+            "muted",
+            "denied",
+            "no_device",
+            "no_track",
+            "stalled",
+            "dropped",
+        ),
         *("error", "late", "no_face", "poor_image", "silence", "no_words"),
     )
     assert order == CAUSES

@@ -62,7 +62,7 @@ def outputs() -> list[Output]:
     source = SourceHealth(True, 25.0, 0, 12.5)
     dead = SourceHealth(False, 0.0, 4, None)
     return [
-        estimate([*CAUSES, NONE, NONE]),
+        estimate([*CAUSES, NONE]),
         Health(
             5,
             {"camera": source, "microphone": dead},
@@ -112,7 +112,7 @@ def messages() -> list[Message]:
 
 
 GOLDEN = {
-    "er.v1.affect": "4d7cd8737bbcc279",
+    "er.v1.affect": "71e7ccbe6aadf724",
     "er.v1.face": "543fc5f0d4f84884",
     "er.v1.frame": "b262030f3c794051",
     "er.v1.health": "ddae5955189b315c",
@@ -123,7 +123,7 @@ GOLDEN = {
 
 
 def test_golden_bytes() -> None:
-    """Bytes that other programs were written against. Only an added key changes them."""
+    """Bytes that other programs were written against. Only an added key or cause changes them."""
     got = {
         message.topic: hashlib.sha256(b"".join(encode(message))).hexdigest()[:16]
         for message in messages()
@@ -229,7 +229,7 @@ def test_affect_has_every_field_of_the_contract() -> None:
         *("confidence", "abstained", "window", "gaps", "share", "latency_ms", "model"),
     }
     assert set(payload["gaps"]) == set(payload["share"]) == set(MODALITIES)
-    assert payload["gaps"]["face"] == [*CAUSES, NONE, NONE]
+    assert payload["gaps"]["face"] == [*CAUSES, NONE]
     assert payload["latency_ms"]["settle"] == 150.0
     assert payload["t_ns"] == payload["window"]["end_ns"] == 5_000_000_000
 

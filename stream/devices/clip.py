@@ -18,9 +18,9 @@ BLOCK_NS = 100_000_000
 def conditions(media: Media, intake: Feed, at_ns: int) -> None:
     """Say what the clip has not got."""
     if not media.has_picture:
-        intake.condition("camera", "no_device", at_ns, f"{media.name} has no picture")
+        intake.condition("camera", "no_track", at_ns, f"{media.name} has no picture")
     if not media.has_sound:
-        intake.condition("microphone", "no_device", at_ns, f"{media.name} has no sound")
+        intake.condition("microphone", "no_track", at_ns, f"{media.name} has no sound")
 
 
 def feed(item: Picture | Piece, intake: Feed) -> None:

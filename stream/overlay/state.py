@@ -17,7 +17,7 @@ NO_DATA = "no data"
 BRIEF = frozenset({"dropped", "late", "no_face", "poor_image", "silence", "no_words"})
 """Gaps that come and go in ordinary use: a light goes out once nothing came for `LIT_S`."""
 LIT_S = {"face": 1.0, "voice": 1.0, "text": 4.0}
-ABSENT = frozenset({"off", "no_device", "denied"})
+ABSENT = frozenset({"off", "no_device", "no_track", "denied"})
 """Causes with which a device is not in use."""
 
 

@@ -99,7 +99,7 @@ def _text(row: Row | None, voice: str) -> Outcome:
     """As the recognizer says it once every word is known."""
     if row is not None:
         return NONE, row
-    missing = voice in ("no_device", "muted", "stalled", "dropped")
+    missing = voice in ("no_track", "muted", "stalled", "dropped")
     return (voice if missing else "no_words"), None
 
 

@@ -59,13 +59,13 @@ def clip_rows(
         )
     placed += track.flush()
     steps = max(1, end_ns // spec.step_ns)
-    nothing: Outcome = ("stalled" if media.has_picture else "no_device", None)
+    nothing: Outcome = ("stalled" if media.has_picture else "no_track", None)
     face = [mean_row(pictures[n]) if n in pictures else nothing for n in range(steps)]
     samples, holes = _laid_out(placed)
     if media.has_sound:
         voice = _voice(samples, holes, steps, spec, voice_encoder)
     else:
-        voice = [("no_device", None)] * steps
+        voice = [("no_track", None)] * steps
     return ClipRows(tuple(face), tuple(voice), samples)
 
 
