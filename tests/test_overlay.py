@@ -162,6 +162,22 @@ def test_a_replayed_minute_with_every_cause_is_drawn_and_then_greys(
     until(lambda: hue(place.shot(window)) < 25, "it did not grey", 3.0)
 
 
+def test_what_arrives_before_its_window_is_made_is_not_the_last_that_it_hears(
+    place: Desktop, wire: tuple[Publisher, str]
+) -> None:
+    publisher, address = wire
+    place.overlay("--address", address, "--colours", "dark")
+    end_s = time.monotonic() + 30
+    while not place.visible():  # so that the first message comes before anything is drawn
+        assert time.monotonic() < end_s
+        for _ in range(20):
+            publisher.send(session.affect(20, gaps=HERE, abstained=False))
+            time.sleep(0.005)
+    window = place.window()
+    hear(publisher)
+    assert hue(place.shot(window)) > 60
+
+
 def test_it_greys_when_data_stops_and_comes_back(
     place: Desktop, wire: tuple[Publisher, str]
 ) -> None:

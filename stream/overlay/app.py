@@ -61,6 +61,7 @@ class _Overlay(QObject):
         self._place()
         self._actions.still.setChecked(self._settings.still)
         self._draw()
+        self._feed.start()
         self._window.show()
         if config.click_through:
             self._actions.click_through.trigger()

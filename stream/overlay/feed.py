@@ -34,6 +34,9 @@ class Feed(QObject):
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen; who is to be told is connected before, or would miss it for good."""
         self._thread.start()
 
     def take(self) -> list[Received]:
