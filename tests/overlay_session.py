@@ -65,7 +65,7 @@ def affect(step: int, **keys: object) -> Message:
     return Message(AFFECT, {**payload, **keys})
 
 
-def info(captures: bool = True) -> Message:
+def info(**keys: object) -> Message:
     payload = {
         **_envelope(0, 0),
         "labels": LABELS,
@@ -77,16 +77,18 @@ def info(captures: bool = True) -> Message:
         "clock": {"monotonic_ns": 0, "utc_ns": 0},
         "source": "camera and microphone",
         "sources": ["camera and microphone"],
-        "captures": captures,
+        "captures": True,
         "virtual": False,
         "calibrated": False,
         "versions": {},
     }
-    return Message(INFO, payload)
+    return Message(INFO, {**payload, **keys})
 
 
-def notify(seq: int, kind: str, detail: str = "", modality: str | None = None) -> Message:
-    body = {"kind": kind, "modality": modality, "detail": detail}
+def notify(
+    seq: int, kind: str, detail: str = "", modality: str | None = None, source: str = ""
+) -> Message:
+    body = {"kind": kind, "modality": modality, "detail": detail, "source": source}
     return Message(NOTIFY, {**_envelope(seq, STEPS * STEP_NS), **body})
 
 

@@ -24,7 +24,7 @@ import zmq
 from numpy.typing import NDArray
 
 from normtr.errors import UsageError, UserError
-from stream import keys, live, qt_libraries
+from stream import keys, live, qt_libraries, recording
 from stream.client import subscribe
 from stream.control import Control
 from stream.control_client import beside
@@ -33,7 +33,7 @@ from stream.overlay import command
 from stream.publisher import Publisher
 from stream.received import Affect
 from stream.session import DEMO
-from stream.wire import AFFECT
+from stream.wire import AFFECT, Message
 from tests import overlay_session as session
 from tests.desktop import SIZE, Desktop, desktop, needed, until
 from tests.make_overlay_picture import PICTURE, picture_of, seen
@@ -536,17 +536,18 @@ def test_live_starts_it_and_outlives_it(place: Desktop) -> None:
 
 SPOKEN = """
 import json, sys
+from pathlib import Path
 from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import QApplication, QWidget
+from stream import recording
 from stream.overlay.state import OverlayState
 from stream.overlay.theme import DARK
 from stream.overlay.window import OverlayWindow
 from stream.received import received
-from tests import overlay_session as session
 application = QApplication([])
 state, window = OverlayState("tcp://x:1"), OverlayWindow()
-state.add(received(session.affect(9, gaps={m: ["none"] * 16 for m in ("face", "voice", "text")},
-    top="happy", confidence=0.8, abstained=False)), 0.0)
+for message in recording.read(Path(sys.argv[1])):
+    state.add(received(message), 0.0)
 window.take(state.shown(0.0), DARK)
 window.show()
 print(json.dumps([
@@ -557,20 +558,37 @@ print(json.dumps([
 """
 
 
-def test_a_screen_reader_hears_every_part() -> None:
+def spoken(folder: Path, *messages: Message) -> dict[str, str]:
+    """What a screen reader says of each part of the window that heard these."""
     needed()
-    root = Path(__file__).parents[1]
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    path = folder / "a.jsonl"
+    path.write_text("".join(map(recording.line, messages)))
     told = subprocess.run(
-        [sys.executable, "-c", SPOKEN],
+        [sys.executable, "-c", SPOKEN, path],
         capture_output=True,
         text=True,
-        cwd=root,
-        env=environment,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         timeout=60,
     )
     assert told.returncode == 0, told.stderr
-    parts = dict(json.loads(told.stdout))
+    return dict(json.loads(told.stdout))
+
+
+def happy(source: str = "") -> Message:
+    keys = {"top": "happy", "confidence": 0.8, "abstained": False, "source": source}
+    return session.affect(9, gaps=HERE, **keys)
+
+
+def test_of_two_sources_the_window_names_the_one_that_it_shows(tmp_path: Path) -> None:
+    names = ["a.mp4", "b.mp4"]
+    info = session.info(captures=False, source=", ".join(names), sources=names)
+    parts = spoken(tmp_path, info, happy("a.mp4"), session.affect(9, source="b.mp4"))
+    assert parts["capture"] == "playing a.mp4, one of 2 sources"
+    assert parts["emotion"] == "happy, confidence 80%"
+
+
+def test_a_screen_reader_hears_every_part(tmp_path: Path) -> None:
+    parts = spoken(tmp_path, happy())
     assert parts["emotion"] == "happy, confidence 80%"
     assert parts["capture"] == "camera and microphone in use"
     assert "angry 12%" in parts["probabilities"]

@@ -141,10 +141,37 @@ def test_an_event_is_told_for_a_while_and_a_new_session_begins_anew() -> None:
     assert sum(bool(column.levels) for column in state.shown(1.0).columns) == 1
 
 
-def test_of_several_sources_the_first_is_followed() -> None:
-    first = session.affect(9, gaps=HERE, source="a", top="happy", abstained=False)
-    second = session.affect(9, gaps=HERE, source="b", top="sad", abstained=False)
-    assert shown([first, second]).top == "happy"
+def two(step: int) -> list[Message]:
+    """An estimate of each of two sources."""
+    tops = {"a.mp4": "happy", "b.mp4": "sad"}
+    return [
+        session.affect(step, gaps=HERE, source=source, top=top, abstained=False)
+        for source, top in tops.items()
+    ]
+
+
+TWO = session.info(captures=False, source="a.mp4, b.mp4", sources=["a.mp4", "b.mp4"])
+
+
+def test_of_several_sources_the_first_is_followed_under_its_own_name() -> None:
+    view = shown([TWO, *two(9)])
+    assert view.top == "happy"
+    assert view.capture.saying == "playing a.mp4, one of 2 sources"
+    replayed = [Message(m.topic, {**m.payload, "replay": True}) for m in (TWO, *two(9))]
+    assert shown(replayed).capture.saying == "replay of a.mp4, one of 2 sources"
+    lost = session.notify(0, "device_lost", "it is gone", "voice", source="b.mp4")
+    assert shown([TWO, *two(9), lost]).note == "b.mp4: voice: it is gone"
+
+
+def test_the_other_source_is_followed_once_the_first_has_ended() -> None:
+    state = OverlayState(ADDRESS)
+    for message in (TWO, *two(9)):
+        state.add(received(message), 0.0)
+    state.add(received(two(12)[1]), STALE_S + 0.1)
+    view = state.shown(STALE_S + 0.2)
+    assert (view.fresh, view.top) == (True, "sad")
+    assert view.capture.saying == "playing b.mp4, one of 2 sources"
+    assert sum(bool(column.levels) for column in view.columns) == 1  # its own history
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)

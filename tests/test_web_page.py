@@ -162,6 +162,10 @@ def test_abstaining_replays_and_clips_are_named(
         page.locator("#badge:not(.on)", has_text="replay").wait_for(timeout=READY_MS)
     with Feed(address, "h" * 16, info={"captures": False}):
         page.locator("#badge:not(.on)", has_text="playing").wait_for(timeout=READY_MS)
+    two = {"captures": False, "source": "a.mp4, b.mp4", "sources": ["a.mp4", "b.mp4"]}
+    with Feed(address, "s" * 16, info=two, source="b.mp4"):
+        told = "playing b.mp4, one of 2 sources"
+        page.get_by_text(told, exact=True).wait_for(timeout=READY_MS)
 
 
 def test_texts_of_a_publisher_are_texts(page: Page, server: PageServer, address: str) -> None:

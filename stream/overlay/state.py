@@ -66,7 +66,10 @@ class Shown:
 
 
 class OverlayState:
-    """Takes what arrives of the first source of each session; times are seconds of any clock."""
+    """Takes what arrives and follows one source, the first that is heard, until it falls silent.
+
+    Times are seconds of any clock.
+    """
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -87,7 +90,9 @@ class OverlayState:
             self._begin(message.session)
         if isinstance(message, Affect):
             if self._affect is not None and message.source != self._affect.source:
-                return
+                if now_s - self._heard_s <= STALE_S:
+                    return
+                self._history = History()
             self._affect, self._heard_s, self._ended = message, now_s, False
             self._history.add(message)
             self._columns = tuple(self._history.columns())
@@ -95,8 +100,15 @@ class OverlayState:
             self._info = message
         elif isinstance(message, Notify):
             self._ended = message.kind == "stopping"
-            where = f"{name(message.modality)}: " if message.modality else ""
+            where = f"{message.source}: " if message.source in self._sources else ""
+            where += f"{name(message.modality)}: " if message.modality else ""
             self.tell(where + (message.detail or message.kind.replace("_", " ")), now_s)
+
+    @property
+    def _sources(self) -> tuple[str, ...]:
+        """The names of all sources, where there are several."""
+        sources = () if self._info is None else self._info.sources
+        return sources if len(sources) > 1 else ()
 
     def tell(self, note: str, now_s: float) -> None:
         """Show this for `NOTE_S`."""
@@ -164,10 +176,11 @@ class OverlayState:
         return f"nothing arrives from {self._address}"
 
     def _capture(self, affect: Affect, causes: Mapping[str, str], fresh: bool) -> Capture:
+        one = f"{affect.source}, one of {len(self._sources)} sources" if self._sources else ""
         if affect.replay:
-            return Capture(False, "replay of a recording")
+            return Capture(False, f"replay of {one or 'a recording'}")
         if self._info is not None and not self._info.captures:
-            return Capture(False, f"playing {self._info.source}")
+            return Capture(False, f"playing {one or self._info.source}")
         if self._ended:
             return Capture(False, "nothing is captured")
         devices: dict[str, str] = {}  # of voice and words, what is said of the voice counts
