@@ -78,6 +78,8 @@ def run(argv: list[str]) -> int:
         return 0
     if config.calibrated:
         raise UsageError("a calibration is measured without one; leave --calibrated out.")
+    if config.fast and not config.sources:
+        raise UsageError("--fast plays a clip in virtual time; name yours with --source FILE.")
     if len(config.sources) > 1:
         raise UsageError("a calibration is of one person; give one --source.")
     seconds = 10.0 if config.seconds is None else config.seconds

@@ -19,11 +19,14 @@ import zmq
 from normtr.errors import UserError
 from stream import wire
 from stream.endpoint import Endpoint
+from stream.wire import LARGEST_REQUEST
 
-LARGEST_REQUEST = 10_000
-"""Bytes of a frame; who sends a larger one is disconnected before it is read."""
-WAITING = 100
-"""Requests and answers kept for one client."""
+LARGEST_READ = 10_000_000
+"""Bytes of a frame, so that whoever sends too much is told; beyond, the connection is ended."""
+REQUESTS_WAITING = 1
+"""Requests kept for one client, each of which can be that large; the next ones wait on its side."""
+ANSWERS_WAITING = 100
+"""Answers kept for one client, all of them small."""
 POLL_MS = 100
 BREATH_S = 0.001
 """Between two requests: a flood of them must not keep the other threads from working."""
@@ -41,8 +44,12 @@ class Control:
     def __init__(self, address: str, verbs: Mapping[str, Verb], keys: Path | None = None) -> None:
         """Bind and begin. Raises UserError as `Endpoint` does."""
         self._verbs = verbs
-        settings = {zmq.RCVHWM: WAITING, zmq.SNDHWM: WAITING, zmq.LINGER: POLL_MS}
-        self._endpoint = Endpoint(zmq.ROUTER, address, "--control", LARGEST_REQUEST, keys, settings)
+        settings = {
+            zmq.RCVHWM: REQUESTS_WAITING,
+            zmq.SNDHWM: ANSWERS_WAITING,
+            zmq.LINGER: POLL_MS,
+        }
+        self._endpoint = Endpoint(zmq.ROUTER, address, "--control", LARGEST_READ, keys, settings)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
         self._thread.start()
@@ -61,6 +68,8 @@ class Control:
             client, *frames = socket.recv_multipart()
             cut = frames.index(b"") + 1 if b"" in frames else 0
             envelope, body = frames[:cut] or [b""], frames[cut:]
+            if sum(map(len, envelope)) > LARGEST_REQUEST:
+                continue  # it comes back with each answer, and is no more than a few numbers
             # A client that is gone, or takes no answers, is left out.
             socket.send_multipart([client, *envelope, self._answer(body)], zmq.DONTWAIT)
             self._closing.wait(BREATH_S)
@@ -85,6 +94,8 @@ class Control:
 def _decoded(body: list[bytes]) -> dict[str, Any]:
     if len(body) != 1:
         raise UserError("a request is one frame.")
+    if (size := len(body[0])) > LARGEST_REQUEST:
+        raise UserError(f"a request has {LARGEST_REQUEST:,} bytes at most, and this one {size:,}.")
     try:
         return wire.unpacked(body[0])
     except wire.WireError:

@@ -44,9 +44,14 @@ class Control:
     def ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
         """The reply to a request such as `ask("mark", label="start")`.
 
-        Raises Refused, with the recognizer's sentence, and TimeoutError.
+        Raises UserError for one that is too large, Refused, with the recognizer's sentence, and
+        TimeoutError.
         """
-        self._socket.send(msgpack.packb({"verb": verb, **arguments}))
+        request = msgpack.packb({"verb": verb, **arguments})
+        if (size := len(request)) > wire.LARGEST_REQUEST:
+            most = f"{wire.LARGEST_REQUEST:,}"
+            raise UserError(f"a request has {most} bytes at most, and this {verb} {size:,}.")
+        self._socket.send(request)
         if not self._socket.poll(round(self._timeout_s * 1000)):
             self._socket.close()  # it would wait for that reply for good
             self._socket = self._open()

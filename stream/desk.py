@@ -105,6 +105,10 @@ class Desk:
         return {"t_ns": self._say("mark", None, label)}
 
     def _calibrate(self) -> dict[str, Any]:
+        if not self._opened.captures:
+            raise UserError(
+                "a clip is played, and a calibration is of the person before camera and microphone."
+            )
         if len(self._pipes) > 1:
             raise UserError("a calibration is of one person, and there are several sources.")
         if self._opened.models.personal is not None:

@@ -29,6 +29,8 @@ TEXT: Final = "er.v1.text"
 TOPICS = (AFFECT, FACE, FRAME, HEALTH, INFO, NOTIFY, TEXT)
 MAX_BYTES = 1_000_000
 """A larger frame is refused before it is decoded."""
+LARGEST_REQUEST = 10_000
+"""Bytes of a request at the control port; a larger one is refused with a sentence."""
 
 
 class WireError(ValueError):

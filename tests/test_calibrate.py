@@ -155,6 +155,8 @@ def test_with_nobody_to_measure_nothing_is_written(tmp_path: Path) -> None:
     status, said = refused("--source", empty, "--fast", "--personal", file, verb="calibrate")
     assert status == 1
     assert "too little was seen and heard" in said
+    status, said = refused("--fast", "--camera", "5", "--personal", file, verb="calibrate")
+    assert (status, "name yours with --source" in said) == (2, True)
     status, said = refused("--source", empty, "--seconds", "0", verb="calibrate")
     assert status == 2
     assert not file.exists()

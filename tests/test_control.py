@@ -20,11 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normtr.errors import UserError
-from stream.control import LARGEST_REQUEST, Control
+from stream import control_client
+from stream.client import subscribe
+from stream.control import LARGEST_READ, Control
 from stream.control_client import beside
 from stream.desk import LONGEST_LABEL
 from stream.session import DEMO
-from stream.wire import AFFECT, FACE, FRAME, HEALTH, INFO, NOTIFY, schema
+from stream.wire import AFFECT, FACE, FRAME, HEALTH, INFO, LARGEST_REQUEST, NOTIFY, schema
 from tests.ports import free_port
 
 FRAMES = int(os.environ.get("NORMTR_HOSTILE_FRAMES", "2000"))
@@ -124,13 +126,43 @@ def test_malformed_requests_are_answered_with_an_error(port: str, frames: list[b
     assert msgpack.unpackb(answer)["ok"] is False
 
 
-def test_a_request_that_is_too_large_ends_its_connection_and_no_other(port: str) -> None:
+@pytest.mark.parametrize("size", [LARGEST_REQUEST + 1, 100_000, 5_000_000])
+def test_a_request_that_is_too_large_is_answered_with_a_sentence(port: str, size: int) -> None:
     with zmq.Context() as context, context.socket(zmq.REQ) as large:
         large.setsockopt(zmq.LINGER, 0)
         large.connect(port)
-        large.send(bytes(LARGEST_REQUEST + 1))
+        large.send(bytes(size))
+        assert large.poll(ANSWERED_MS)
+        assert msgpack.unpackb(large.recv()) == {
+            "ok": False,
+            "error": f"a request has 10,000 bytes at most, and this one {size:,}.",
+        }
+
+
+def test_our_client_refuses_what_is_too_large_itself(port: str) -> None:
+    with control_client.Control(port) as control:
+        with pytest.raises(UserError, match=r"10,000 bytes at most, and this echo 100,0\d\d\."):
+            control.ask("echo", word="x" * 100_000)
+        assert control.ask("echo", word="x" * 9_000)["ok"]
+
+
+def test_a_frame_that_no_request_can_be_ends_its_connection_and_no_other(port: str) -> None:
+    with zmq.Context() as context, context.socket(zmq.REQ) as large:
+        large.setsockopt(zmq.LINGER, 0)
+        large.connect(port)
+        large.send(bytes(LARGEST_READ + 1))
         assert not large.poll(500)
         assert ask(port, verb="none") == {"ok": True}
+
+
+def test_an_envelope_that_is_too_large_is_not_sent_back(port: str) -> None:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(port)
+        socket.send_multipart([bytes(5_000_000), b"", msgpack.packb({"verb": "none"})])
+        socket.send_multipart([b"id", b"", msgpack.packb({"verb": "none"})])
+        assert socket.poll(ANSWERED_MS)
+        assert socket.recv_multipart()[:2] == [b"id", b""]
 
 
 def test_a_port_in_use_is_refused_by_name(port: str) -> None:
@@ -254,11 +286,12 @@ class Watcher:
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watcher]:
     address, folder = free_port(), tmp_path_factory.mktemp("data")
     options = ("--source", DEMO, "--bind", address, "--faces", "--frames", "--text", "off")
-    looped = (
-        "import sys, dataclasses, stream.live as live\n"
+    looped = (  # as if a person sat there all the while
+        "import sys, stream.live as live\n"
+        "from dataclasses import replace\n"
         "once = live.open_session\n"
-        "live.open_session = lambda config, **k: once("
-        "dataclasses.replace(config, seconds=90.0), repeat=True, **k)\n"
+        "live.open_session = lambda config, **k: replace("
+        "once(replace(config, seconds=90.0), repeat=True, **k), captures=True)\n"
         "sys.exit(live.run(sys.argv[1:]))"
     )
     process = subprocess.Popen(
@@ -359,7 +392,7 @@ def test_a_mark_is_published_with_its_time(live: Watcher) -> None:
     jsonschema.validate(mark, schema(NOTIFY))
     assert (mark["detail"], mark["t_ns"]) == ("the joke", t_ns)
     assert before <= t_ns <= time.monotonic_ns()
-    for label in ("", "x" * (LONGEST_LABEL + 1)):
+    for label in ("", "x" * (LONGEST_LABEL + 1), "x" * 100_000):
         assert not ask(live.control, verb="mark", label=label)["ok"]
     assert "camera, microphone" in ask(live.control, verb="mute", device="tv")["error"]
 
@@ -371,6 +404,27 @@ def test_a_calibration_is_measured_on_the_running_session_and_kept_here(live: Wa
     kept = live.data / "normtr" / "person.json"
     assert kept.is_file()
     assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_a_clip_that_is_played_is_nobody_to_calibrate_on(tmp_path: Path) -> None:
+    address = free_port()
+    words = ("live", "--source", DEMO, "--bind", address, "--text", "off")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "normtr", *map(str, words)],
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with subscribe(AFFECT, address=address) as subscription:
+            subscription.receive(90)
+        answer = ask(beside(address), verb="calibrate")
+        assert not answer["ok"]
+        assert "a clip is played" in answer["error"]
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert not list(tmp_path.iterdir())
 
 
 def test_estimates_go_on_while_the_port_is_flooded(live: Watcher) -> None:
