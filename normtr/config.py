@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import importlib
-import inspect
 import json
-import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +11,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from normtr.config_help import Help, usage
+from normtr.config_refusal import sentence
 from normtr.errors import UsageError
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)  # they become the --help
@@ -26,7 +24,7 @@ class _Exact(ArgumentParser):
     """No abbreviations, nor in the parsers that it makes for the fields of named classes."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **options})
+        super().__init__(*args, **{"allow_abbrev": False, "formatter_class": Help, **options})
 
 
 def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[str] = ()) -> T:
@@ -36,9 +34,10 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     A bare `--flag` means true; a field that is one string or several takes an option for each.
     Raises UsageError with one sentence; `--help` prints and exits 0.
     """
+    description = (kind.__doc__ or "").strip().splitlines()[0]
     parser = _Exact(
         prog=f"normtr {prog}",
-        description=(kind.__doc__ or "").strip().splitlines()[0],
+        description=description,
         parser_mode="toml",
         exit_on_error=False,
         print_config=None,
@@ -48,6 +47,10 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     for name in positional:
         several = get_origin(get_type_hints(kind)[name]) is list
         parser.add_argument(name, type=str, nargs="+" if several else None)
+    parser.usage = usage(parser.prog, parser._actions)
+    for group in parser._action_groups:
+        if group.title == description.rstrip("."):
+            group.title = None  # it stands above already
     known = sorted(
         {o[2:] for action in parser._actions for o in action.option_strings if o.startswith("--")}
     )
@@ -61,7 +64,7 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     try:
         values = parser.instantiate(parser.parse_args(argv))
     except (argparse.ArgumentError, argparse.ArgumentTypeError, ValueError, TypeError) as error:
-        raise UsageError(_sentence(str(error), known, prog)) from None
+        raise UsageError(sentence(str(error), known, prog)) from None
     fields = {key: value for key, value in vars(values).items() if key != "config"}
     try:
         return kind(**fields)
@@ -131,40 +134,3 @@ def _check_config(path: Path, known: Sequence[str]) -> None:
         is_section = any(name.startswith(f"{key}.") for name in known)
         if is_section and not isinstance(value, dict | str):
             raise UsageError(f"{key!r} in {path} is a section [{key}], not {value!r}.")
-
-
-def _sentence(message: str, known: Sequence[str], prog: str) -> str:
-    """The parser's complaint in one line, with the nearest known key where a key is unknown."""
-    if given := re.search(r"unrecognized arguments: (?!--\w)(\S+)", message):
-        return f"unexpected argument {given[1]!r}; `normtr {prog} --help` lists what there is."
-    unknown = (
-        re.search(r"unrecognized arguments: --([^\s=]+)", message)
-        or re.search(r"[Oo]ption '([^']+)' is not accepted", message)
-        or re.search(r"Key '([^']+)' is not expected", message)
-    )
-    nested = re.search(r"Group '([^']+)' does not accept option '([^']+)'", message)
-    if unknown or nested:
-        key = f"{nested[1]}.{nested[2]}" if nested else unknown[1] if unknown else ""
-        near = difflib.get_close_matches(key, [*known, *_of_class(message)], n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"`normtr {prog} --help` lists them."
-        return f"unknown key {key!r}; {hint}"
-    if missing := re.search(r"arguments are required: (\w+)", message):
-        return f"{'--' if missing[1] in known else ''}{missing[1]} is needed."
-    if bare := re.search(r"argument (\S+): expected one argument", message):
-        return f"{bare[1]} needs a value."
-    key = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
-    kinds = re.findall(r"Expected a (?:<class '(?:\w+\.)*|typing\.)(\w+(?:\[[^]]*])?)", message)
-    values = re.findall(r"(?:Got|Given) value: (.*)", message)
-    if key and kinds and values:
-        wanted = " or ".join(dict.fromkeys(kinds)).replace("NoneType", "null")
-        return f"{key!r} must be {wanted}, not {values[-1]}."
-    last = [line.strip(" -") for line in message.splitlines() if line.strip(" -")][-1]
-    return f"{key!r}: {last}." if key else f"{last}."
-
-
-def _of_class(message: str) -> list[str]:
-    """What the class takes that a config names by `class_path`."""
-    found = re.search(r"Problem with given class_path '([\w.]+)\.(\w+)'", message)
-    if not found:
-        return []
-    return list(inspect.signature(getattr(importlib.import_module(found[1]), found[2])).parameters)

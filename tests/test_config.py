@@ -60,7 +60,11 @@ def toml(folder: Path, text: str) -> str:
     return str(path)
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=("Cs", "Cc"))), min_size=2, max_size=4))
+TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")))
+
+
+# A word --config names a file wherever it stands.
+@given(st.lists(TEXTS.filter(lambda t: not t.startswith("--config")), min_size=2, max_size=4))
 def test_what_may_be_several_takes_an_option_for_each(values: list[str]) -> None:
     argv = [f"--source={value}" for value in values]
     argv[1:2] = ["--seconds", "3", "--source", values[1]]
@@ -147,12 +151,12 @@ def test_a_key_like_no_other_points_to_the_help() -> None:
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ("--costs.depth x", "'costs.depth' must be int, not x."),
-        ("--costs.depth 2.5", "'costs.depth' must be int, not 2.5."),
-        ("--seconds abc", "'seconds' must be float or null, not abc."),
-        ("--fast=maybe", "'fast' must be bool, not maybe."),
-        ("--device gpu", "'device' must be Literal['auto', 'cpu'], not gpu."),
-        ("--off face", "'off' must be tuple, not face."),
+        ("--costs.depth x", "'costs.depth' must be a whole number, not x."),
+        ("--costs.depth 2.5", "'costs.depth' must be a whole number, not 2.5."),
+        ("--seconds abc", "'seconds' must be a number, not abc."),
+        ("--fast=maybe", "'fast' must be true or false, not maybe."),
+        ("--device gpu", "'device' must be auto or cpu, not gpu."),
+        ("--off face", "'off' must be a list, not face."),
         ("--name", "--name needs a value."),
         ("--costs.depth --fast", "--costs.depth needs a value."),
         ("--config", "--config needs a file."),
@@ -168,9 +172,9 @@ def test_a_wrong_value_is_named_with_what_it_should_be(argv: str, sentence: str)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name = 5", "'name' must be str, not 5."),
-        ('[costs]\ndepth = "x"', "'costs.depth' must be int, not x."),
-        ("[name]\nx = 1", "'name' must be str"),
+        ("name = 5", "'name' must be a text, not 5."),
+        ('[costs]\ndepth = "x"', "'costs.depth' must be a whole number, not x."),
+        ("[name]\nx = 1", "'name' must be a text"),
         ("costs = 3", "is a section [costs], not 3."),
         ("name = [broken", "demo.toml cannot be read: "),
         ("\x00", "demo.toml cannot be read: "),

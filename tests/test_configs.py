@@ -57,7 +57,7 @@ def test_every_system_and_value_of_a_comparison_is_accepted(
 
 def test_a_key_the_part_does_not_know_names_the_nearest(tmp_path: Path) -> None:
     argv = ["--config", str(FOLDER / "face.toml"), "--out", str(tmp_path), "--part.epoch", "3"]
-    with pytest.raises(UsageError, match="unknown key 'epoch'; did you mean 'epochs'"):
+    with pytest.raises(UsageError, match=r"unknown key 'part\.epoch'; did you mean 'part\.epochs'"):
         parse(Train, argv, "train")
 
 
