@@ -10,18 +10,54 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
 from normtr.errors import UserError
+
+TASKS = {
+    "Recognise": {
+        "live": "recognise from webcam and microphone, or a clip, and publish what is seen",
+        "overlay": "show it in a small window on the desktop, or as a page for OBS",
+        "watch": "show in the terminal what a recognizer publishes, or write it into a table",
+        "replay": "publish a recorded session again",
+        "calibrate": "measure the bias of your own neutral face and voice",
+    },
+    "Set up": {
+        "doctor": "say which devices and models are here, and how to get what is missing",
+        "service": "recognise in the background, as a systemd user service",
+        "keys": "make the keys with which other machines may subscribe",
+        "bench": "measure speed: of the live pipe, of the network, of publishing",
+    },
+    "Train": {
+        "extract": "turn clips and their labels into data to train on",
+        "train": "train one model from one config",
+        "evaluate": "say how good a model is, also with more and more input missing",
+        "compare": "train and evaluate several systems under one protocol",
+        "report": "put runs side by side: tables, intervals, pictures",
+    },
+}
+"""Every verb of ours in the order in which people need them; their code is not loaded for this."""
 
 
 def verbs() -> dict[str, EntryPoint]:
     return {point.name: point for point in sorted(entry_points(group="normtr.verbs"))}
 
 
-def usage(known: dict[str, EntryPoint]) -> str:
-    names = "\n".join(f"  normtr {name}" for name in known)
-    return f"usage: normtr VERB [--help] [options]\n\n{names}\n\n--debug shows tracebacks."
+def usage(known: Iterable[str]) -> str:
+    """What `normtr --help` says; verbs of other packages come last."""
+    ours = {verb for lines in TASKS.values() for verb in lines}
+    others = dict.fromkeys((verb for verb in known if verb not in ours), "")
+    wide = max(map(len, ours | set(others)))
+    parts = ["usage: normtr VERB [options]"]
+    for task, lines in {**TASKS, "Others": others}.items():
+        there = [
+            f"  {verb:{wide}}  {line}".rstrip() for verb, line in lines.items() if verb in known
+        ]
+        if there:
+            parts.append("\n".join([f"{task}:", *there]))
+    parts.append("normtr VERB --help lists the options of a verb; --debug shows tracebacks.")
+    return "\n\n".join(parts)
 
 
 def run(argv: list[str]) -> int:
