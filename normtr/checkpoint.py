@@ -30,6 +30,7 @@ from normtr.calibration import Calibration
 from normtr.errors import UserError
 from normtr.model import NormTr, NormTrConfig
 from normtr.resnet import Committee
+from normtr.shipped import SHIPPED as SHIPPED
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.voice import VoiceNetwork
 
@@ -39,7 +40,6 @@ SHARD_BYTES = 12 * 2**20
 FILE_NAME = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
 MAX_ROW, MAX_WIDTH, MAX_STEPS, MAX_DEPTH = 2048, 1024, 1024, 32
 """Larger networks are taken for a damaged manifest, not built."""
-SHIPPED = Path(__file__).parent / "weights"
 
 
 class CheckpointError(UserError):

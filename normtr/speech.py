@@ -17,18 +17,9 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps
 from normtr import models
 from normtr.errors import UserError
 from normtr.sound import Samples
+from normtr.speech_limits import FRAMES, THRESHOLD
 
 RATE = 16_000
-# Whisper's encoder takes any length; at half of the usual 30 s a pass takes less than half.
-FRAMES = 1500
-FRAMES_PER_S = 100
-LONGEST_S = FRAMES / FRAMES_PER_S
-PASSAGE_S = 12.0
-"""What one pass is usually given at most."""
-PAUSE_MS = 600
-"""So long without speech ends an utterance."""
-THRESHOLD = 0.5
-"""What Silero gives at least this (0..1) is speech."""
 # A passage that starts in silence keeps this much before the speech, and one that ends in
 # silence this much after it: first and last sounds of a word are faint.
 LEAD_S = 0.5

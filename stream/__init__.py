@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stream.inprocess import estimates
-    from stream.session import SourceConfig
+    from stream.source_config import SourceConfig
 
 __all__ = ["SourceConfig", "estimates"]
 
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
 
         return estimates
     if name == "SourceConfig":
-        from stream.session import SourceConfig
+        from stream.source_config import SourceConfig
 
         return SourceConfig
     raise AttributeError(f"module 'stream' has no attribute {name!r}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stream.recognizer import Estimate
-from stream.session import SourceConfig, open_session
+from stream.session import open_session
+from stream.source_config import SourceConfig
 
 
 def estimates(config: SourceConfig | None = None) -> Iterator[Estimate]:

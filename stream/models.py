@@ -21,6 +21,7 @@ from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
 from normtr.window import assemble
 from stream.pipe_config import PipeConfig
+from stream.transcriber import load_whisper
 
 
 def choose_device(wanted: str) -> Device:
@@ -77,7 +78,7 @@ class Models:
     def load_whisper(self) -> None:
         """Also instead of one that is not to be trusted any more; for this source alone then."""
         transcriber, sources = self._transcriber, self._sources
-        self.whisper = _Once(lambda: transcriber.load(sources))
+        self.whisper = _Once(lambda: load_whisper(transcriber, sources))
         """Gives the speech model, loaded when it is first wanted."""
 
     def warm_up(self, picture_size: tuple[int, int]) -> None:

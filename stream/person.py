@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from normtr.face import Face, Image
+from stream.pipe_config import Rule
 
-Rule = Literal["keep", "largest", "centre"]
 Look = NDArray[np.float32]
 
 LOOK_PX = 12

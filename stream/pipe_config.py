@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from normtr import checkpoint
+from normtr.shipped import SHIPPED
 from normtr.spec import MODALITIES
-from stream.person import Rule
-from stream.transcriber import TranscriberConfig
+from stream.transcriber_config import TranscriberConfig
 
 Switch = Literal["on", "off"]
+Rule = Literal["keep", "largest", "centre"]
+"""Who of several faces is the person (see `stream.person`)."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Costs:
 class PipeConfig:
     """What is recognised and how; the same in every program that runs the pipe."""
 
-    checkpoint: Path = checkpoint.SHIPPED
+    checkpoint: Path = SHIPPED
     """Folder of the recognizer's weights."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the networks run; auto: CUDA where there is a GPU."""

@@ -9,54 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from normtr import models, speech
-from normtr.speech import LEAD_S, LONGEST_S, RATE, TAIL_S, Whisper
+from normtr import speech
+from normtr.speech import LEAD_S, RATE, TAIL_S, Whisper
 from normtr.text import TimedWord
 from stream.events import Heard, Word, WordChange
 from stream.handoff import Sound, SoundRing
 from stream.hypothesis import Guess, Hypothesis
 from stream.ladder import Pacing
+from stream.transcriber_config import TranscriberConfig
 
 MEMORY_NS = 30_000_000_000
 UNSETTLED_S = 0.3
 
 
-@dataclass(frozen=True)
-class TranscriberConfig:
-    """Speech to text: with which model, and how often."""
-
-    model: str = models.SPEECH
-    """An embedded package, a folder with a CTranslate2 Whisper, or (with a network) a hub name."""
-    language: str = "en"
-    """What is spoken, as Whisper's code; the embedded model knows English only."""
-    interval_ms: int = 500
-    """New sound needed for a pass, at least 100."""
-    max_passage_s: float = speech.PASSAGE_S
-    """The longest sound of one pass, 1 to 15."""
-    pause_ms: int = speech.PAUSE_MS
-    """So long without speech ends an utterance."""
-    vad_threshold: float = speech.THRESHOLD
-    """What Silero gives at least this is speech, over 0 and under 1."""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a number out of its range."""
-        if self.interval_ms < 100:
-            raise ValueError(f"interval_ms is at least 100, not {self.interval_ms}")
-        if not 1 <= self.max_passage_s <= LONGEST_S:
-            raise ValueError(f"max_passage_s lies from 1 to 15, not at {self.max_passage_s:g}")
-        if self.pause_ms < 0:
-            raise ValueError(f"pause_ms is not negative, as {self.pause_ms} is")
-        if not 0.0 < self.vad_threshold < 1.0:
-            raise ValueError(f"vad_threshold lies between 0 and 1, not at {self.vad_threshold:g}")
-
-    @property
-    def is_usual(self) -> bool:
-        """Whether this is the embedded model in its own language, which works."""
-        return (self.model, self.language) == (models.SPEECH, "en")
-
-    def load(self, users: int = 1) -> Whisper:
-        """The speech model (about 0.5 s), for so many threads. Raises UserError when unusable."""
-        return Whisper(self.model, self.language, users)
+def load_whisper(config: TranscriberConfig, users: int = 1) -> Whisper:
+    """The speech model (about 0.5 s), for so many threads. Raises UserError when unusable."""
+    return Whisper(config.model, config.language, users)
 
 
 @dataclass(frozen=True)

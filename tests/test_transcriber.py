@@ -19,7 +19,7 @@ from normtr.speech import RATE, Whisper
 from stream.events import Heard, Word
 from stream.handoff import Samples, SoundRing
 from stream.ladder import Pacing
-from stream.transcriber import Transcriber, TranscriberConfig
+from stream.transcriber import Transcriber, TranscriberConfig, load_whisper
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "replay_clips"
 COST_NS = 550_000_000
@@ -58,7 +58,7 @@ class Session:
 
 @cache
 def whisper() -> Whisper:
-    return TranscriberConfig().load()
+    return load_whisper(TranscriberConfig())
 
 
 def worker(
@@ -315,5 +315,5 @@ def test_real_people_are_understood() -> None:
 )
 def test_an_unusable_model_is_one_sentence(config: TranscriberConfig, said: str) -> None:
     with pytest.raises(UserError, match=re.escape(said)) as error:
-        config.load()
+        load_whisper(config)
     assert "\n" not in str(error.value)

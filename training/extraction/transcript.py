@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from normtr.sound import Samples
-from normtr.speech import LEAD_S, PASSAGE_S, PAUSE_MS, RATE, TAIL_S, Whisper, most_words, stretches
+from normtr.speech import LEAD_S, RATE, TAIL_S, Whisper, most_words, stretches
+from normtr.speech_limits import PASSAGE_S, PAUSE_MS
 from normtr.text import TimedWord
 
 
