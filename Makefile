@@ -87,7 +87,7 @@ picture: $(BIN)/.installed
 soak: libraries $(BIN)/.installed
 	@mkdir -p runs/soak
 	@$(BIN)/normtr bench live --seconds 1800 --faults configs/faults/soak.toml \
-	--timeline runs/soak/timeline.png --record-gaps runs/soak/gaps.jsonl --json > runs/soak/report.json.partial
+	--timeline runs/soak/timeline.png --record-gaps runs/soak/gaps.jsonl --force --json > runs/soak/report.json.partial
 	@mv runs/soak/report.json.partial runs/soak/report.json && cat runs/soak/report.json
 
 # Trains all parts (hours on 2 cores), each resuming where it was stopped, into

@@ -11,3 +11,8 @@ def usual() -> Path:
     base = os.environ.get("XDG_DATA_HOME", "")
     folder = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
     return folder / "normtr"
+
+
+def calibration() -> Path:
+    """The file of a person's calibration, unless another one is named."""
+    return usual() / "person.json"

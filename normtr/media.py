@@ -15,6 +15,7 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
+from normtr import source_file
 from normtr.errors import UserError
 
 INTERLEAVE_S = 4.0
@@ -82,12 +83,7 @@ class Media:
     def __init__(self, source: str) -> None:
         self.name = _name(source)
         self._source = source
-        if "://" not in source:
-            path = Path(source)
-            if not path.is_file():
-                raise UserError(f"there is no file {source!r}.")
-            if path.stat().st_size == 0:
-                raise UserError(f"{self.name} is empty.")
+        source_file.check(source)
         try:
             # Scripts and playlists would let a file name other files and hosts.
             self._container = av.open(

@@ -48,7 +48,7 @@ class Personal:
 
 def usual_path() -> Path:
     """Where the calibration is kept unless another file is named."""
-    return data_folder.usual() / "person.json"
+    return data_folder.calibration()
 
 
 def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> Personal:

@@ -39,11 +39,11 @@ Raises UserError with the sentence of a refusal. Must not block.
 
 
 class Control:
-    """Answers until it is closed."""
+    """Answers from `serve` on until it is closed; requests from before wait."""
 
-    def __init__(self, address: str, verbs: Mapping[str, Verb], keys: Path | None = None) -> None:
-        """Bind and begin. Raises UserError as `Endpoint` does."""
-        self._verbs = verbs
+    def __init__(self, address: str, keys: Path | None = None) -> None:
+        """Bind. Raises UserError as `Endpoint` does."""
+        self._verbs: Mapping[str, Verb] = {}
         settings = {
             zmq.RCVHWM: REQUESTS_WAITING,
             zmq.SNDHWM: ANSWERS_WAITING,
@@ -51,13 +51,19 @@ class Control:
         }
         self._endpoint = Endpoint(zmq.ROUTER, address, "--control", LARGEST_READ, keys, settings)
         self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def serve(self, verbs: Mapping[str, Verb]) -> None:
+        """Begin to answer, once; the socket belongs to the thread that does from now on."""
+        self._verbs = verbs
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """After the answer that is being given."""
         self._closing.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._endpoint.close()
 
     def _serve(self) -> None:

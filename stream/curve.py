@@ -78,7 +78,8 @@ def revoke(folder: Path, name: str) -> None:
     """Connections that are open stay so until the recognizer ends."""
     path = _client(folder, name)
     if not path.exists():
-        raise UserError(f"there is no client {name!r}; there are: {', '.join(clients(folder))}.")
+        known = ", ".join(clients(folder)) or "none"
+        raise UserError(f"there is no client {name!r}; there are: {known}.")
     path.unlink()
 
 

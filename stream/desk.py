@@ -10,14 +10,15 @@ from typing import Any
 
 from normtr.errors import UserError
 from normtr.personal import usual_path, write
-from stream.calibrate import Neutral
 from stream.clock import Monotonic
 from stream.control import Verb
 from stream.events import Asked
 from stream.intake import AFFECTS
+from stream.neutral import Neutral
 from stream.outputs import Notice
 from stream.recognizer import Estimate
-from stream.session import Opened, SourceConfig
+from stream.session import Opened
+from stream.source_config import SourceConfig
 
 LONGEST_LABEL = 200
 CALIBRATION_S = 10.0

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -25,6 +26,7 @@ from rich.text import Text
 
 from normtr.config import parse
 from normtr.errors import UserError
+from normtr.progress import say
 from stream import qt_libraries
 from stream.devices import device_probe
 from stream.devices.device_probe import SAMPLE_S, Finding, State
@@ -52,9 +54,9 @@ class DoctorConfig:
     """Look at devices, models and versions; say what is missing and how to get it."""
 
     camera: str | None = None
-    """Index, part of the name, device path, file or URL; None: every camera the system lists."""
+    """Index, part of the name, device path, file or URL; without it every camera the system lists."""
     microphone: str | None = None
-    """Index or part of the name; None: the default input, and every other one."""
+    """Index or part of the name; without it the default input, and every other one."""
     av_skew: str | None = None
     """Only tell how much later sound comes than picture in this clip, or from this camera."""
     json: bool = False
@@ -75,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _examine(config: DoctorConfig) -> int:
-    with Console(stderr=True).status("looking at models and devices (up to half a minute)"):
+    with _doing("Looking at models and devices (up to half a minute)"):
         findings = [finding for probe in _probes(config) for finding in probe]
     status = int(any(finding.state == "missing" for finding in findings))
     if config.json:
@@ -89,9 +91,11 @@ def _examine(config: DoctorConfig) -> int:
 def _skew(source: str, config: DoctorConfig) -> int:
     from stream.devices.av_skew import DEVICES_S, measure
 
-    doing = f"waiting for a flash and a beep (a camera: {DEVICES_S:.0f} s)"
+    if Path(source).is_dir():
+        raise UserError(f"{source} is a folder; give a clip in it, or a camera.")
+    doing = f"Waiting for a flash and a beep (a camera: {DEVICES_S:.0f} s)"
     try:
-        with Console(stderr=True).status(doing):
+        with _doing(doing):
             skew = measure(source, config.microphone)
     except UserError as error:
         print(f"normtr doctor: {error}", file=sys.stderr)
@@ -107,6 +111,18 @@ def _skew(source: str, config: DoctorConfig) -> int:
     late = "microphone" if skew.ms >= 0 else "camera"
     print(f"→ from devices: normtr live --{late}-latency-ms {abs(skew.ms):.0f} makes them even")
     return 0
+
+
+@contextmanager
+def _doing(what: str) -> Iterator[None]:
+    """Say it at once, on a terminal with a sign of life."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status(what):
+            yield
+    else:
+        say(what)
+        yield
 
 
 def _probes(config: DoctorConfig) -> Iterator[list[Finding]]:

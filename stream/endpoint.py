@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import zmq
 
 from normtr.errors import UserError
+from stream.addresses import check_form
 from stream.curve import Guard
 
 
@@ -29,15 +30,14 @@ def is_local(address: str) -> bool:
 
 
 def check(address: str, option: str, keys: Path | None) -> None:
-    """Raises UserError when others could reach the address without keys, or ZeroMQ none at all."""
+    """Raises UserError when others could reach the address without keys, or it is no address."""
+    check_form(address, option)
     if keys is None and not is_local(address):
         raise UserError(
             f"{address} can be reached from other machines, and no CURVE keys are configured; "
             f"give {option} tcp://127.0.0.1:PORT, or make keys with `normtr keys` and give "
             "--curve-keys FOLDER."
         )
-    if not address.startswith(("tcp://", "ipc://", "inproc://")):
-        raise UserError(f"cannot bind to {address}: give {option} tcp://HOST:PORT.")
 
 
 class Endpoint:

@@ -59,10 +59,16 @@ def path() -> Path:
 
 
 def unit(options: list[str]) -> str:
-    """The unit file. Raises UsageError for options that `normtr live` does not take."""
-    from stream.live import Live
+    """The unit file. Raises UsageError for options with which `normtr live` would not start."""
+    from stream.live_config import Live
 
-    parse(Live, options, "live")
+    config = parse(Live, options, "live")
+    written = [option for option, path in config.outputs.items() if path is not None]
+    if written and not config.force:
+        raise UsageError(
+            f"a service starts anew each time, and {written[0]} would be refused where its file is "
+            "there already; --force has each start replace it."
+        )
     words = [sys.executable, "-P", "-m", "normtr", "live", *options]
     folder = str(Path.cwd()).replace("%", "%%")
     return UNIT.format(command=" ".join(map(quoted, words)), folder=folder)

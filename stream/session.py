@@ -14,7 +14,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from normtr.errors import UsageError, UserError
 from normtr.media import Media
 from normtr.spec import MODALITIES
 from stream import virtual
@@ -25,62 +24,13 @@ from stream.models import Models
 from stream.outputs import Sent
 from stream.pipe_config import PipeConfig
 from stream.realtime import Session
+from stream.source_config import DEMO, SourceConfig
 from stream.stage import Around
 from stream.track import Given, Source
 
-DEMO = Path(__file__).parent / "demo.mp4"
 USUAL_SIZE = (480, 640)
 """Height and width that most cameras start with."""
-
-
-@dataclass(frozen=True)
-class SourceConfig(PipeConfig):
-    """What is recognised, how, and from what."""
-
-    source: str | tuple[str, ...] | None = None
-    """A file or URL, or several; None: webcam and microphone, the demo clip where one is missing.
-
-    A device that is named is waited for instead."""
-    seconds: float | None = None
-    """End after so many seconds of event time."""
-    fast: bool = False
-    """Play a clip in virtual time: nothing is measured, the same bytes come out each time."""
-    camera: str = "0"
-    """Index or part of the name of the camera, or a device path or URL that OpenCV opens."""
-    microphone: str | None = None
-    """Index or part of the name of a sound input; without it the system's default."""
-    camera_latency_ms: float = 0.0
-    """How much earlier a picture was taken than the camera says."""
-    microphone_latency_ms: float = 0.0
-    """How much earlier the sound was made than the microphone says."""
-
-    def __post_init__(self) -> None:
-        """Raises UsageError for a latency that no device has."""
-        super().__post_init__()
-        for name in ("camera_latency_ms", "microphone_latency_ms"):
-            if not 0.0 <= getattr(self, name) <= 1000.0:
-                option = name.replace("_", "-")
-                raise UsageError(
-                    f"--{option} lies between 0 and 1000, not {getattr(self, name):g}."
-                )
-        if len(self.sources) > 1 and self.fast:
-            raise UsageError("--fast plays one clip; give one --source.")
-        if len(self.sources) > 1 and self.calibrated:
-            raise UsageError("--calibrated knows one person; give one --source.")
-
-    def of_one_source(self, *names: str) -> None:
-        """Raises UsageError where one of these fields is given and there are several sources."""
-        for name in names:
-            if len(self.sources) > 1 and getattr(self, name) is not None:
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} is of one source; give one --source.")
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The files or URLs; none: the devices."""
-        if self.source is None or isinstance(self.source, tuple):
-            return self.source or ()
-        return (self.source,)
+LOADING = "Loading the recognizer: its networks (3 to 5 s)"
 
 
 @dataclass(frozen=True)
@@ -137,25 +87,27 @@ def open_session(
     *,
     repeat: bool = False,
     wait: bool = False,
+    say: Callable[[str], None] = lambda sentence: None,
     around: Around = lambda worker: worker,
     through: Callable[[Source], Source] = lambda source: source,
 ) -> Opened:
     """Open the sources and load the models. Raises UserError with one sentence.
 
     `repeat`: a clip shorter than `seconds` begins again (for benchmarks). `wait`: wait for devices
-    that are missing instead of playing the demo clip. `around`, `through`: put around every
+    that are missing instead of playing the demo clip. `say`: is told what goes on. `around`, `through`: put around every
     worker, and every source, in real time, for example to have it fail.
     """
-    if config.seconds is not None and config.seconds <= 0:
-        raise UserError(f"--seconds must be above 0, not {config.seconds:g}.")
     wanted, remark = config.sources, ""
     if not wanted:
         remark = "" if wait or _names_devices(config) else _missing_device(config)
         if remark or config.fast:
             wanted = (str(DEMO),)
+    if remark:
+        say(f"{remark} Playing the demo clip instead.")
     if config.fast:
-        return _virtual(config, wanted[0], remark)
+        return _virtual(config, wanted[0], remark, say)
     clips = [RealTimeClip(source, config.seconds, repeat) for source in wanted]
+    say(LOADING)
     models = Models(config, max(len(clips), 1))
     given = _given(config, clips, models, through)
     session = Session(config, given, Monotonic(), config.seconds, around)
@@ -201,8 +153,9 @@ def unlike(names: Sequence[str]) -> list[str]:
     return out
 
 
-def _virtual(config: SourceConfig, source: str, remark: str) -> Opened:
+def _virtual(config: SourceConfig, source: str, remark: str, say: Callable[[str], None]) -> Opened:
     media = Media(source)
+    say(LOADING)
     models = Models(config)
     identity = hashlib.sha256()
     if Path(source).is_file():

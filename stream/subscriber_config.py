@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream.addresses import check_form
 from stream.connection import Keys
 from stream.wire import ADDRESS
 
 
 @dataclass(frozen=True)
 class SubscriberConfig:
-    """Where to subscribe. Raises ValueError where one of the two keys is given alone."""
+    """Where to subscribe. Raises ValueError where one of the two keys is given alone, or UsageError."""
 
     address: str = ADDRESS
+    """Where a recognizer publishes."""
     client_key: Path | None = None
     """For a recognizer with keys: the file with our own pair,"""
     server_key: Path | None = None
     """and the file with its public key (see `normtr keys`)."""
 
     def __post_init__(self) -> None:
+        check_form(self.address, "--address")
         if (self.client_key is None) != (self.server_key is None):
             raise ValueError("--client-key and --server-key belong together")
 

@@ -52,6 +52,12 @@ class Watch(SubscriberConfig):
     seconds: float | None = None
     """End after so many seconds."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError or UsageError for what cannot be."""
+        super().__post_init__()
+        if self.seconds is not None and not self.seconds > 0:
+            raise ValueError(f"--seconds must be above 0, not {self.seconds:g}")
+
 
 class _Chart:
     """What was heard last of each source, and what happened last."""

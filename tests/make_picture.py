@@ -40,6 +40,7 @@ def main() -> None:
             [
                 *(sys.executable, "-m", "normtr", "live", "--source", str(DEMO), "--fast"),
                 *("--words", "--record", str(record), "--timeline", FOLDER / "timeline.png"),
+                "--force",
             ],
             check=True,
         )

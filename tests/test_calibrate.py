@@ -135,7 +135,9 @@ def test_a_clip_calibrates_and_live_uses_it(
     assert "nothing leaves this machine" in said
     assert set(json.loads(path.read_text())["bias"]) == {"face", "voice"}
     first = path.read_bytes()
-    assert calibrate.run(["--source", str(DEMO), "--fast"]) == 0
+    with pytest.raises(UserError, match=r"person\.json is there already.*--force"):
+        calibrate.run(["--source", str(DEMO), "--fast"])
+    assert calibrate.run(["--source", str(DEMO), "--fast", "--force"]) == 0
     assert path.read_bytes() == first  # virtual time: always the same
 
     plain = list(stream.estimates(live))

@@ -66,7 +66,8 @@ def fail() -> dict[str, Any]:
 def port() -> Iterator[str]:
     address = free_port()
     verbs = {"echo": echo, "refuse": refuse, "fail": fail, "none": nothing}
-    control = Control(address, verbs)
+    control = Control(address)
+    control.serve(verbs)
     yield address
     control.close()
 
@@ -167,7 +168,7 @@ def test_an_envelope_that_is_too_large_is_not_sent_back(port: str) -> None:
 
 def test_a_port_in_use_is_refused_by_name(port: str) -> None:
     with pytest.raises(UserError, match=f"{port} is in use.*--control"):
-        Control(port, {})
+        Control(port)
 
 
 values = st.recursive(
@@ -186,7 +187,8 @@ frames = (
 SERVER = """
 import sys
 from stream.control import Control
-control = Control(sys.argv[1], {"echo": lambda word: {"said": word}, "none": lambda: {}})
+control = Control(sys.argv[1])
+control.serve({"echo": lambda word: {"said": word}, "none": lambda: {}})
 sys.stdin.read()
 control.close()
 """
@@ -287,12 +289,12 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watcher]:
     address, folder = free_port(), tmp_path_factory.mktemp("data")
     options = ("--source", DEMO, "--bind", address, "--faces", "--frames", "--text", "off")
     looped = (  # as if a person sat there all the while
-        "import sys, stream.live as live\n"
+        "import sys, stream.live, stream.live_session as live\n"
         "from dataclasses import replace\n"
         "once = live.open_session\n"
         "live.open_session = lambda config, **k: replace("
         "once(replace(config, seconds=90.0), repeat=True, **k), captures=True)\n"
-        "sys.exit(live.run(sys.argv[1:]))"
+        "stream.live.main(sys.argv[1:])"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", looped, *map(str, options)],

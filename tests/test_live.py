@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import msgpack
+import numpy as np
 import psutil
 import pytest
 import zmq
+from matplotlib.image import imread
+from numpy.typing import NDArray
 
 import stream
 from stream.outputs import Health, Notice
@@ -21,7 +26,9 @@ from stream.session import DEMO, SourceConfig, open_session
 from stream.transcriber import TranscriberConfig
 from stream.wire import AFFECT, HEALTH, INFO, NOTIFY
 from tests import clips
+from tests.ports import free_port
 
+HEAVY = "torch|cv2|av|transformers|faster_whisper|lightning"
 SUBSCRIBER = """
 import sys, msgpack, zmq
 socket = zmq.Context().socket(zmq.SUB)
@@ -52,6 +59,19 @@ def refused(*arguments: object, verb: str = "live", within_s: float = 60) -> tup
     sentences = [line for line in done.stderr.splitlines() if line.startswith(f"normtr {verb}:")]
     assert len(sentences) == 1, done.stderr
     return done.returncode, sentences[0]
+
+
+def told_first(*arguments: object, verb: str = "live") -> tuple[int, str]:
+    """As `refused`, and fails where anything heavy was imported before the sentence."""
+    words = [*verb.split(), *map(str, arguments)]
+    command = [sys.executable, "-X", "importtime", "-m", "normtr", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert not re.search(rf"\| +({HEAVY})$", done.stderr, re.M)
+    assert done.returncode != 0
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(f"normtr {words[0]}: ")
+    return done.returncode, lines[0]
 
 
 def test_an_independent_subscriber_gets_estimates_while_a_clip_plays(address: str) -> None:
@@ -121,12 +141,164 @@ def test_an_interrupt_ends_soon_and_keeps_the_recording(
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_a_port_in_use_is_one_sentence(address: str) -> None:
-    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
-        socket.bind(address)
-        status, said = refused("--source", DEMO, "--bind", address, "--text", "off")
+@pytest.mark.parametrize(
+    ("verb", "option"), [("live", "--bind"), ("live", "--control"), ("bench live", "--bind")]
+)
+def test_a_port_in_use_is_told_before_anything_is_loaded(
+    verb: str, option: str, address: str
+) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", int(address.rpartition(":")[2])))
+        held.listen()
+        other = () if option == "--bind" else ("--bind", free_port())
+        status, said = told_first(option, address, *other, verb=verb)
     assert status == 1
-    assert address in said
+    assert f"{address} is in use" in said
+    assert f"another {option}." in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--bind", "tcp://127.0.0.1:99999"], 2, "with a port from 1 to 65535"),
+        (["--bind", "foo"], 2, "'foo' is no address; give --bind tcp://HOST:PORT"),
+        (["--control", "foo"], 2, "'foo' is no address; give --control tcp://HOST:PORT"),
+        (["--bind", "tcp://0.0.0.0:5577"], 1, "can be reached from other machines"),
+        (["--curve-keys", "/no/keys"], 1, "there are no keys in /no/keys"),
+        (["--source", DEMO.parent], 1, f"{DEMO.parent} is a folder; give a clip in it."),
+        (["--source", DEMO, "--source", "none.mp4"], 1, "there is no file 'none.mp4'."),
+        (["--checkpoint", "/no/weights"], 1, "there is no folder '/no/weights'"),
+        (["--timeline", "/proc/a.png"], 1, "cannot write /proc/a.png"),
+        (["--record", "/no/folder/a.jsonl"], 1, "there is no folder /no/folder for a.jsonl"),
+        (["--record-gaps", DEMO.parent], 1, "is a folder; give --record-gaps the name of a file."),
+        (["--record", "/dev/null"], 1, "/dev/null is no file"),
+        (["--seconds", "0"], 2, "--seconds must be above 0, not 0."),
+        (["--seconds", "soon"], 2, "'seconds' must be a number, not soon."),
+        (["--camera"], 2, "--camera needs a value."),
+        (["--device", "gpu"], 2, "'device' must be auto, cpu or cuda, not gpu."),
+        (["clip.mp4"], 2, "unexpected argument 'clip.mp4'"),
+    ],
+    ids=str,
+)
+def test_what_can_be_known_is_told_before_anything_is_loaded(
+    arguments: list[object], status: int, says: str
+) -> None:
+    got, said = told_first(*arguments)
+    assert says in said
+    assert got == status
+
+
+OUTPUTS = ("--record", "--record-gaps", "--timeline")
+
+
+@pytest.mark.parametrize("option", OUTPUTS)
+def test_what_is_there_is_replaced_only_by_force(option: str, tmp_path: Path) -> None:
+    file = tmp_path / "an hour"
+    file.write_text("precious")
+    words = ("--source", DEMO, "--fast", "--seconds", 1, "--text", "off", option, file)
+    status, said = told_first(*words)
+    assert status == 1
+    assert f"{file} is there already" in said
+    assert "--force" in said
+    assert file.read_text() == "precious"
+    live = start(*words, "--force")
+    _, error = live.communicate(timeout=60)
+    assert live.returncode == 0, error
+    assert b"precious" not in file.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["an hour"]
+
+
+def test_what_a_killed_run_left_is_not_overwritten(tmp_path: Path) -> None:
+    left = tmp_path / "a.jsonl.partial"
+    left.write_text("an hour\n")
+    status, said = told_first("--source", DEMO, "--record", tmp_path / "a.jsonl")
+    assert status == 1
+    assert f"{left} is there already, left by a run that was killed" in said
+    assert left.read_text() == "an hour\n"
+    assert list(tmp_path.iterdir()) == [left]
+
+
+@pytest.mark.parametrize("second", ["a", "a.partial", "../here/a"])
+def test_two_outputs_are_two_files(second: str, tmp_path: Path) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    status, said = told_first("--record", folder / "a", "--timeline", folder / second)
+    assert status == 2
+    assert "--record and --timeline would write the same file" in said
+    assert not list(folder.iterdir())
+
+
+def test_a_bench_replaces_nothing_either(tmp_path: Path) -> None:
+    for option in ("--record-gaps", "--timeline"):
+        file = tmp_path / option
+        file.write_text("precious")
+        status, said = told_first(option, file, verb="bench live")
+        assert (status, file.read_text()) == (1, "precious")
+        assert "is there already" in said
+
+
+def drawn(folder: Path, *options: str) -> NDArray[np.float32]:
+    """The timeline of the demo clip's first seconds, [height, width, colours]."""
+    path = folder / "timeline.png"
+    words = ("--source", DEMO, "--fast", "--seconds", 8, "--timeline", path, *options)
+    live = start(*words)
+    _, error = live.communicate(timeout=120)
+    assert live.returncode == 0, error
+    picture: NDArray[np.float32] = imread(path)
+    path.unlink()
+    return picture
+
+
+def test_words_are_drawn_only_where_they_were_asked_for(tmp_path: Path) -> None:
+    with_words, without = drawn(tmp_path, "--words"), drawn(tmp_path)
+    said = (with_words != without).any(2)
+    assert said.any()
+    assert (without[said] == 1).all()  # white, where the words are
+
+
+def test_what_is_loaded_is_said_at_once_and_beside_the_results(tmp_path: Path) -> None:
+    words = ["live", "--source", str(DEMO), "--fast", "--seconds", "1", "--text", "off"]
+    command = [sys.executable, "-X", "importtime", "-m", "normtr", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    (heavy,) = (n for n, line in enumerate(lines) if re.search(r"\| +torch$", line))
+    said = [(n, line) for n, line in enumerate(lines) if not line.startswith("import time:")]
+    assert [line.partition(" (")[0] for _, line in said] == [
+        "Loading the recognizer: its libraries",
+        "Loading the recognizer: its networks",
+        "Playing demo.mp4, in virtual time",
+    ]
+    assert said[0][0] < heavy < said[1][0]
+    assert "Loading" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("verb", "says"),
+    [
+        ("bench live --json", "Loading the recognizer"),
+        ("bench wire --json", "Publishing for 30 s"),
+        ("bench model --json", "Loading libraries"),
+        ("doctor --json", "Looking at models and devices"),
+        (f"calibrate --source {DEMO} --fast --personal none.json", "Loading the recognizer"),
+    ],
+)
+def test_every_long_start_says_what_it_does(verb: str, says: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "normtr", *verb.split()]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert process.stderr is not None
+    imported = ""
+    for line in process.stderr:
+        if not line.startswith("import time:"):
+            break
+        imported += line
+    process.kill()
+    shown, _ = process.communicate()
+    assert line.startswith(says)
+    assert not re.search(rf"\| +({HEAVY})$", imported, re.M)
+    assert not shown
 
 
 def test_usage_errors_end_with_2_and_name_the_nearest_key(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from normtr.errors import UserError
+from normtr.errors import UsageError, UserError
 from stream.control_client import beside
 from stream.endpoint import is_local
 from stream.publisher import Publisher
@@ -57,9 +57,19 @@ def test_loopback_is_local(address: str) -> None:
     assert is_local(address)
 
 
-def test_nonsense_is_no_address() -> None:
-    with pytest.raises(UserError, match="cannot bind"):
-        Publisher("tcp://127.0.0.1:notaport")
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("foo", "", "tcp://", "ipc://", "udp://127.0.0.1:5577", "127.0.0.1:5577"),
+        *("tcp://127.0.0.1", "tcp://127.0.0.1:notaport", "tcp://:5577", "tcp://127.0.0.1: 5577"),
+        *("tcp://127.0.0.1:0", "tcp://127.0.0.1:-1", "tcp://127.0.0.1:65536"),
+        *("tcp://127.0.0.1:99999", "tcp://127.0.0.1:5577/x", "tcp://127.0.0.1:5577\n"),
+    ],
+)
+def test_what_is_no_address_is_told_what_one_looks_like(address: str) -> None:
+    with pytest.raises(UsageError, match=r"is no address; give --bind tcp://HOST:PORT") as refused:
+        Publisher(address)
+    assert repr(address) in str(refused.value)
 
 
 def test_subscribing_to_info_is_noticed_every_time_and_other_topics_are_not() -> None:

@@ -26,7 +26,7 @@ def service(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_unit_is_installed_whole_verified_and_removed(tmp_path: Path) -> None:
     name = '10 % $HOME "b" \\ c.jsonl'
-    done = service("install", "--camera", "1", "--record-gaps", name, home=tmp_path)
+    done = service("install", "--camera", "1", "--record-gaps", name, "--force", home=tmp_path)
     assert done.returncode == 0, done.stderr
     unit = tmp_path / "systemd" / "user" / "normtr.service"
     assert str(unit) in done.stderr
@@ -35,17 +35,8 @@ def test_the_unit_is_installed_whole_verified_and_removed(tmp_path: Path) -> Non
     assert settings["Type"] == "notify"
     assert settings["WorkingDirectory"] == str(tmp_path)
     words = shlex.split(settings["ExecStart"].replace("%%", "%").replace("$$", "$"))
-    assert words == [
-        sys.executable,
-        "-P",
-        "-m",
-        "normtr",
-        "live",
-        "--camera",
-        "1",
-        "--record-gaps",
-        name,
-    ]
+    options = ["--camera", "1", "--record-gaps", name, "--force"]
+    assert words == [sys.executable, "-P", "-m", "normtr", "live", *options]
     if shutil.which("systemd-analyze"):
         checked = subprocess.run(
             ["systemd-analyze", "verify", "--user", "--man=no", unit],
@@ -68,6 +59,7 @@ def test_the_unit_is_installed_whole_verified_and_removed(tmp_path: Path) -> Non
         (["remove"], 1, "there is no"),
         (["start"], 2, "print"),
         (["print", "--camra", "1"], 2, "camera"),
+        (["print", "--record", "a.jsonl"], 2, "--record would be refused"),
     ],
 )
 def test_refusals_are_one_sentence(

@@ -295,13 +295,27 @@ def test_a_table_that_is_there_is_kept_unless_forced(session: Session, tmp_path:
     ("options", "says"),
     [
         (("--topic", "affect"), "no topic begins with 'affect'"),
-        (("--address", "localhost"), "cannot connect to localhost"),
         (("--csv", "/no/such/folder/a.csv"), "cannot write /no/such/folder/a.csv"),
     ],
 )
 def test_refusals(options: tuple[str, str], says: str) -> None:
     status, sentence = refused(*options, verb="watch")
     assert status == 1
+    assert says in sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--address", "localhost"), "'localhost' is no address; give --address tcp://HOST:PORT"),
+        (("--address", "tcp://127.0.0.1:99999"), "with a port from 1 to 65535"),
+        (("--seconds", "-1"), "--seconds must be above 0, not -1."),
+        (("--seconds", "soon"), "'seconds' must be a number, not soon."),
+    ],
+)
+def test_wrong_usage(options: tuple[str, str], says: str) -> None:
+    status, sentence = refused(*options, verb="watch")
+    assert status == 2
     assert says in sentence
 
 

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
-from array import array
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psutil
+from typing import NoReturn
 
 from normtr import bench_report
 from normtr.config import parse
 from normtr.errors import UsageError
-from normtr.media import Media
-from stream import timeline, virtual
-from stream.bench import faults as fault_plans
-from stream.bench.endurance import Endurance, Series, wrong_causes
-from stream.bench.faulty import Faults
-from stream.gap_recorder import GapRecorder
-from stream.messages import Messages
-from stream.pipe import Pipe
+from normtr.progress import say
+from stream import output_files
 from stream.publisher import Publisher
-from stream.recognizer import Estimate
-from stream.session import DEMO, Opened, SourceConfig, open_session
-from stream.summary import Summary
-
-ON_TIME_MS = 400.0
-"""A tick is on time when its message goes out before the next step's estimate is due."""
+from stream.source_config import DEMO, SourceConfig
 
 
 @dataclass(frozen=True)
@@ -46,6 +31,8 @@ class BenchLive(SourceConfig):
     """Draw the session into this PNG at the end."""
     record_gaps: Path | None = None
     """Keep why steps were missing, as `live` does: noise to train on."""
+    force: bool = False
+    """Replace what lies where --timeline and --record-gaps write."""
 
     def __post_init__(self) -> None:
         """Raises UsageError for what cannot be measured."""
@@ -55,160 +42,20 @@ class BenchLive(SourceConfig):
         self.of_one_source("faults", "timeline", "record_gaps")
 
 
+def main(argv: list[str]) -> NoReturn:
+    """The verb: a thread that hangs in a driver must not keep its process alive."""
+    os._exit(run(argv))
+
+
 def run(argv: list[str]) -> int:
     config = parse(BenchLive, argv, "bench live")
-    assert config.seconds is not None
-    plan = None if config.faults is None else fault_plans.load(config.faults)
-    faults = None if plan is None else Faults(plan, config.bind)
-    opened = _opened(config, faults)
-    found, first = _played(config, opened, faults)
-    report = {
-        "source": opened.name,
-        "seconds": config.seconds,
-        **_figures(config.seconds, opened, found),
-        "start_to_first_affect_s": None if first is None else first.start_s,
-        "cpu_percent": None if first is None else first.cpu_percent(),
-    }
-    endurance, summary = found[opened.sources[0]].endurance, found[opened.sources[0]].summary
-    report |= endurance.drifts(() if plan is None else plan.faults)
-    if plan is not None:
-        gaps = _by_step(summary)
-        baseline, clip_s = _undisturbed(config, opened)
-        report |= {
-            "reactions": endurance.reactions(plan, gaps, summary.step_s),
-            "wrong_causes": wrong_causes(plan, gaps, baseline, clip_s, summary.step_s),
-        }
-    if config.timeline is not None and summary.estimates:
-        timeline.draw(config.timeline, summary, [], opened.name)
+    outputs = {"--timeline": config.timeline, "--record-gaps": config.record_gaps}
+    output_files.check(outputs, config.force)
+    config.check_files()
+    with closing(Publisher(config.bind)) as publisher:
+        say("Loading the recognizer: its libraries (3 s)")
+        from stream.bench.played import measure
+
+        report = measure(config, publisher)
     bench_report.show(report, f"bench live, {report['source']}", as_json=config.json)
-    os._exit(0)  # a capture or worker thread may still hang in a driver
-
-
-@dataclass(frozen=True)
-class _Given:
-    """What one source gave."""
-
-    endurance: Endurance
-    summary: Summary
-
-
-def _opened(config: BenchLive, faults: Faults | None) -> Opened:
-    if faults is None:
-        return open_session(config, repeat=True)
-    return open_session(config, repeat=True, around=faults.worker, through=faults.source)
-
-
-def _played(
-    config: BenchLive, opened: Opened, faults: Faults | None
-) -> tuple[dict[str, _Given], _First | None]:
-    """What each source gave, and when the first estimate came, if one did."""
-    checkpoint, origin_ns = opened.models.checkpoint, opened.origin_ns
-    wire = Messages(opened.session, checkpoint.sha256, checkpoint.labels, opened.name)
-    publisher = Publisher(config.bind)
-    found = {
-        source: _Given(Endurance(origin_ns), Summary(checkpoint.labels, origin_ns))
-        for source in opened.sources
-    }
-    gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)
-    first = None
-    try:
-        for sent_ns, output in opened.stream:
-            for message in wire.of(sent_ns, output):
-                publisher.send(message)
-            if output.source:
-                found[output.source].endurance.add(sent_ns, output)
-            if isinstance(output, Estimate):
-                first = first or _First()
-                found[output.source].summary.add(sent_ns, output)
-                if gaps is not None:
-                    gaps.add(output)
-                if faults is not None:
-                    faults.foreign(sent_ns)
-    finally:
-        if faults is not None:
-            faults.close()
-        if gaps is not None:
-            gaps.close()
-        publisher.close()
-    return found, first
-
-
-class _First:
-    """The moment of the first estimate."""
-
-    def __init__(self) -> None:
-        self.start_s = _age_s()
-        """Since the program began."""
-        self._at_s, self._cpu_s = time.monotonic(), _cpu_s()
-
-    def cpu_percent(self) -> float:
-        """Of one core, from then until now: loading the networks is not in it."""
-        return 100 * (_cpu_s() - self._cpu_s) / (time.monotonic() - self._at_s)
-
-
-def _cpu_s() -> float:
-    return sum(psutil.Process().cpu_times()[:2])
-
-
-def _age_s() -> float:
-    """Since this process began."""
-    process = psutil.Process()
-    if sys.platform != "linux":
-        return time.time() - process.create_time()
-    # The boot time in it is a whole number of seconds.
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - (process.create_time() - psutil.boot_time())
-
-
-def _figures(seconds: float, opened: Opened, found: dict[str, _Given]) -> dict[str, Any]:
-    """Of one source; of several by their names."""
-    assert opened.realtime is not None
-    each = {
-        track.name: _of_source(seconds, track.pipe, found[track.name].endurance)
-        for track in opened.realtime.tracks
-    }
-    return each[opened.name] if len(each) == 1 else {"sources": each}
-
-
-def _of_source(seconds: float, pipe: Pipe, endurance: Endurance) -> dict[str, Any]:
-    expected = int(seconds * 1000) // pipe.spec.step_ms
-    total = endurance.total_ms
-    on_time = sum(ms <= ON_TIME_MS for ms in total.values)
-    faces = endurance.faces.values
-    return {
-        "ticks_expected": expected,
-        "ticks_published": len(total.values),
-        "ticks_on_time": on_time / expected,
-        "capture_to_topic_ms": total.percentiles(50, 95, 99),
-        "fresh_share": {m: f.share for m, f in pipe.recognizer.fresh.items()},
-        "faces_per_step": sum(faces) / len(faces) if faces else None,
-        "word_first_seen_s": endurance.first_seen_s.percentiles(50, 95),
-        "word_commit_s": endurance.commit_s.percentiles(50, 95),
-        "words": len(endurance.commit_s.values),
-        "stage_ms": {
-            name: Series(values=array("d", times)).percentiles(50, 95)
-            for name, times in pipe.stage_ms.items()
-        },
-        "restarts": pipe.restarts,
-        "seconds_at_level": dict(sorted(endurance.seconds_at_level.items())),
-        "rss_mib_max": max(endurance.memory_mib.values, default=0.0),
-    }
-
-
-def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[str]], float]:
-    """Each step's gap cause of the clip played once in virtual time, and its length in seconds."""
-    (source,) = config.sources
-    with Media(source) as media:
-        clip_s = max(item.end_ns for item in media) / 1e9
-    alone = replace(config, text="off")
-    summary = Summary(opened.models.checkpoint.labels, 0)
-    for sent_ns, output in virtual.outputs(alone, opened.models, Media(source), None):
-        if isinstance(output, Estimate):
-            summary.add(sent_ns, output)
-    return _by_step(summary), clip_s
-
-
-def _by_step(summary: Summary) -> dict[str, list[str]]:
-    """Each step's cause; `late` where no estimate held it."""
-    found = dict(summary.steps())
-    steps = range(max(found, default=-1) + 1)
-    return {m: [found[n][m] if n in found else "late" for n in steps] for m in ("face", "voice")}
+    return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from stream.addresses import LAST_PORT, check_form
 from stream.subscriber_config import SubscriberConfig
 
 
@@ -24,3 +25,11 @@ class Overlay(SubscriberConfig):
     """Where the page is served, on this machine only."""
     while_read: bool = False
     """End with standard input, as `normtr live --overlay` has it."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError or UsageError for what cannot be."""
+        super().__post_init__()
+        if self.control is not None:
+            check_form(self.control, "--control")
+        if not 0 < self.port <= LAST_PORT:
+            raise ValueError(f"--port lies between 1 and {LAST_PORT}, not at {self.port}")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from training import run_folder
-from training.bench_model import times_ms
+from training.model_speed import times_ms
 from training.results import Result
 from training.samples import loaded
 from training.windows import Windows

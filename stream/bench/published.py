@@ -1,0 +1,138 @@
+"""Publishes what `normtr bench wire` measures, and gathers the figures."""
+
+from __future__ import annotations
+
+import json
+import selectors
+import subprocess
+import time
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+
+from normtr.errors import UserError
+from normtr.judge import Judgement
+from normtr.spec import LABELS, FeatureSpec
+from normtr.window import NONE, assemble
+from stream.bench.endurance import Series
+from stream.bench.wire import BenchWire
+from stream.bench.wire_readers import FLOODED
+from stream.messages import Messages
+from stream.outputs import Notice
+from stream.publisher import Publisher
+from stream.recognizer import Estimate
+from stream.wire import FRAME, INFO
+
+FLOOD_HZ, FLOOD_S = 20_000, 4.0
+"""How many messages the flood sends in a second, if it can, and for how long."""
+FRAMES_A_STEP, FRAME_BYTES = 2, 12_000
+"""Pictures that a session with --frames sends meanwhile, where somebody subscribes to them."""
+LATE_MS = 50.0
+"""A tick is late when its message is not sent so soon after it was due."""
+JOIN_S = 30.0
+SETTLED_S = 5.0
+"""Memory counts from here on."""
+
+
+def measure(
+    config: BenchWire, publisher: Publisher, readers: subprocess.Popen[str]
+) -> dict[str, Any]:
+    """The report; `readers`: the subscribers' process. Raises UserError."""
+    wire = Messages("0123456789abcdef", "f" * 64, LABELS)
+    _join(publisher, readers, wire)
+    steady = _steady(config, publisher, wire)
+    sent, per_s = _flood(publisher, wire)
+    time.sleep(1.0)  # the flood is not to push out its end
+    now_ns = time.monotonic_ns()
+    for message in wire.of(now_ns, Notice("stopping", now_ns)):
+        publisher.send(message)
+    assert readers.stdout is not None
+    seen = json.loads(readers.stdout.readline())
+    latency_ms = Series(values=array("d", seen["latency_ms"]))
+    return {
+        "publish_ms": steady.publish_ms.percentiles(50, 95, 99),
+        "publish_wall_ms": steady.publish_wall_ms.percentiles(50, 95, 99),
+        "latency_ms": latency_ms.percentiles(50, 95, 99),
+        "messages_per_s": per_s,
+        "lost": steady.ticks - len(latency_ms.values) + sent - seen["flooded"],
+        "ticks": steady.ticks,
+        "ticks_late": steady.late,
+        "rss_mib": {"settled": steady.memory_mib[0], "end": steady.memory_mib[1]},
+        "subscribers": config.subscribers,
+        "deaf": config.deaf,
+    }
+
+
+@dataclass
+class _Steady:
+    publish_ms: Series
+    """Processor time that encoding a message and handing it over takes from the session."""
+    publish_wall_ms: Series
+    """The same by the clock, with what other threads and processes did meanwhile."""
+    memory_mib: tuple[float, float]
+    ticks: int
+    late: int
+
+
+def _join(publisher: Publisher, readers: subprocess.Popen[str], wire: Messages) -> None:
+    """Publish until everyone who reads has got something."""
+    assert readers.stdout is not None
+    until = time.monotonic() + JOIN_S
+    with selectors.DefaultSelector() as selector:
+        selector.register(readers.stdout, selectors.EVENT_READ)
+        while not selector.select(0.05):
+            if time.monotonic() > until:
+                raise UserError("the subscribers did not get through within half a minute.")
+            publisher.send(wire.envelope(INFO, 0, 0, {}))
+    if readers.stdout.readline() != "ready\n":
+        raise UserError("the subscribers ended before anything was measured.")
+
+
+def _steady(config: BenchWire, publisher: Publisher, wire: Messages) -> _Steady:
+    process, spec = psutil.Process(), FeatureSpec()
+    estimate = _estimate(spec)
+    publish_ms, publish_wall_ms = Series(), Series()
+    late, settled_mib = 0, 0.0
+    begin = time.monotonic()
+    ticks = round(config.seconds * 1000 / spec.step_ms)
+    for tick in range(ticks):
+        due = begin + tick * spec.step_ms / 1000
+        time.sleep(max(0.0, due - time.monotonic()))
+        sent_ns = time.monotonic_ns()
+        for message in wire.of(sent_ns, estimate):
+            began_ns, began_cpu_ns = time.monotonic_ns(), time.thread_time_ns()
+            publisher.send(message)
+            publish_ms.values.append((time.thread_time_ns() - began_cpu_ns) / 1e6)
+            publish_wall_ms.values.append((time.monotonic_ns() - began_ns) / 1e6)
+        late += (time.monotonic() - due) * 1000 > LATE_MS
+        if publisher.wanted(FRAME):
+            for _ in range(FRAMES_A_STEP):
+                body = {"jpeg": bytes(FRAME_BYTES), "width": 320, "height": 240}
+                publisher.send(wire.envelope(FRAME, sent_ns, sent_ns, body))
+        if not settled_mib and time.monotonic() - begin >= min(SETTLED_S, config.seconds / 2):
+            settled_mib = process.memory_info().rss / 2**20
+    memory_mib = (settled_mib, process.memory_info().rss / 2**20)
+    return _Steady(publish_ms, publish_wall_ms, memory_mib, ticks, late)
+
+
+def _flood(publisher: Publisher, wire: Messages) -> tuple[int, float]:
+    """How many messages were sent, and how many a second."""
+    affect = next(iter(wire.of(0, _estimate(FeatureSpec()))))
+    began = time.monotonic()
+    sent = 0
+    while (passed_s := time.monotonic() - began) < FLOOD_S:
+        while sent < passed_s * FLOOD_HZ:
+            publisher.send(wire.envelope(FLOODED, sent, sent, affect.payload))
+            sent += 1
+        time.sleep(0.0005)
+    return sent, sent / (time.monotonic() - began)
+
+
+def _estimate(spec: FeatureSpec) -> Estimate:
+    columns = {m: [(NONE, np.zeros(dim, np.float32))] * spec.steps for m, dim in spec.dims.items()}
+    window = assemble(spec, 0, columns)
+    judgement = Judgement((1 / 7,) * 7, LABELS[0], 1 / 7, False, dict.fromkeys(columns, 1 / 3))
+    return Estimate(0, window, judgement, window.end_ns, 2)

@@ -1,0 +1,52 @@
+"""The files that a session will write: what is wrong with them is told before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from normtr.errors import UsageError, UserError
+from normtr.whole_file import refuse_existing
+
+
+def check(outputs: Mapping[str, Path | None], force: bool) -> None:
+    """`outputs`: by the option that names each; `force`: what is there may be replaced.
+
+    Nothing stays changed. Raises UserError for a file that cannot be written, or that would
+    replace another, also one that a killed run left half written.
+    """
+    taken: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if not path.absolute().parent.is_dir():
+            raise UserError(f"there is no folder {path.absolute().parent} for {path.name}.")
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "no file"
+            raise UserError(f"{path} is {kind}; give {option} the name of a file.")
+        for name in (path, partial(path)):
+            if (first := taken.setdefault(name.resolve(), option)) != option:
+                raise UsageError(f"{first} and {option} would write the same file, {name}.")
+        refuse_existing(path, force)
+        if partial(path).exists() and not force:
+            raise UserError(
+                f"{partial(path)} is there already, left by a run that was killed; rename it, or "
+                "--force to replace it."
+            )
+        _try_writing(path)
+
+
+def partial(path: Path) -> Path:
+    """Where an output lies until it is whole."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def _try_writing(path: Path) -> None:
+    for name in [partial(path), *([path] if path.exists() else [])]:
+        new = not name.exists()
+        try:
+            name.open("a").close()
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}.") from None
+        if new:
+            name.unlink()
