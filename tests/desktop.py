@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stream import qt_libraries
+from tests import components
 
 PROGRAMS = ("Xvfb", "openbox", "xcompmgr", "trayer", "xdotool")
 SIZE = (1000, 700)
@@ -27,12 +27,11 @@ FLOOR = (64, 96, 128)
 
 
 def needed() -> None:
-    """Skip where something is missing; in CI that is a failure."""
-    lacking = [name for name in PROGRAMS if shutil.which(name) is None] + qt_libraries.missing()
-    lacking += [] if find_spec("PySide6") else ["PySide6-Essentials"]
+    """Go on only where all is there."""
+    components.require(*PROGRAMS)
+    lacking = qt_libraries.missing() + ([] if find_spec("PySide6") else ["PySide6-Essentials"])
     if lacking:
-        say = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        say(f"the overlay's tests need {', '.join(lacking)}: .ci/system_libraries.sh test")
+        components.missing(f"{', '.join(lacking)} are not there; run .ci/system_libraries.sh test")
 
 
 @dataclass

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from tests import components
+
 START_LIMIT_S = 10.0
 
 # Without `norewinds` the monitor of an idle null sink gives nothing for up to 2 s.
@@ -34,16 +36,9 @@ class SoundServer:
     """Use it in a `with`; give `env` to every program that shall hear or play."""
 
     def __init__(self) -> None:
-        """Raises RuntimeError naming the package when a program is missing."""
-        for program, package in (
-            ("pulseaudio", "pulseaudio"),
-            ("pactl", "pulseaudio-utils"),
-            ("paplay", "pulseaudio-utils"),
-        ):
-            if shutil.which(program) is None:
-                raise RuntimeError(f"{program} is missing; type: apt-get install -y {package}")
+        components.require("pulseaudio", "pactl", "paplay")
         if not any(Path("/usr").glob("lib*/**/alsa-lib/libasound_module_pcm_pulse.so")):
-            raise RuntimeError("ALSA lacks Pulse; type: apt-get install -y libasound2-plugins")
+            components.missing("ALSA lacks Pulse; run .ci/system_libraries.sh test")
         self._folder = Path(tempfile.mkdtemp(prefix="sound-"))
         self._socket = self._folder / "native"
         (self._folder / "alsa.conf").write_text(_ALSA)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stream.client import ADDRESS
-from tests import test_replay
+from tests import components, test_replay
 from tests.ports import free_port
 
 README = Path(__file__).parents[1] / "README.md"
@@ -111,8 +109,7 @@ def test_every_package_is_typed_where_it_is_installed() -> None:
 def test_the_node_subscriber_runs_and_is_short(address: str, tmp_path: Path) -> None:
     code = example("js")
     assert len(code.splitlines()) <= MOST_LINES
-    if not (shutil.which("node") and shutil.which("npm")):
-        missing("node and npm are not installed")
+    components.require("node", "npm")
     (packages,) = re.findall(r"^// npm install (.*)$", code, re.M)
     installed = subprocess.run(
         ["npm", "install", "--no-audit", "--no-fund", *packages.split()],
@@ -123,15 +120,8 @@ def test_the_node_subscriber_runs_and_is_short(address: str, tmp_path: Path) -> 
         check=False,
     )
     if installed.returncode:
-        missing(f"npm cannot install {packages}: {installed.stderr[-300:]}")
+        components.missing(f"npm cannot install {packages}: {installed.stderr[-300:]}")
     assert ADDRESS in code
     (tmp_path / "watch.mjs").write_text(code.replace(ADDRESS, address))
     for line in lines(["node", "watch.mjs"], tmp_path, 3):
         assert line == "angry 0.40 false { face: 'none', voice: 'none', text: 'none' }\n"
-
-
-def missing(what: str) -> None:
-    """Where the whole suite has to run, a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)

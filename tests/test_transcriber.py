@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from stream.events import Heard, Word
 from stream.handoff import Samples, SoundRing
 from stream.ladder import Pacing
 from stream.transcriber import Transcriber, TranscriberConfig, load_whisper
+from tests import components
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "replay_clips"
 COST_NS = 550_000_000
@@ -95,8 +95,7 @@ def listen(sound: Samples, cost_ns: int = COST_NS) -> Session:
 @cache
 def spoken(text: str) -> Samples:
     """The text as espeak-ng says it, half a second of silence before it."""
-    if shutil.which("espeak-ng") is None:
-        pytest.skip("NOT TESTED: espeak-ng is missing; run `apt-get install espeak-ng`.")
+    components.require("espeak-ng")
     wave = subprocess.run(
         ["espeak-ng", "-v", "en-us", "-s", "150", "--stdout", text], check=True, capture_output=True
     ).stdout

@@ -19,9 +19,9 @@ import pytest
 from normtr.spec import LABELS
 from normtr.window import CAUSES
 from stream.legend import CAUSE_COLOURS, NOTHING, SAYING
+from tests import components
 from tests.page_server import SECRET, Feed, PageServer
 from tests.ports import free_port
-from tests.test_readme_examples import missing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -39,9 +39,9 @@ def browser() -> Iterator[Browser]:
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
-        missing("playwright is not installed")
+        components.missing("playwright is not installed")
     if not CHROMIUM.is_file():
-        missing(f"{CHROMIUM} is not installed")
+        components.missing(f"{CHROMIUM} is not installed")
     with sync_playwright() as playwright:
         one = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield one
