@@ -48,16 +48,13 @@ class Help(DefaultHelpFormatter):
             return text
         if action.dest.endswith(".help"):
             return "List the options of such a class and exit."
+        if action.metavar == "CONFIG":  # of a section
+            return "A TOML file with the following."
         if action.required and action.option_strings:
             return f"{text} (required)".strip()
-        default = action.default
-        if (
-            not action.option_strings
-            or default in (None, False, SUPPRESS, "")
-            or default in ((), [], {})
-        ):
+        if not action.option_strings or _is_nothing(action.default):
             return text
-        return f"{text} (default: {_shown(default)})".strip()
+        return f"{text} (default: {_shown(action.default)})".strip()
 
 
 def _place(action: Action) -> str:
@@ -65,6 +62,10 @@ def _place(action: Action) -> str:
     if action.dest.endswith(".help"):
         return "CLASS"
     return "FILE" if hint is None else place(hint)
+
+
+def _is_nothing(default: Any) -> bool:
+    return default is None or default is False or default in (SUPPRESS, "", (), [], {})
 
 
 def _shown(default: Any) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from normtr import cli
 from normtr.errors import UsageError, UserError
 
+INSTALLED = {point.name: point for point in entry_points(group="normtr.verbs")}
 PROGRAM = Path(sys.executable).with_name("normtr")
 ERRORS: dict[str, BaseException] = {
     "user": UserError("clip.mp4 is empty."),
@@ -101,6 +104,28 @@ def test_the_real_program_lists_the_verbs_of_every_package() -> None:
     shown = program("--help")
     assert shown.returncode == 0
     assert {"live", "watch", "bench", "train"} <= set(shown.stdout.split())
+
+
+def test_every_verb_says_in_a_line_what_it_is_for() -> None:
+    lines = [line.split(maxsplit=1) for line in program("--help").stdout.splitlines()]
+    told = {line[0]: line[1] for line in lines if len(line) == 2 and line[0] in INSTALLED}
+    assert set(told) == set(INSTALLED)
+    assert list(told) == [verb for verbs in cli.TASKS.values() for verb in verbs]
+
+
+@pytest.mark.parametrize("verb", INSTALLED)
+def test_the_help_of_a_verb_shows_no_python(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SystemExit):
+        INSTALLED[verb].load()(["--help"])
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"usage: normtr {verb}")
+    assert not re.search(r"<class|Union\[|Optional|Literal\[|\bnull\b|\bNone\b|\bPath\b", printed)
+
+
+def test_bench_lists_what_it_measures() -> None:
+    shown = program("bench", "--help")
+    assert shown.returncode == 0
+    assert {"live", "model", "wire"} <= {line.split(" ")[0] for line in shown.stdout.splitlines()}
 
 
 def test_the_real_program_refuses_in_one_line() -> None:

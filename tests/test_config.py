@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import pytest
 from hypothesis import given
@@ -142,6 +142,99 @@ def test_an_unknown_key_in_a_file_names_the_nearest_known_one(
     assert found == f"unknown key {key!r}; did you mean {near!r}?"
 
 
+class Part(Protocol):
+    """What a config names by its class."""
+
+    def work(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a part may be made of."""
+
+    dropout: float = 0.1
+    width: int = 8
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where a part's samples lie."""
+
+    folder: str = "data"
+
+    def work(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A part of a part."""
+
+    data: Part = field(default_factory=Data)
+    network: Network = field(default_factory=Network)
+
+    def work(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A verb that takes a class."""
+
+    part: Part
+    seed: int = 1
+
+
+LEARNER = f'[part]\nclass_path = "{__name__}.Learner"\n'
+DATA = f'[part.init_args.data]\nclass_path = "{__name__}.Data"\n'
+
+
+def refusal_of_part(*argv: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        parse(Trained, argv, "demo")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "near"),
+    [
+        ("[part.init_args.network]\ndroput = 0.2", "part.network.droput", "part.network.dropout"),
+        ("[part.init_args.netwrk]\ndropout = 0.2", "part.netwrk.dropout", "part.network.dropout"),
+        ("[part.init_args]\nnetwrk = 1", "part.netwrk", "part.network"),
+        (
+            DATA + '[part.init_args.data.init_args]\nfodler = "x"',
+            "part.data.fodler",
+            "part.data.folder",
+        ),
+    ],
+)
+def test_an_unknown_key_of_a_class_names_the_nearest_whole_one(
+    tmp_path: Path, text: str, key: str, near: str
+) -> None:
+    found = refusal_of_part("--config", toml(tmp_path, LEARNER + text))
+    assert found == f"unknown key {key!r}; did you mean {near!r}?"
+
+
+@pytest.mark.parametrize(
+    ("option", "key", "near"),
+    [
+        ("--part.init_args.network.droput", "part.network.droput", "part.network.dropout"),
+        ("--part.network.droput", "part.network.droput", "part.network.dropout"),
+        ("--part.data.fodler", "part.data.fodler", "part.data.folder"),
+        ("--prat.network.dropout", "prat.network.dropout", "part.network.dropout"),
+        ("--sede", "sede", "seed"),
+    ],
+)
+def test_an_unknown_option_of_a_class_names_the_nearest_whole_one(
+    tmp_path: Path, option: str, key: str, near: str
+) -> None:
+    found = refusal_of_part("--config", toml(tmp_path, LEARNER + DATA), option, "0.2")
+    assert found == f"unknown key {key!r}; did you mean {near!r}?"
+
+
+def test_a_part_without_its_class_is_asked_for_it(tmp_path: Path) -> None:
+    found = refusal_of_part("--config", toml(tmp_path, "[part]\nnetwork = 1"))
+    assert found == "'part' needs a class_path, which says what class it is."
+
+
 def test_a_key_like_no_other_points_to_the_help() -> None:
     assert refusal("--zzzzqq") == "unknown key 'zzzzqq'; `normtr demo --help` lists them."
     assert "unexpected argument 'stray'" in refusal("stray")
@@ -218,3 +311,23 @@ def test_help_ends_with_status_0_and_lists_every_field(capsys: pytest.CaptureFix
     printed = capsys.readouterr().out
     assert "usage: normtr demo" in printed
     assert all(name in printed for name in ("--name", "--seconds", "--costs.depth", "--config"))
+
+
+def shown(kind: type[object], capsys: pytest.CaptureFixture[str], *positional: str) -> list[str]:
+    """The lines of --help, without what is said of each option."""
+    with pytest.raises(SystemExit):
+        parse(kind, ["--help"], "demo", positional)
+    return [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+
+
+def test_help_shows_words_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(Demo, capsys)
+    assert lines[0] == "usage: normtr demo [options]"
+    for option in (
+        *("--config FILE", "--name TEXT", "--seconds NUMBER", "--fast [true|false]"),
+        *("--device auto|cpu", "--off [TEXT, ...]", "--source TEXT", "--costs.depth N"),
+    ):
+        assert any(line.startswith(option) for line in lines), option
+    assert shown(Needs, capsys)[0] == "usage: normtr demo --place PATH [options]"
+    assert shown(Several, capsys, "names")[0] == "usage: normtr demo names... [options]"
+    assert any(line.startswith("--part CLASS") for line in shown(Trained, capsys))

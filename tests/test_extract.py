@@ -28,7 +28,7 @@ from stream.session import DEMO, SourceConfig, open_session
 from tests import clips
 from training import evaluate, train
 from training.datasets.extracted import Extracted
-from training.extraction import clip_table, extract
+from training.extraction import clip_table, extract, extraction
 from training.extraction.cache import Features, Labelled, open_cache
 from training.extraction.cache_writer import GrowingCache, Version
 from training.extraction.clip_features import GAP_NAMES, ClipFeatures, Unusable
@@ -90,8 +90,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
         yield from ((piece, start()(piece)) for piece in pieces)
 
     Fake.seen = ()
-    monkeypatch.setattr(extract, "spread", spread)
-    monkeypatch.setattr(extract, "ClipEncoder", lambda *_: Fake())
+    monkeypatch.setattr(extraction, "spread", spread)
+    monkeypatch.setattr(extraction, "ClipEncoder", lambda *_: Fake())
 
 
 @pytest.fixture

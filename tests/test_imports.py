@@ -78,6 +78,10 @@ def test_the_core_knows_no_device_socket_or_thread() -> None:
     assert not wrong
 
 
+def test_the_product_does_not_know_that_it_is_tested() -> None:
+    assert [name for name, path in modules().items() if "pytest" in path.read_text()] == []
+
+
 def test_no_two_modules_need_each_other_to_be_imported() -> None:
     known = modules()
     graph = {
@@ -105,7 +109,8 @@ def test_a_folder_of_the_users_hides_no_module_from_the_processes_that_are_start
     "module",
     [
         *("normtr.cli", "stream.wire", "stream.client", "stream.watch", "stream.replay"),
-        *("stream.overlay.command", "stream.overlay.app"),
+        *("stream.overlay.command", "stream.overlay.app", "stream.live", "stream.calibrate"),
+        *("stream.bench.live", "stream.bench.wire", "training.bench_model", "stream.doctor"),
     ],
 )
 def test_light_programs_start_without_heavy_packages(module: str) -> None:

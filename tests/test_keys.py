@@ -137,7 +137,8 @@ def test_only_clients_on_the_list_can_ask_for_anything(folder: Path) -> None:
         asked.append(who)
         return {}
 
-    control = Control(address, {"note": note}, folder)
+    control = Control(address, folder)
+    control.serve({"note": note})
     with zmq.Context() as context:
         for who, pair in (("stranger", None), ("desk", new_client(folder, "desk"))):
             with context.socket(zmq.REQ) as socket:

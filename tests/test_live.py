@@ -280,6 +280,7 @@ def test_what_is_loaded_is_said_at_once_and_beside_the_results(tmp_path: Path) -
         ("bench wire --json", "Publishing for 30 s"),
         ("bench model --json", "Loading libraries"),
         ("doctor --json", "Looking at models and devices"),
+        ("extract --media . --labels none.csv --out none", "Loading libraries"),
         (f"calibrate --source {DEMO} --fast --personal none.json", "Loading the recognizer"),
     ],
 )

@@ -447,8 +447,9 @@ def test_a_locked_recognizer_is_shown_with_keys(place: Desktop, tmp_path: Path) 
     options = ("--client-key", own, "--server-key", folder / "server.key", "--colours", "dark")
     with (
         closing(Publisher(address, folder)) as publisher,
-        closing(Control(beside(address), {"mute": mute}, folder)),
+        closing(Control(beside(address), folder)) as control,
     ):
+        control.serve({"mute": mute})
         window, _ = connected(place, publisher, "--address", address, *options)
         assert hue(place.shot(window)) > 60
         press(place, window, "c")

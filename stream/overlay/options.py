@@ -31,5 +31,7 @@ class Overlay(SubscriberConfig):
         super().__post_init__()
         if self.control is not None:
             check_form(self.control, "--control")
-        if not 0 < self.port <= LAST_PORT:
-            raise ValueError(f"--port lies between 1 and {LAST_PORT}, not at {self.port}")
+        if not 0 <= self.port <= LAST_PORT:
+            raise ValueError(
+                f"--port lies between 0 (a free one) and {LAST_PORT}, not at {self.port}"
+            )

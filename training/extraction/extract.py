@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
-from normtr import checkpoint
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
-from normtr.spec import MODALITIES
-from training.extraction import clip_table
-from training.extraction.cache import Features, Manifest
-from training.extraction.cache_writer import GrowingCache, Version
-from training.extraction.clip_features import GAP_NAMES, ClipEncoder, Unusable
-from training.extraction.clip_table import Table
-from training.processes import spread
+from normtr.shipped import SHIPPED
 
 NAMED = 5
 """So many are named where many could be."""
@@ -38,7 +27,7 @@ class Extract:
     (numbers, if all can be read as such and one is not whole; else classes), person."""
     out: Path
     """Folder of the cache; a stopped extraction goes on, a finished one is brought up to date."""
-    checkpoint: Path = checkpoint.SHIPPED
+    checkpoint: Path = SHIPPED
     """Folder of the recognizer whose networks make the rows."""
     text: Literal["on", "off"] = "on"
     """Whether speech is transcribed (English)."""
@@ -56,6 +45,10 @@ def run(argv: list[str]) -> int:
         raise UsageError(f"--jobs must be at least 1, not {config.jobs}.")
     if not config.media.is_dir():
         raise UserError(f"there is no folder {str(config.media)!r}.")
+    _say("Loading libraries (2 s), then the networks (5 s)")
+    from training.extraction import clip_table
+    from training.extraction.extraction import extract
+
     table = clip_table.read(config.labels, config.regression)
     shared = table.people_in_two_splits()
     if shared and not config.shared_people:
@@ -63,7 +56,7 @@ def run(argv: list[str]) -> int:
             f"in two splits: {_some(shared)}; a network would be tested on people it knows. "
             "--shared-people allows it."
         )
-    _say_unnamed(config.media, table)
+    _say_unnamed(config.media, [clip.id for clip in table.clips])
     manifest = extract(config, table)
     kinds = "numbers" if table.classes is None else f"{len(table.classes)} classes"
     _say(f"{config.out}: {len(manifest.clips)} clips, labels are {kinds}")
@@ -72,45 +65,9 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def extract(config: Extract, table: Table) -> Manifest:
-    """Bring the cache at `config.out` up to date with the table. Raises UserError."""
-    paths = {clip.id: config.media / clip.id for clip in table.clips}
-    versions = {clip: Version.of(path) for clip, path in paths.items() if path.is_file()}
-    skipped = {clip: "there is no such file." for clip in paths if clip not in versions}
-    for clip, reason in skipped.items():
-        _say(f"skipped {clip}: {reason}")
-    with GrowingCache(config.out, _features(config)) as cache:
-        waiting = [clip for clip, version in versions.items() if not cache.has(clip, version)]
-        start = partial(ClipEncoder, config.checkpoint, config.text == "on")
-        jobs = config.jobs or os.cpu_count() or 1
-        bar = tqdm(desc="clips", total=len(versions), initial=len(versions) - len(waiting))
-        results = spread([paths[clip] for clip in waiting], start, jobs)
-        with closing(results), bar:
-            ids = {paths[clip]: clip for clip in waiting}
-            for path, found in results:
-                clip = ids[path]
-                if found is None:
-                    found = Unusable("the process that read it died.")
-                if isinstance(found, Unusable):
-                    skipped[clip] = found.reason
-                    bar.write(f"skipped {clip}: {found.reason}", file=sys.stderr)
-                else:
-                    cache.add(clip, versions[clip], found)
-                bar.update()
-        if len(skipped) == len(paths):
-            raise UserError(f"none of the {len(paths)} clips could be extracted.")
-        return cache.finish(table.clips, table.classes, skipped)
-
-
-def _features(config: Extract) -> Features:
-    loaded = checkpoint.load(config.checkpoint)
-    modalities = MODALITIES if config.text == "on" else ("face", "voice")
-    return Features(loaded.spec, loaded.spec.sha256(), loaded.sha256, modalities, GAP_NAMES)
-
-
-def _say_unnamed(media: Path, table: Table) -> None:
+def _say_unnamed(media: Path, clips: Sequence[str]) -> None:
     """Files of the clips' kinds that the table does not name."""
-    named = {media / clip.id for clip in table.clips}
+    named = {media / clip for clip in clips}
     kinds = {path.suffix for path in named}
     rest = [
         str(path.relative_to(media))
