@@ -46,7 +46,7 @@ def run(argv: list[str]) -> int:
     seconds = 10.0 if config.seconds is None else config.seconds
     refuse_existing(path, config.force)
     config.check_files()
-    console.print("Loading the recognizer (about 6 s)")
+    console.print("Loading the recognizer (about 6 s)", highlight=False)
     from stream.neutral import calibrate
 
     calibrate(config, seconds, path, console)

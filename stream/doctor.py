@@ -17,12 +17,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import psutil
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from normtr.config import parse
 from normtr.errors import UserError
@@ -30,6 +26,7 @@ from normtr.progress import say
 from stream import qt_libraries
 from stream.devices import device_probe
 from stream.devices.device_probe import SAMPLE_S, Finding, State
+from stream.findings_view import show
 
 PACKAGES = (
     *("torch", "numpy", "opencv-python", "faster-whisper", "ctranslate2", "transformers"),
@@ -45,7 +42,6 @@ LIBRARIES = {
 PORTS = {5577: "topics", 5578: "control"}
 PROBE_LIMIT_S = 60.0
 """No probe may take longer; the slowest one imports torch from a cold disk."""
-PICTURE_COLUMNS = 48
 INSTALL = "make install"
 
 
@@ -84,7 +80,7 @@ def _examine(config: DoctorConfig) -> int:
         rows = [{k: v for k, v in asdict(f).items() if k != "frame"} for f in findings]
         print(json.dumps({"ok": status == 0, "findings": rows}))
     else:
-        _show(findings)
+        show(findings)
     return status
 
 
@@ -250,32 +246,3 @@ def _ports() -> list[Finding]:
                 detail = f"not free ({use}): {error.strerror}"
                 out.append(Finding(f"port {port}", "warning", detail, fix))
     return out
-
-
-def _show(findings: Sequence[Finding]) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 1))
-    signs = {"ok": "[green]✓", "warning": "[yellow]!", "missing": "[red]✗"}
-    for finding in findings:
-        detail = Text(finding.detail)
-        if finding.fix:
-            detail.append(f"\n→ {finding.fix}", "bold")
-        table.add_row(signs[finding.state], finding.what, detail)
-    console = Console()
-    console.print(table)
-    for finding in findings:
-        if finding.frame is not None:
-            console.print(f"\n{finding.what}:", _small(finding.frame), sep="\n")
-
-
-def _small(frame: NDArray[np.uint8]) -> Text:
-    """A frame as half blocks, two pixels a character."""
-    import cv2
-
-    rows = max(1, round(PICTURE_COLUMNS * frame.shape[0] / frame.shape[1] / 2))
-    pixels = cv2.resize(frame, (PICTURE_COLUMNS, 2 * rows), interpolation=cv2.INTER_AREA)
-    text = Text()
-    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
-        for (r, g, b), (r2, g2, b2) in zip(upper, lower, strict=True):
-            text.append("▀", f"rgb({r},{g},{b}) on rgb({r2},{g2},{b2})")
-        text.append("\n")
-    return text

@@ -40,7 +40,7 @@ def recognise(config: Live, doors: Doors, console: Console, interrupts: Interrup
     """Run until the source ends or it is interrupted. Raises UserError."""
 
     def say(sentence: str) -> None:
-        console.print(sentence, soft_wrap=True)
+        console.print(sentence, soft_wrap=True, markup=False, highlight=False)
 
     opened = open_session(config, wait=sd_notify.wanted(), say=say)
     where = "in virtual time" if opened.virtual else f"publishing at {config.bind}"

@@ -17,7 +17,7 @@ import av
 import pytest
 
 from normtr import checkpoint
-from stream import doctor, qt_libraries
+from stream import doctor, findings_view, qt_libraries
 from stream.session import DEMO
 from tests import clips
 from tests.sound_server import SoundServer
@@ -156,5 +156,5 @@ def test_the_table_shows_a_small_picture(
     doctor.run(["--camera", str(DEMO), "--microphone", "no such thing"])
     out = capsys.readouterr().out
     assert "640 x 360" in out
-    assert any(line.count("▀") == doctor.PICTURE_COLUMNS for line in out.splitlines())
+    assert any(line.count("▀") == findings_view.PICTURE_COLUMNS for line in out.splitlines())
     assert "→" in out

@@ -176,6 +176,23 @@ def test_a_killed_session_leaves_no_process_and_whole_lines(
     Publisher(address).close()  # the port is free
 
 
+HUNG = """
+import sys, threading, time
+from normtr import cli
+threading.Thread(target=time.sleep, args=(600,)).start()
+sys.argv = ["normtr", "live", "--source", "none.mp4"]
+cli.main()
+"""
+
+
+def test_a_thread_that_hangs_does_not_keep_the_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HUNG], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "normtr live: there is no file 'none.mp4'.\n"
+
+
 def test_kill_9_of_the_microphone_or_of_its_session_leaves_nothing_behind(
     address: str, listener: Listener
 ) -> None:
