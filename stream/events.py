@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,3 +179,11 @@ Event = (
     | Ended
     | TextReady
 )
+
+
+def stamped(events: Sequence[Event], ready_ns: int) -> list[Event]:
+    """Results get the time at which they can be seen."""
+    return [
+        replace(event, ready_ns=ready_ns) if isinstance(event, FeatureRow | Heard) else event
+        for event in events
+    ]

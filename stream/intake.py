@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from normtr.sound import Placed, SoundTrack
 from normtr.spec import FeatureSpec
 from normtr.window import Slots, first_cause
+from stream.clock import Clock
 from stream.events import Arrived, Condition, Dropped, Ended, Event
 from stream.handoff import Newest, SoundRing
 from stream.ladder import Pacing
@@ -59,6 +60,21 @@ class Feed(Sink, Protocol):
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None: ...
 
     def end(self, source: str, at_ns: int, reason: str = "") -> None: ...
+
+
+class Source(Protocol):
+    """A camera, a microphone or a clip."""
+
+    devices: tuple[str, ...]
+    """`camera`, `microphone` or both; a clip has none, it cannot stall."""
+
+    def start(self, intake: Feed, clock: Clock) -> None:
+        """Begin to feed `intake` from a daemon thread."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to end; must not block."""
+        ...
 
 
 class Intake:

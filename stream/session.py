@@ -20,13 +20,14 @@ from stream import virtual
 from stream.clock import Monotonic
 from stream.devices import camera, microphone
 from stream.devices.clip import RealTimeClip
+from stream.intake import Source
 from stream.models import Models
 from stream.outputs import Sent
 from stream.pipe_config import PipeConfig
 from stream.realtime import Session
 from stream.source_config import DEMO, SourceConfig
 from stream.stage import Around
-from stream.track import Given, Source
+from stream.track import Given
 
 USUAL_SIZE = (480, 640)
 """Height and width that most cameras start with."""

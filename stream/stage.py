@@ -13,10 +13,9 @@ from typing import Any
 
 from normtr.errors import UserError
 from stream.clock import Clock
-from stream.events import FEEDS, Down, Event, Failed, Restarted
+from stream.events import FEEDS, Down, Event, Failed, Restarted, stamped
 from stream.intake import Shot
 from stream.pipe import Pipe
-from stream.virtual import stamped
 from stream.workers import Second, Worker
 
 POLL_S = 0.05

@@ -6,11 +6,10 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from stream.clock import Clock
 from stream.events import Asked, Ended, Event
-from stream.intake import Feed
+from stream.intake import Source
 from stream.models import Models
 from stream.outputs import Notice, Output, Sent
 from stream.pipe import Pipe
@@ -22,21 +21,6 @@ STALLED_NS = 1_000_000_000
 """A device is stalled when its newest item is older than this,"""
 STARTING_NS = 5_000_000_000
 """or when it gives none for so long after the start."""
-
-
-class Source(Protocol):
-    """A camera, a microphone or a clip."""
-
-    devices: tuple[str, ...]
-    """`camera`, `microphone` or both; a clip has none, it cannot stall."""
-
-    def start(self, intake: Feed, clock: Clock) -> None:
-        """Begin to feed `intake` from a daemon thread."""
-        ...
-
-    def stop(self) -> None:
-        """Ask it to end; must not block."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ Packets enter at their arrival time, a free worker takes its newest input, its r
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from normtr.media import Media, Picture, Piece
 from stream.clock import Virtual
 from stream.devices.clip import begun, conditions, feed
-from stream.events import Event, FeatureRow, Heard
+from stream.events import Event, stamped
 from stream.models import Models
 from stream.outputs import Notice, Sent
 from stream.pipe import Pipe, judged
@@ -29,14 +29,6 @@ def outputs(
     """Everything the clip gives, each with the virtual time at which it goes out."""
     for sent_ns, output in _Loop(config, models, media, seconds).run():
         yield sent_ns, replace(output, source=media.name)
-
-
-def stamped(events: Sequence[Event], ready_ns: int) -> list[Event]:
-    """Results get the time at which they can be seen."""
-    return [
-        replace(event, ready_ns=ready_ns) if isinstance(event, FeatureRow | Heard) else event
-        for event in events
-    ]
 
 
 class _Loop:

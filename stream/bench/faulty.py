@@ -10,8 +10,7 @@ from typing import Any
 from stream.bench.faults import DEVICES, Fault, Faulty, Plan
 from stream.clock import Clock
 from stream.events import Event
-from stream.intake import Feed
-from stream.track import Source
+from stream.intake import Feed, Source
 from stream.workers import Worker
 
 CORES = 2

@@ -43,7 +43,14 @@ def run(argv: list[str]) -> int:
         from stream.bench.published import measure
 
         readers = subprocess.Popen(
-            [sys.executable, "-P", "-m", "stream.bench.wire_readers", config.bind, *map(str, counts)],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "stream.bench.wire_readers",
+                config.bind,
+                *map(str, counts),
+            ],
             stdout=subprocess.PIPE,
             text=True,
         )

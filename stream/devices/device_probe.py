@@ -15,8 +15,7 @@ from normtr.errors import UserError
 
 if TYPE_CHECKING:  # without its system libraries OpenCV cannot even be imported: tell, not fail
     from stream.devices.sound_input import Input
-    from stream.intake import Intake
-    from stream.track import Source
+    from stream.intake import Intake, Source
 
 FIRST_ITEM_LIMIT_S = 4.0
 SAMPLE_S = 1.0
