@@ -8,19 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stream.inprocess import estimates
-    from stream.source_config import SourceConfig
+    from stream.session.inprocess import estimates
+    from stream.session.source_config import SourceConfig
 
 __all__ = ["SourceConfig", "estimates"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "estimates":
-        from stream.inprocess import estimates
+        from stream.session.inprocess import estimates
 
         return estimates
     if name == "SourceConfig":
-        from stream.source_config import SourceConfig
+        from stream.session.source_config import SourceConfig
 
         return SourceConfig
     raise AttributeError(f"module 'stream' has no attribute {name!r}")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream import qt_libraries
+from stream.overlay import qt_libraries
 from tests import components
 
 PROGRAMS = ("Xvfb", "openbox", "xcompmgr", "trayer", "xdotool")

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.publisher import Publisher
+from stream.publish.publisher import Publisher
 from stream.wire import Message
 from tests import overlay_session as session
 from tests.desktop import Desktop, desktop, until

@@ -14,8 +14,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from stream import view
-from stream.session import DEMO
+from stream.session.session import DEMO
+from stream.views import status
 from tests.recorded import affects_with_words
 
 AT_S = 9.0
@@ -48,7 +48,7 @@ def main() -> None:
         payload, words = next(pair for pair in affects if pair[0]["t_ns"] >= AT_S * 1e9)
     console = Console(record=True, width=86, file=io.StringIO(), force_terminal=True)
     spoken = [word.text for word in words[-12:]]
-    console.print(view.status(payload, "playing demo.mp4", spoken))
+    console.print(status.status(payload, "playing demo.mp4", spoken))
     svg = console.export_svg(title="", theme=MONOKAI, code_format=FRAME, unique_id="view")
     (FOLDER / "terminal.svg").write_text(svg)
 

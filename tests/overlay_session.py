@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from normtr.window import CAUSES
-from stream import recording
+from stream.publish import recording
 from stream.wire import AFFECT, INFO, NOTIFY, Message
 
 LABELS = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]

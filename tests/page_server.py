@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from normtr.spec import LABELS, MODALITIES
 from normtr.window import CAUSES, NONE
-from stream.publisher import Publisher
+from stream.publish.publisher import Publisher
 from stream.wire import AFFECT, INFO, TEXT, Message
 from tests.test_client import SAID
 from tests.test_replay import INFO_PAYLOAD
@@ -28,7 +28,7 @@ SECRET = "neverontheoverlay"
 PROGRAM = """
 import sys
 from normtr.errors import UserError
-from stream.overlay.command import run
+from stream.commands.overlay import run
 sys.modules["PySide6"] = None  # as on a machine without Qt
 try:
     sys.exit(run(["--web", *sys.argv[1:]]))

@@ -6,7 +6,7 @@ import random
 
 import zmq
 
-from stream.control_client import beside
+from stream.client.control_client import beside
 
 NOT_EPHEMERAL = range(20_000, 32_000)
 """Below what the kernel gives to outgoing connections, which would take a port that was just free."""

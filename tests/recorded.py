@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from normtr.text import TimedWord
-from stream import recording
+from stream.publish import recording
 from stream.wire import AFFECT, TEXT
 
 

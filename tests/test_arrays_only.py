@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from normtr.errors import UserError
-from training.datasets import arrays_only
+from training.data import arrays_only
 
 
 class Evil:

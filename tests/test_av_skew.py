@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream import doctor
-from stream.devices import av_skew
-from stream.session import DEMO
+from stream.capture import av_skew
+from stream.commands import doctor
+from stream.session.session import DEMO
 from tests.clips import write
 
 RATE = 48_000

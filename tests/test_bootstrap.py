@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from training.reports.bootstrap import Difference, difference
+from training.evaluation.bootstrap import Difference, difference
 
 
 def test_the_same_gap_everywhere_has_no_width() -> None:

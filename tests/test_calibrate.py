@@ -18,8 +18,8 @@ from normtr.errors import UserError
 from normtr.judge import Judge
 from normtr.spec import LABELS
 from normtr.window import NONE, Window, assemble
-from stream import calibrate
-from stream.session import DEMO
+from stream.commands import calibrate
+from stream.session.session import DEMO
 from tests import clips
 from tests.test_live import refused
 

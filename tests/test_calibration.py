@@ -10,8 +10,9 @@ from normtr.calibration import with_neutral
 from normtr.config import parse
 from normtr.errors import UsageError
 from normtr.spec import LABELS, MODALITIES
-from stream.pipe_config import PipeConfig
-from training import assess, calibrate, noise
+from stream.pipeline.pipe_config import PipeConfig
+from training import noise
+from training.evaluation import gap_metrics, probability_calibration
 from training.recognizer.pairing import NEUTRAL
 from training.windows import Windows
 
@@ -35,26 +36,26 @@ def windows() -> Windows:
 def test_calibration_undoes_a_wrong_temperature(windows: Windows) -> None:
     """Logits three times too large: the fitted temperature is near 3, the NLL is lower."""
     true, labels = windows.rows["face"][:, 0], windows.labels
-    calibration = calibrate.with_threshold(
-        calibrate.temperatures(3 * true, windows), 3 * true, windows
+    calibration = probability_calibration.with_threshold(
+        probability_calibration.temperatures(3 * true, windows), 3 * true, windows
     )
-    p = calibrate.probabilities(calibration, 3 * true, windows.valid)
+    p = probability_calibration.probabilities(calibration, 3 * true, windows.valid)
     nothing = np.zeros(1_400, np.bool_)
     truth = labels.numpy()
-    found = assess.reliability(p, truth, nothing, calibration.threshold)
-    raw = assess.reliability((3 * true).softmax(1).double().numpy(), truth, nothing, 0.0)
-    ideal = assess.reliability(true.softmax(1).double().numpy(), truth, nothing, 0.0)
+    found = gap_metrics.reliability(p, truth, nothing, calibration.threshold)
+    raw = gap_metrics.reliability((3 * true).softmax(1).double().numpy(), truth, nothing, 0.0)
+    ideal = gap_metrics.reliability(true.softmax(1).double().numpy(), truth, nothing, 0.0)
     assert found.nll == pytest.approx(ideal.nll, rel=0.01)
     assert found.nll < raw.nll
     assert found.brier < raw.brier
     assert found.ece < 0.06 < raw.ece
     assert found.selective_accuracy is not None
-    assert found.selective_accuracy >= calibrate.CONFIDENT
+    assert found.selective_accuracy >= probability_calibration.CONFIDENT
     assert found.accuracy_of_the_surest > found.accuracy == raw.accuracy
-    risk = assess.risk_coverage(p, truth)["risk"]
+    risk = gap_metrics.risk_coverage(p, truth)["risk"]
     assert risk[-1] == pytest.approx(1 - found.accuracy)
     assert risk[0] < risk[-1]
-    unseen = assess.reliability(p, truth, ~nothing, calibration.threshold)
+    unseen = gap_metrics.reliability(p, truth, ~nothing, calibration.threshold)
     assert (unseen.coverage, unseen.selective_accuracy) == (0.0, None)
     # The batch form is the shipped form.
     share = dict(zip(MODALITIES, windows.valid[5].double().mean(1).tolist(), strict=True))
@@ -70,8 +71,8 @@ def test_each_half_is_judged_under_the_calibration_of_the_other() -> None:
     sure, chance = made(1), made(2)
     random = torch.randint(len(LABELS), (N,))
     chance = Windows(chance.rows, chance.valid, random)
-    alike = calibrate.ece_of_others(first_step, [sure, made(3)], seed=1)
-    unlike = calibrate.ece_of_others(first_step, [sure, chance], seed=1)
+    alike = probability_calibration.ece_of_others(first_step, [sure, made(3)], seed=1)
+    unlike = probability_calibration.ece_of_others(first_step, [sure, chance], seed=1)
     assert set(alike) == {f"{rate:.1f}" for rate in noise.RATES}
     assert max(alike.values()) < 0.05
     assert min(unlike.values()) > 0.1

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.capture import camera, cameras
+from stream.capture.frame_clock import FrameClock
 from stream.clock import Monotonic
-from stream.devices import camera, cameras
-from stream.devices.frame_clock import FrameClock
 from tests.fake_camera import FakeCamera, drawn_ns
 
 MS = 1_000_000

@@ -33,8 +33,8 @@ from stream.client import (
     subscribe,
     subscribe_async,
 )
-from stream.publisher import Publisher
-from stream.received import FACE, FRAME, KINDS, Face, Frame, received
+from stream.client.received import FACE, FRAME, KINDS, Face, Frame, received
+from stream.publish.publisher import Publisher
 from stream.wire import (
     AFFECT,
     HEALTH,
@@ -217,7 +217,7 @@ def test_the_head_of_a_replay_counts_as_lost_and_that_of_a_live_session_does_not
 NOT_READING = """
 import sys, time
 from stream.client import subscribe
-from stream.publisher import Publisher
+from stream.publish.publisher import Publisher
 from stream.wire import NOTIFY
 from tests.test_client import said
 publisher = Publisher(sys.argv[1])

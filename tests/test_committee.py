@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from normtr.errors import UserError
 from tests.test_training_benchmark import PROGRAM, TORCHRUN, folder, started
 from tests.toy_classes import Classes
-from training import evaluate, train
-from training.benchmark import Architecture
-from training.committee import Committee, Together
-from training.curve import predictor
-from training.noise_aware import Learning
+from training.commands import evaluate, train
+from training.evaluation.noise_curves import predictor
 from training.samples import loaded
+from training.systems.ensemble import Committee, Together
+from training.systems.noise_aware import Learning
+from training.systems.norm_tr import Architecture
 
 __all__ = ["folder"]  # a fixture
 
@@ -82,12 +82,12 @@ def config(folder: Path, members: int = 3, d2: str = "none") -> list[str]:
     path = folder / f"committee-{members}-{d2}.toml"
     path.write_text(f"""
 [part]
-class_path = "training.committee.Committee"
+class_path = "training.systems.ensemble.Committee"
 [part.init_args]
 members = {members}
 masks = "none"
 [part.init_args.data]
-class_path = "training.datasets.mosi.MosiSentences"
+class_path = "training.data.mosi.MosiSentences"
 init_args = {{ path = "{folder}", steps = 3 }}
 [part.init_args.network]
 width = 16

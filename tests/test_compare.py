@@ -12,12 +12,12 @@ from matplotlib.image import imread
 
 from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments, folder
-from training import compare, evaluate
-from training.curve import Protocol
+from training.commands import compare, evaluate
+from training.evaluation.bootstrap import Difference
+from training.evaluation.noise_curves import Protocol
 from training.reports import comparison, tables
-from training.reports.bootstrap import Difference
+from training.reports.evaluation_result import result
 from training.reports.measures import Measure
-from training.results import result
 
 __all__ = ["folder"]  # a fixture
 
@@ -195,11 +195,11 @@ def test_a_class_may_be_named_for_the_same_data(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     path = write(folder)
-    rival = '[systems.rival]\nclass_path = "training.baselines.linear.Linear"\npenalty = 0.5\n'
+    rival = '[systems.rival]\nclass_path = "training.systems.linear.Linear"\npenalty = 0.5\n'
     path.write_text(path.read_text().replace('seeds = "1,2"', 'seeds = "1"') + rival)
     assert "rival" in compared(path, tmp_path, capsys)
     part = json.loads((tmp_path / "rival/seed-1/run.json").read_text())["part"]
-    assert part["class_path"] == "training.baselines.linear.Linear"
+    assert part["class_path"] == "training.systems.linear.Linear"
     assert part["init_args"]["penalty"] == 0.5
     base = json.loads((tmp_path / "reference/seed-1/run.json").read_text())["part"]
     assert part["init_args"]["data"] == base["init_args"]["data"]
@@ -211,7 +211,7 @@ def test_a_system_may_be_like_one_before_it(
     path = write(folder)
     text = path.read_text().replace('seeds = "1,2"', 'seeds = "1"\ntrials = 2')
     rival = (
-        '[systems.rival]\nclass_path = "training.baselines.linear.Linear"\ncopies = 1\n'
+        '[systems.rival]\nclass_path = "training.systems.linear.Linear"\ncopies = 1\n'
         "space = { penalty = [0.1, 1.0] }\n"
     )
     twin = '[systems.twin]\nlike = "rival"\nmasks = "none"\n'
@@ -223,7 +223,7 @@ def test_a_system_may_be_like_one_before_it(
         parts[name] = part["init_args"]
         trials = json.loads((tmp_path / name / "trials.json").read_text())["trials"]
         assert {trial["penalty"] for trial in trials} <= {0.1, 1.0}
-        assert part["class_path"] == "training.baselines.linear.Linear"
+        assert part["class_path"] == "training.systems.linear.Linear"
         assert parts[name]["copies"] == 1
     assert parts["twin"]["masks"] == "none"
     assert parts["rival"]["masks"] != "none"

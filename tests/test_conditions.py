@@ -8,7 +8,7 @@ import pytest
 
 from normtr.errors import UserError
 from training import noise
-from training.conditions import conditions
+from training.evaluation.missing_patterns import conditions
 
 
 def test_there_are_six_conditions_of_three_modalities() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from normtr.config import parse
 from normtr.errors import UsageError
-from training.compare import Compare, system
-from training.systems import settings
-from training.train import Train
+from training.commands.compare import Compare, system
+from training.commands.train import Train
+from training.reports.run_groups import settings
 
 FOLDER = Path(__file__).parents[1] / "configs"
 ALL = sorted(FOLDER.glob("*.toml"))

@@ -20,12 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normtr.errors import UserError
-from stream import control_client
-from stream.client import subscribe
-from stream.control import LARGEST_READ, Control
-from stream.control_client import beside
-from stream.desk import LONGEST_LABEL
-from stream.session import DEMO
+from stream.client import control_client, subscribe
+from stream.client.control_client import beside
+from stream.publish.control import LARGEST_READ, Control
+from stream.publish.control_handlers import LONGEST_LABEL
+from stream.session.session import DEMO
 from stream.wire import AFFECT, FACE, FRAME, HEALTH, INFO, LARGEST_REQUEST, NOTIFY, schema
 from tests.ports import free_port
 
@@ -186,7 +185,7 @@ frames = (
 
 SERVER = """
 import sys
-from stream.control import Control
+from stream.publish.control import Control
 control = Control(sys.argv[1])
 control.serve({"echo": lambda word: {"said": word}, "none": lambda: {}})
 sys.stdin.read()
@@ -289,12 +288,12 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watcher]:
     address, folder = free_port(), tmp_path_factory.mktemp("data")
     options = ("--source", DEMO, "--bind", address, "--faces", "--frames", "--text", "off")
     looped = (  # as if a person sat there all the while
-        "import sys, stream.live, stream.live_session as live\n"
+        "import sys, stream.commands.live, stream.commands.live_session as live\n"
         "from dataclasses import replace\n"
         "once = live.open_session\n"
         "live.open_session = lambda config, **k: replace("
         "once(replace(config, seconds=90.0), repeat=True, **k), captures=True)\n"
-        "stream.live.main(sys.argv[1:])"
+        "stream.commands.live.main(sys.argv[1:])"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", looped, *map(str, options)],

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from normtr.model import NormTr, NormTrConfig
-from training import cores
-from training.curve import predictor
-from training.noise_aware import Learning, NoiseAware
+from training import parallel_cpu
+from training.evaluation.noise_curves import predictor
+from training.systems.noise_aware import Learning, NoiseAware
 from training.windows import Batch, Windows
 
 DIMS = {"voice": 5, "text": 7}
@@ -21,7 +21,7 @@ B, M, T = 7, 2, 4
 @pytest.fixture(autouse=True)
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two samples in two versions each, the last one alone."""
-    monkeypatch.setattr(cores, "SLICE_STEPS", 2 * M * T)
+    monkeypatch.setattr(parallel_cpu, "SLICE_STEPS", 2 * M * T)
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -52,7 +52,7 @@ def test_a_training_step_in_slices_has_the_gradients_of_the_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     apart = gradients()
-    monkeypatch.setattr(cores, "SLICE_STEPS", 10_000)
+    monkeypatch.setattr(parallel_cpu, "SLICE_STEPS", 10_000)
     whole = gradients()
     assert apart.keys() == whole.keys()
     for name, gradient in whole.items():
@@ -60,16 +60,16 @@ def test_a_training_step_in_slices_has_the_gradients_of_the_whole(
 
 
 def test_the_number_of_cores_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores, "CORES", 1)
+    monkeypatch.setattr(parallel_cpu, "CORES", 1)
     one = gradients()
-    monkeypatch.setattr(cores, "CORES", 3)
+    monkeypatch.setattr(parallel_cpu, "CORES", 3)
     three = gradients()
     assert all(torch.equal(one[name], three[name]) for name in one)
     predict = predictor(network().eval())
     rows, valid, labels, *_ = batch()
     windows = Windows(rows, valid, labels)
     outputs = predict(windows)
-    monkeypatch.setattr(cores, "CORES", 1)
+    monkeypatch.setattr(parallel_cpu, "CORES", 1)
     assert torch.equal(predict(windows), outputs)
     assert outputs.shape == (B, 3)
 
@@ -78,7 +78,7 @@ def test_a_parameter_that_has_no_part_gets_no_gradient_and_an_error_passes_throu
     linear, other = nn.Linear(3, 2), nn.Linear(1, 1)
     x = torch.randn(9, 3)
     learning = [*linear.parameters(), *other.parameters()]
-    out, unused = cores.sliced(lambda x: (linear(x), 2 * linear(x)), learning, 8, x)
+    out, unused = parallel_cpu.sliced(lambda x: (linear(x), 2 * linear(x)), learning, 8, x)
     assert torch.allclose(out, linear(x))
     assert torch.allclose(unused, 2 * out)
     out.sum().backward()  # type: ignore[no-untyped-call]
@@ -87,7 +87,7 @@ def test_a_parameter_that_has_no_part_gets_no_gradient_and_an_error_passes_throu
     assert other.weight.grad is None
     torch.set_num_threads(2)
     with pytest.raises(ValueError, match="no such slice"):
-        cores.over_cores(_refuse, [1, 2])
+        parallel_cpu.over_cores(_refuse, [1, 2])
     assert torch.get_num_threads() == 2
 
 

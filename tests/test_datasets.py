@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from normtr.errors import UserError
-from training.datasets import arrays_only
-from training.datasets.iemocap import IemocapGiven, IemocapSessions
-from training.datasets.mmsa import Mmsa
+from training.data import arrays_only
+from training.data.iemocap import IemocapGiven, IemocapSessions
+from training.data.mmsa import Mmsa
 from training.samples import DataSet, check_groups
 
 

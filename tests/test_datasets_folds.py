@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from normtr.errors import UserError
-from training.baselines.if_mmin import IfMmin
-from training.baselines.phase import Phase
-from training.datasets.iemocap_folds import FILES, PARTS, IemocapFolds
+from training.data.iemocap_folds import FILES, PARTS, IemocapFolds
+from training.systems.if_mmin import IfMmin
+from training.systems.phase import Phase
 
 DIMS = {"voice": 5, "face": 4, "text": 6}
 LENGTHS = {"voice": 9, "face": 5, "text": 3}

@@ -11,15 +11,15 @@ import pytest
 
 from normtr.errors import UserError
 from training import run_folder
-from training.benchmark import Architecture, Benchmark
-from training.curve import Protocol
-from training.datasets.mmmo_youtube import Mmmo, Youtube
-from training.datasets.mosi import MosiGiven, MosiSentences
-from training.datasets.ravdess_au import RavdessAu
-from training.datasets.rml import Rml
-from training.noise_aware import Learning
-from training.results import result
+from training.data.mmmo_youtube import Mmmo, Youtube
+from training.data.mosi import MosiGiven, MosiSentences
+from training.data.ravdess_au import RavdessAu
+from training.data.rml import Rml
+from training.evaluation.noise_curves import Protocol
+from training.reports.evaluation_result import result
 from training.samples import SPLITS, check_groups
+from training.systems.noise_aware import Learning
+from training.systems.norm_tr import Architecture, Benchmark
 
 SHARED = Path(__file__).parents[2] / "shared/data"
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from training.baselines.nmer import Nmer
-from training.benchmark import Architecture, Benchmark
-from training.datasets.mosi import MosiWords
-from training.datasets.paired import LabelPaired
-from training.described import describe, restore
+from training.config_json import describe, restore
+from training.data.mosi import MosiWords
+from training.recognizer.paired import LabelPaired
+from training.systems.nmer import Nmer
+from training.systems.norm_tr import Architecture, Benchmark
 
 
 @pytest.mark.parametrize(

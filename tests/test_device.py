@@ -22,15 +22,15 @@ from normtr.face import FaceEncoder
 from normtr.judge import Judge
 from normtr.text import TextEncoder
 from normtr.window import Window
+from stream.capture.clip import RealTimeClip
 from stream.clock import Monotonic
-from stream.devices.clip import RealTimeClip
-from stream.models import Models
-from stream.outputs import Notice, Output
-from stream.pipe_config import PipeConfig
-from stream.realtime import Session
-from stream.recognizer import Estimate
-from stream.session import DEMO
-from stream.track import Given
+from stream.pipeline.models import Models
+from stream.pipeline.outputs import Notice, Output
+from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.window_assembler import Estimate
+from stream.session.realtime import Session
+from stream.session.session import DEMO
+from stream.session.source_session import Given
 from tests import regression
 
 N = TypeVar("N", bound=nn.Module)

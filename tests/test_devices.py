@@ -22,10 +22,10 @@ import soxr
 from numpy.typing import NDArray
 
 from normtr.spec import FeatureSpec
+from stream.capture import camera, sound_clock
 from stream.clock import Monotonic
-from stream.devices import camera, sound_clock
-from stream.events import Condition, Event
-from stream.intake import Intake
+from stream.pipeline.events import Condition, Event
+from stream.pipeline.ingest import Intake
 from tests import clips
 from tests.sound_server import SoundServer
 
@@ -173,10 +173,10 @@ LISTENER = """if True:
     import json, os, sys
     import numpy as np
     from normtr.spec import FeatureSpec
-    from stream.devices import microphone
+    from stream.capture import microphone
     from stream.clock import Monotonic
-    from stream.events import Condition
-    from stream.intake import Intake
+    from stream.pipeline.events import Condition
+    from stream.pipeline.ingest import Intake
     def post(event):
         if isinstance(event, Condition) and event.modality == "voice":
             print(json.dumps([event.cause, event.at_ns, event.detail]), flush=True)
@@ -309,7 +309,7 @@ def test_microphone_hears_what_is_played_and_survives_its_server(
 
 
 def test_a_machine_without_sound_says_so() -> None:
-    program = "from stream.devices import microphone; print(microphone.unusable())"
+    program = "from stream.capture import microphone; print(microphone.unusable())"
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "alsa.conf"
         config.write_text("pcm.none { type hw card 99 }\n")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from normtr.errors import UserError
-from training.curve import Protocol
-from training.diffused import diffused, statistics
+from training.evaluation.diffusion_noise import diffused, statistics
+from training.evaluation.noise_curves import Protocol
 from training.samples import Samples, windows
 
 N, T = 40, 6

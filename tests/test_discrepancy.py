@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from training.baselines.discrepancy import cmd, mean_cmd
+from training.systems.discrepancy import cmd, mean_cmd
 
 
 def test_cmd_is_the_hand_computed_one() -> None:

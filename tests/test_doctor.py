@@ -17,14 +17,16 @@ import av
 import pytest
 
 from normtr import checkpoint
-from stream import doctor, findings_view, qt_libraries
-from stream.session import DEMO
+from stream.commands import doctor
+from stream.overlay import qt_libraries
+from stream.session.session import DEMO
+from stream.views import findings
 from tests import clips
 from tests.sound_server import SoundServer
 
 RUNS = """if True:
     import sys
-    from stream.doctor import run
+    from stream.commands.doctor import run
     for line in sys.stdin:
         status = run(["--json", "--camera", sys.argv[1]])
         print(status, flush=True)
@@ -156,5 +158,5 @@ def test_the_table_shows_a_small_picture(
     doctor.run(["--camera", str(DEMO), "--microphone", "no such thing"])
     out = capsys.readouterr().out
     assert "640 x 360" in out
-    assert any(line.count("▀") == findings_view.PICTURE_COLUMNS for line in out.splitlines())
+    assert any(line.count("▀") == findings.PICTURE_COLUMNS for line in out.splitlines())
     assert "→" in out

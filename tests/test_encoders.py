@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.baselines.encoders import GROUP, Encoder, SequenceEncoder, TextEncoder
+from training.systems.encoders import GROUP, Encoder, SequenceEncoder, TextEncoder
 
 STEPS, DIM = 12, 6
 

@@ -21,9 +21,10 @@ import pytest
 import zmq
 
 from normtr import gap_trace
-from stream import recording, sd_notify
-from stream.publisher import Publisher
-from stream.session import DEMO
+from stream.commands import sd_notify
+from stream.publish import recording
+from stream.publish.publisher import Publisher
+from stream.session.session import DEMO
 from stream.wire import AFFECT, INFO, NOTIFY, Message
 from tests.sound_server import SoundServer
 

@@ -13,8 +13,8 @@ import soundfile
 from normtr import cli, face
 from normtr.spec import LABELS, FaceSpec
 from tests.clips import portrait
-from training.datasets import meld
-from training.part_scores import ece, scores
+from training.data import meld
+from training.evaluation.part_scores import ece, scores
 
 
 def test_metrics_by_hand() -> None:

@@ -23,16 +23,16 @@ from normtr import checkpoint
 from normtr.errors import UsageError, UserError
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder, TimedWord
-from stream.recognizer import Estimate
-from stream.session import DEMO, SourceConfig, open_session
+from stream.pipeline.window_assembler import Estimate
+from stream.session.session import DEMO, SourceConfig, open_session
 from tests import clips
-from training import evaluate, train
-from training.datasets.extracted import Extracted
-from training.extraction import clip_table, extract, extraction
-from training.extraction.cache import Features, Labelled, open_cache
-from training.extraction.cache_writer import GrowingCache, Version
-from training.extraction.clip_features import GAP_NAMES, ClipFeatures, Unusable
-from training.extraction.transcript import passages
+from training.commands import evaluate, extract, train
+from training.data.extracted import Extracted
+from training.data.extraction import clip_table, extraction
+from training.data.extraction.cache import Features, Labelled, open_cache
+from training.data.extraction.cache_writer import GrowingCache, Version
+from training.data.extraction.clip_features import GAP_NAMES, ClipFeatures, Unusable
+from training.data.extraction.transcript import passages
 
 RECOGNIZER = checkpoint.load(checkpoint.SHIPPED)
 SPEC = FeatureSpec()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from normtr.errors import UsageError
 from stream.bench.endurance import Endurance, Series, wrong_causes
 from stream.bench.faults import Fault, Faulty, Plan, load
-from stream.outputs import Notice
+from stream.pipeline.outputs import Notice
 
 PLAN = """
 [[faults]]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from training.fit import fit
+from training.systems.fit import fit
 
 
 class Worse(lightning.LightningModule):

@@ -13,8 +13,8 @@ from normtr.errors import UserError
 from normtr.judge import Judgement
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.window import NONE, assemble
-from stream.gap_recorder import GapRecorder
-from stream.recognizer import Estimate
+from stream.pipeline.window_assembler import Estimate
+from stream.publish.gap_recorder import GapRecorder
 
 SPEC = FeatureSpec()
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normtr.sound import Hole
-from stream.handoff import Newest, SoundRing
+from stream.pipeline.handoff import Newest, SoundRing
 
 CAPACITY = 50
 actions = st.one_of(

@@ -8,18 +8,18 @@ import weakref
 
 import pytest
 
-from stream.models import Models
-from stream.pipe import Pipe
-from stream.pipe_config import PipeConfig
+from stream.pipeline.models import Models
+from stream.pipeline.pipe import Pipe
+from stream.pipeline.pipe_config import PipeConfig
 
 REPLACED = """
 import sys, threading
 import numpy as np, psutil
 from normtr import heap
-from stream.models import Models
-from stream.pipe import Pipe
-from stream.pipe_config import PipeConfig
-from stream.workers import Second
+from stream.pipeline.models import Models
+from stream.pipeline.pipe import Pipe
+from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.workers import Second
 
 config = PipeConfig(text="off")
 models = Models(config)

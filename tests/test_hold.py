@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from normtr.spec import FeatureSpec
-from stream.events import Condition, Event
-from stream.intake import Intake
+from stream.pipeline.events import Condition, Event
+from stream.pipeline.ingest import Intake
 
 RATE = 16_000
 BLOCK_NS = 10_000_000

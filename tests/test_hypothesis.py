@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normtr.text import TimedWord
-from stream.events import Word, WordChange
-from stream.hypothesis import Guess, Hypothesis
+from stream.pipeline.events import Word, WordChange
+from stream.pipeline.word_revision import Guess, Hypothesis
 
 SECOND = 1_000_000_000
 

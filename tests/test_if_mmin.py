@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.test_training_benchmark import folder
-from training.baselines.discrepancy import cmd
-from training.baselines.encoders import WIDTH
-from training.baselines.if_mmin_learning import FirstPhase, SecondPhase, Weights
-from training.baselines.if_mmin_network import (
+from training.systems.discrepancy import cmd
+from training.systems.encoders import WIDTH
+from training.systems.if_mmin_learning import FirstPhase, SecondPhase, Weights
+from training.systems.if_mmin_network import (
     IfMminConfig,
     Imagination,
     Imagining,
@@ -21,7 +21,7 @@ from training.baselines.if_mmin_network import (
     deep_invariant,
     span,
 )
-from training.baselines.phase import Phase
+from training.systems.phase import Phase
 
 __all__ = ["folder"]  # a fixture
 

@@ -15,14 +15,15 @@ from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments as norm_tr
 from tests.test_training_benchmark import folder, report
 from tests.toy_classes import Classes
-from training import compare, run_folder, train
-from training.baselines.if_mmin import IfMmin, in_conditions
-from training.baselines.if_mmin_learning import FirstPhase, SecondPhase
-from training.baselines.phase import Phase
-from training.curve import Protocol
-from training.datasets.mosi import MosiSentences
-from training.reports import report as reporting
-from training.results import result
+from training import run_folder
+from training.commands import compare, train
+from training.commands import report as reporting
+from training.data.mosi import MosiSentences
+from training.evaluation.noise_curves import Protocol
+from training.reports.evaluation_result import result
+from training.systems.if_mmin import IfMmin, in_conditions
+from training.systems.if_mmin_learning import FirstPhase, SecondPhase
+from training.systems.phase import Phase
 from training.windows import joined
 
 __all__ = ["folder"]  # a fixture
@@ -59,7 +60,7 @@ def arguments(folder: Path, out: Path, *more: str) -> list[str]:
     config = folder / "if_mmin.toml"
     config.write_text(f"""
 [part]
-class_path = "training.baselines.if_mmin.IfMmin"
+class_path = "training.systems.if_mmin.IfMmin"
 [part.init_args]
 components = {{ text = 4 }}
 [part.init_args.first]
@@ -73,7 +74,7 @@ decay = 2
 batch = 8
 lr = 2e-3
 [part.init_args.data]
-class_path = "training.datasets.mosi.MosiSentences"
+class_path = "training.data.mosi.MosiSentences"
 init_args = {{ path = "{folder}", steps = 3 }}
 """)
     return ["--config", str(config), "--out", str(out), *more]
@@ -168,7 +169,7 @@ config = "{other}"
     assert "NORM-TR" in told
     assert "IF-MMIN" in told
     part = json.loads((tmp_path / "out/IF-MMIN/seed-1/run.json").read_text())["part"]
-    assert part["class_path"] == "training.baselines.if_mmin.IfMmin"
+    assert part["class_path"] == "training.systems.if_mmin.IfMmin"
     assert part["init_args"]["second"]["init_args"]["decay"] == 0
     ours, theirs = (str(tmp_path / "out" / name) for name in ("NORM-TR", "IF-MMIN"))
     found = [reported(tmp_path, *runs) for runs in ((ours, theirs), (theirs, ours), (theirs,))]
@@ -211,7 +212,7 @@ def test_a_checkpoint_of_one_system_is_not_taken_for_another(run: Path, tmp_path
     settings = json.loads((run / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps(settings))
     (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
-    settings["part"]["class_path"] = "training.benchmark.Benchmark"
+    settings["part"]["class_path"] = "training.systems.norm_tr.Benchmark"
     (tmp_path / "run.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match="the run's settings cannot be read"):
         result(tmp_path, "test", Protocol())

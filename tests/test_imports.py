@@ -105,12 +105,48 @@ def test_a_folder_of_the_users_hides_no_module_from_the_processes_that_are_start
     assert [module for module, words in commands if words[1] != "'-P'"] == []
 
 
+@pytest.mark.parametrize("package", ["stream", "training"])
+def test_the_rooms_of_a_package_need_each_other_one_way(package: str) -> None:
+    """A room is a folder; a module directly in the package is one by itself."""
+    known = modules()
+
+    def room(module: str) -> str:
+        return ".".join(module.split(".")[:2])
+
+    graph: dict[str, set[str]] = {}
+    for module, path in known.items():
+        if module.split(".")[0] != package or module == package:
+            continue
+        needed = {name for name in imported(path, at_start=False) if name in known}
+        rooms = {room(name) for name in needed if name.split(".")[0] == package}
+        graph.setdefault(room(module), set()).update(rooms - {room(module), package})
+    assert tuple(TopologicalSorter(graph).static_order())  # CycleError otherwise
+    directly = [path for path in (ROOT / package).glob("*.py") if path.name != "__init__.py"]
+    assert len(directly) <= 8
+
+
 @pytest.mark.parametrize(
     "module",
     [
-        *("normtr.cli", "stream.wire", "stream.client", "stream.watch", "stream.replay"),
-        *("stream.overlay.command", "stream.overlay.app", "stream.live", "stream.calibrate"),
-        *("stream.bench.live", "stream.bench.wire", "training.bench_model", "stream.doctor"),
+        *(
+            "normtr.cli",
+            "stream.wire",
+            "stream.client",
+            "stream.commands.watch",
+            "stream.commands.replay",
+        ),
+        *(
+            "stream.commands.overlay",
+            "stream.overlay.app",
+            "stream.commands.live",
+            "stream.commands.calibrate",
+        ),
+        *(
+            "stream.bench.live",
+            "stream.bench.wire",
+            "training.commands.bench_model",
+            "stream.commands.doctor",
+        ),
     ],
 )
 def test_light_programs_start_without_heavy_packages(module: str) -> None:

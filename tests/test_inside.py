@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from normtr.model import Features, NormTr, NormTrConfig
-from training.components import Reduced
 from training.reports.attention import of_block, on_erased, weights
 from training.reports.features import features, some
 from training.reports.probe import known, probe
 from training.reports.similarity import ACROSS, APART, WITH_MF, cosines
 from training.samples import Samples
+from training.systems.components import Reduced
 from training.windows import Windows
 
 DIMS = {"voice": 5, "text": 4}

@@ -14,9 +14,10 @@ import zmq
 import zmq.auth
 
 from normtr.errors import UserError
-from stream import curve, keys
-from stream.control import Control
-from stream.publisher import Publisher
+from stream.commands import keys
+from stream.publish import curve_keys
+from stream.publish.control import Control
+from stream.publish.publisher import Publisher
 from stream.wire import AFFECT, Message
 from tests.ports import free_port
 
@@ -75,9 +76,9 @@ def test_the_list_of_clients_is_kept(folder: Path, capsys: pytest.CaptureFixture
     assert keys.run(["--folder", str(folder), "--allow", "lab", "--key", public]) == 0
     new_client(folder, "desk")
     assert public in capsys.readouterr().out
-    assert set(curve.clients(folder)) == {"lab", "desk"}
+    assert set(curve_keys.clients(folder)) == {"lab", "desk"}
     assert keys.run(["--folder", str(folder), "--revoke", "lab"]) == 0
-    assert set(curve.clients(folder)) == {"desk"}
+    assert set(curve_keys.clients(folder)) == {"desk"}
 
 
 @pytest.mark.parametrize(
@@ -94,10 +95,10 @@ def test_the_list_of_clients_is_kept(folder: Path, capsys: pytest.CaptureFixture
 )
 def test_what_cannot_be_done_is_said(folder: Path, options: tuple[str, ...], says: str) -> None:
     new_client(folder, "desk")
-    before = curve.clients(folder)
+    before = curve_keys.clients(folder)
     with pytest.raises(UserError, match=says):
         keys.run(["--folder", str(folder), *options])
-    assert curve.clients(folder) == before
+    assert curve_keys.clients(folder) == before
 
 
 def test_only_clients_on_the_list_receive_anything(folder: Path) -> None:
@@ -110,7 +111,7 @@ def test_only_clients_on_the_list_receive_anything(folder: Path) -> None:
         arm(known, folder, new_client(folder, "desk"))  # while the publisher runs
         arm(stranger, folder, None)
         arm(spoofed, folder, new_client(folder, "gone"))
-        curve.revoke(folder, "gone")
+        curve_keys.revoke(folder, "gone")
         for socket in sockets:
             socket.setsockopt(zmq.LINGER, 0)
             socket.connect(near)

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from normtr import checkpoint
 from normtr.spec import FeatureSpec
 from normtr.voice import VoiceEncoder
-from stream.events import Arrived, Down, Dropped, Event, FeatureRow, TextReady
-from stream.handoff import SoundRing
-from stream.intake import Intake
-from stream.ladder import CALM, JUDGED, LEVELS, LONGEST_CALM, Ladder, Pace, Pacing
-from stream.models import Models
-from stream.outputs import Notice
-from stream.pipe import LATE_NS, STARTING_STEPS, Pipe, judged
-from stream.pipe_config import PipeConfig
-from stream.workers import VoiceWorker
+from stream.pipeline.events import Arrived, Down, Dropped, Event, FeatureRow, TextReady
+from stream.pipeline.handoff import SoundRing
+from stream.pipeline.ingest import Intake
+from stream.pipeline.load_shedding import CALM, JUDGED, LEVELS, LONGEST_CALM, Ladder, Pace, Pacing
+from stream.pipeline.models import Models
+from stream.pipeline.outputs import Notice
+from stream.pipeline.pipe import LATE_NS, STARTING_STEPS, Pipe, judged
+from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.workers import VoiceWorker
 
 BOTTOM = len(LEVELS) - 1
 HOUR = 4 * 3600

@@ -19,11 +19,11 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 import stream
-from stream.outputs import Health, Notice
-from stream.pipe_config import Costs
-from stream.recognizer import Estimate
-from stream.session import DEMO, SourceConfig, open_session
-from stream.transcriber import TranscriberConfig
+from stream.pipeline.outputs import Health, Notice
+from stream.pipeline.pipe_config import Costs
+from stream.pipeline.transcriber import TranscriberConfig
+from stream.pipeline.window_assembler import Estimate
+from stream.session.session import DEMO, SourceConfig, open_session
 from stream.wire import AFFECT, HEALTH, INFO, NOTIFY
 from tests import clips
 from tests.ports import free_port

@@ -17,21 +17,21 @@ from normtr.errors import UserError
 from normtr.judge import Judge
 from normtr.spec import LABELS, MODALITIES
 from normtr.window import assemble
-from stream import live
-from stream.session import DEMO
+from stream.commands import live
+from stream.session.session import DEMO
 from tests.test_training_fusion import bank
 from training import run_folder
-from training.baselines.if_mmin import IfMmin
-from training.baselines.linear import Linear
-from training.baselines.nmer import Nmer
-from training.baselines.phase import Phase
-from training.benchmark import Architecture
-from training.committee import Committee
-from training.contender import Contender
-from training.datasets.paired import BANKS, LabelPaired
-from training.live_run import load
-from training.noise_aware import Learning
+from training.recognizer.live_run import load
+from training.recognizer.paired import BANKS, LabelPaired
 from training.recognizer.parts import centred, of_checkpoint
+from training.systems.ensemble import Committee
+from training.systems.if_mmin import IfMmin
+from training.systems.linear import Linear
+from training.systems.nmer import Nmer
+from training.systems.noise_aware import Learning
+from training.systems.norm_tr import Architecture
+from training.systems.phase import Phase
+from training.systems.system import Contender
 
 SHORT = Phase(constant=1, decay=1, batch=32, clip=1.0, dropout=0.0, beta1=0.5, lr=2e-3)
 
@@ -123,7 +123,7 @@ def test_other_runs_are_refused_in_a_sentence(
     for change, said in (
         (
             lambda run: run["part"]["init_args"].update(
-                data={"class_path": "training.datasets.mosi.MosiWords", "init_args": {}}
+                data={"class_path": "training.data.mosi.MosiWords", "init_args": {}}
             ),
             "cannot be used live",
         ),

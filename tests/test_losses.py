@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from normtr.model import Features
-from training.losses import ModalityDiscriminator, NoiseDiscriminator, reverse
+from training.systems.losses import ModalityDiscriminator, NoiseDiscriminator, reverse
 
 B, M, T, H = 4, 3, 5, 8
 

@@ -14,10 +14,10 @@ import pylsl
 import pytest
 
 from normtr.errors import UsageError
-from stream import live
 from stream.client import Affect, subscribe
-from stream.lsl import ABSTAINED, LslOutlets
-from stream.session import DEMO
+from stream.commands import live
+from stream.publish.lsl import ABSTAINED, LslOutlets
+from stream.session.session import DEMO
 from stream.wire import AFFECT
 from tests.ports import free_port
 from tests.test_client import SAID
@@ -26,7 +26,7 @@ from tests.test_live import start
 WITHOUT = """
 import sys
 sys.modules["pylsl"] = None
-from stream import live
+from stream.commands import live
 sys.exit(live.run(sys.argv[1:]))
 """
 

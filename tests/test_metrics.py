@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from training import metrics
+from training.evaluation import metrics
 
 
 def test_sentiment_by_hand() -> None:

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from normtr.sound import SoundTrack
+from stream.capture import microphone
+from stream.capture.sound_clock import Block, Timeline
 from stream.clock import Monotonic
-from stream.devices import microphone
-from stream.devices.sound_clock import Block, Timeline
 from tests import clips
 from tests.sound_server import SoundServer
 
@@ -121,9 +121,9 @@ def test_what_is_played_is_heard_by_the_name_of_its_monitor(tone: Path) -> None:
             with playing(server, tone):
                 ear.hears(rate=44_100)
             processes = psutil.Process().children()
-            assert any("stream.devices.sound_input" in p.cmdline() for p in processes)
+            assert any("stream.capture.sound_input" in p.cmdline() for p in processes)
         _, alive = psutil.wait_procs(processes, timeout=5)
-        assert not [p for p in alive if "stream.devices.sound_input" in p.cmdline()]
+        assert not [p for p in alive if "stream.capture.sound_input" in p.cmdline()]
 
 
 def test_a_name_that_fits_no_microphone_is_told_with_those_there_are() -> None:

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.test_training_benchmark import folder
-from training.baselines.encoders import SequenceEncoder, TextEncoder, invariant
-from training.baselines.nmer import FIRST, SECOND
-from training.baselines.nmer_network import NmerConfig, NmerNetwork, Preset, Pretrained, Vae, kl
-from training.baselines.nmer_phases import SecondPhase, Teaching
-from training.baselines.phase import Phase
-from training.noise_scheduler import Scheduler
+from training.evaluation.noise_scheduler import Scheduler
+from training.systems.encoders import SequenceEncoder, TextEncoder, invariant
+from training.systems.nmer import FIRST, SECOND
+from training.systems.nmer_network import NmerConfig, NmerNetwork, Preset, Pretrained, Vae, kl
+from training.systems.nmer_phases import SecondPhase, Teaching
+from training.systems.phase import Phase
 
 __all__ = ["folder"]  # a fixture
 

@@ -15,18 +15,18 @@ from normtr.config import parse
 from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import folder
 from tests.toy_classes import Classes
-from training import compare, evaluate, train
-from training.baselines.nmer import Nmer
-from training.baselines.nmer_network import Preset
-from training.baselines.nmer_phases import SecondPhase
-from training.baselines.phase import Phase, PhaseModule
+from training.commands import compare, evaluate, train
+from training.systems.nmer import Nmer
+from training.systems.nmer_network import Preset
+from training.systems.nmer_phases import SecondPhase
+from training.systems.phase import Phase, PhaseModule
 
 __all__ = ["folder"]  # a fixture
 
 SMALL = Phase(constant=1, decay=1, batch=8, clip=1.0, dropout=0.1, beta1=0.9, lr=1e-3)
 
 
-def config(folder: Path, *, system: str = "training.baselines.nmer.Nmer") -> Path:
+def config(folder: Path, *, system: str = "training.systems.nmer.Nmer") -> Path:
     path = folder / "nmer.toml"
     phase = "constant = 15, decay = 5, batch = 8, lr = 2e-3"  # fewer epochs learn by luck only
     path.write_text(f"""
@@ -38,7 +38,7 @@ components = {{ text = 4 }}
 first = {{ {phase} }}
 second = {{ {phase} }}
 [part.init_args.data]
-class_path = "training.datasets.mosi.MosiSentences"
+class_path = "training.data.mosi.MosiSentences"
 init_args = {{ path = "{folder}", steps = 3 }}
 """)
     return path
@@ -151,11 +151,11 @@ def test_it_stands_beside_norm_tr_in_a_comparison(
     norm_tr = tmp_path / "norm_tr.toml"
     norm_tr.write_text(f"""
 [part]
-class_path = "training.benchmark.Benchmark"
+class_path = "training.systems.norm_tr.Benchmark"
 [part.init_args]
 masks = "rates"
 [part.init_args.data]
-class_path = "training.datasets.mosi.MosiSentences"
+class_path = "training.data.mosi.MosiSentences"
 init_args = {{ path = "{folder}", steps = 3 }}
 [part.init_args.network]
 width = 32
@@ -240,7 +240,7 @@ def test_a_run_of_another_system_does_not_fit(run: Path, tmp_path: Path) -> None
     """Settings that name NORM-TR beside NMER's weights."""
     settings = json.loads((run / "run.json").read_text())
     settings["part"] = {
-        "class_path": "training.benchmark.Benchmark",
+        "class_path": "training.systems.norm_tr.Benchmark",
         "init_args": {"data": settings["part"]["init_args"]["data"]},
     }
     (tmp_path / "run.json").write_text(json.dumps(settings))

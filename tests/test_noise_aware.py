@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from normtr.model import NormTr, NormTrConfig
-from training.noise_aware import Learning, NoiseAware, dropout
+from training.systems.noise_aware import Learning, NoiseAware, dropout
 from training.windows import Batch
 
 DIMS = {"voice": 5, "text": 7}

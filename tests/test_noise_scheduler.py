@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.noise_scheduler import Noise, Scheduler, corrupted, kept
+from training.evaluation.noise_scheduler import Noise, Scheduler, corrupted, kept
 
 
 @pytest.mark.parametrize(

@@ -24,15 +24,16 @@ import zmq
 from numpy.typing import NDArray
 
 from normtr.errors import UsageError, UserError
-from stream import keys, live, qt_libraries, recording
 from stream.client import subscribe
-from stream.control import Control
-from stream.control_client import beside
-from stream.legend import CAUSE_COLOURS
-from stream.overlay import command
-from stream.publisher import Publisher
-from stream.received import Affect
-from stream.session import DEMO
+from stream.client.control_client import beside
+from stream.client.received import Affect
+from stream.commands import keys, live, overlay
+from stream.overlay import qt_libraries
+from stream.publish import recording
+from stream.publish.control import Control
+from stream.publish.publisher import Publisher
+from stream.session.session import DEMO
+from stream.views.labels_and_colours import CAUSE_COLOURS
 from stream.wire import AFFECT, Message
 from tests import overlay_session as session
 from tests.desktop import SIZE, Desktop, desktop, needed, until
@@ -540,11 +541,11 @@ import json, sys
 from pathlib import Path
 from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import QApplication, QWidget
-from stream import recording
+from stream.publish import recording
 from stream.overlay.state import OverlayState
 from stream.overlay.theme import DARK
 from stream.overlay.window import OverlayWindow
-from stream.received import received
+from stream.client.received import received
 application = QApplication([])
 state, window = OverlayState("tcp://x:1"), OverlayWindow()
 for message in recording.read(Path(sys.argv[1])):
@@ -603,7 +604,7 @@ def test_where_it_cannot_be_shown_it_says_why(
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match="there is no desktop"):
-        command.run([])
+        overlay.run([])
     monkeypatch.setenv("DISPLAY", ":4711")
     assert live.run(["--source", str(DEMO), "--overlay"]) == 1
     assert "the display :4711 does not answer" in capsys.readouterr().err
@@ -611,7 +612,7 @@ def test_where_it_cannot_be_shown_it_says_why(
         live.run(["--source", str(DEMO), "--overlay", "--fast"])
     monkeypatch.setitem(qt_libraries.QT_LIBRARIES, "libnone.so.0", "libnone0")
     with pytest.raises(UserError, match="apt-get install -y libnone0"):
-        command.run([])
+        overlay.run([])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="PySide6-Essentials"):
-        command.run([])
+        overlay.run([])

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normtr.window import CAUSES
-from stream.legend import CAUSE_COLOURS, MARKS, NOTHING, SAYING
+from stream.client.received import received
 from stream.overlay.state import NO_DATA, NOTE_S, STALE_S, OverlayState, Shown
-from stream.received import received
+from stream.views.labels_and_colours import CAUSE_COLOURS, MARKS, NOTHING, SAYING
 from stream.wire import Message
 from tests import overlay_session as session
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from normtr.spec import MODALITIES
-from stream.models import Models
-from stream.recognizer import Estimate
-from stream.session import DEMO, SourceConfig, open_session
+from stream.pipeline.models import Models
+from stream.pipeline.window_assembler import Estimate
+from stream.session.session import DEMO, SourceConfig, open_session
 from tests import clips
 from tests.make_demo import FACE_GAPS, SENTENCES, SOUND_GAPS
 from tests.recorded import affects_with_words, closing_gaps, payloads, settled_gaps
-from training.extraction.clip_rows import clip_rows, window_under
+from training.data.extraction.clip_rows import clip_rows, window_under
 
 STEP_S = 0.25
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from normtr.media import Media, Picture
-from stream.outputs import Notice
-from stream.recognizer import Estimate
-from stream.session import SourceConfig, open_session
+from stream.pipeline.outputs import Notice
+from stream.pipeline.window_assembler import Estimate
+from stream.session.session import SourceConfig, open_session
 from tests import clips
 from tests.clips import Image
 

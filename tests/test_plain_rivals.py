@@ -16,16 +16,16 @@ from normtr.errors import UserError
 from tests.test_training_benchmark import folder
 from tests.toy_classes import Classes
 from training import run_folder
-from training.baselines.concatenation import Concatenation
-from training.baselines.late import Late
-from training.baselines.linear import Linear
-from training.baselines.linear_layer import solve
-from training.baselines.pooled import Pooled, pooled_copies
-from training.contender import Contender
-from training.curve import Protocol
-from training.datasets.mosi import MosiSentences
-from training.results import result
+from training.data.mosi import MosiSentences
+from training.evaluation.noise_curves import Protocol
+from training.reports.evaluation_result import result
 from training.samples import Samples
+from training.systems.concatenation import Concatenation
+from training.systems.late import Late
+from training.systems.linear import Linear
+from training.systems.linear_layer import solve
+from training.systems.pooled import Pooled, pooled_copies
+from training.systems.system import Contender
 from training.windows import Windows
 
 __all__ = ["folder"]  # a fixture

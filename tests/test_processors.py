@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream.session import DEMO
+from stream.session.session import DEMO
 
 SETS = {
     "GENERIC": {
@@ -43,7 +43,7 @@ SECONDS = 3
 RUN = f"""
 import json, sys, threadpoolctl, torch
 from normtr import checkpoint
-from stream import live
+from stream.commands import live
 from tests.regression import outputs
 said = outputs(checkpoint.load(checkpoint.SHIPPED))
 blas = sorted(p["architecture"] for p in threadpoolctl.threadpool_info() if "architecture" in p)

@@ -17,9 +17,9 @@ import pytest
 import zmq
 
 from normtr.errors import UsageError, UserError
-from stream.control_client import beside
-from stream.endpoint import is_local
-from stream.publisher import Publisher
+from stream.client.control_client import beside
+from stream.publish.endpoint import is_local
+from stream.publish.publisher import Publisher
 from stream.wire import AFFECT, FRAME, INFO, Message, decode
 from tests.ports import free_port
 

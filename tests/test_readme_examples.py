@@ -86,12 +86,12 @@ def test_a_topic_says_what_arrives(tmp_path: Path) -> None:
     lines += ["reveal_type(subscribe(NOTIFY).receive().kind)", "reveal_type(subscribe('er.v1.'))"]
     lines += ["subscribe('er.v1.affect').receive().word", "subscribe('er.v1.affect', adress='x')"]
     said = typed("\n".join(lines), tmp_path)
-    kinds = [f"[stream.received.{name.capitalize()}]" for name in names]
+    kinds = [f"[stream.client.received.{name.capitalize()}]" for name in names]
     assert re.findall(r'Revealed type is "(.*)"', said) == [
-        *(f"stream.subscription.Subscription{kind}" for kind in kinds),
-        *(f"stream.subscription.AsyncSubscription{kind}" for kind in kinds),
+        *(f"stream.client.subscription.Subscription{kind}" for kind in kinds),
+        *(f"stream.client.subscription.AsyncSubscription{kind}" for kind in kinds),
         "str",
-        "stream.subscription.Subscription[stream.received.Received]",
+        "stream.client.subscription.Subscription[stream.client.received.Received]",
     ]
     assert re.findall(r"error: .*\[([a-z-]+)\]$", said, re.M)[:2] == [
         *("attr-defined", "call-overload")

@@ -7,7 +7,7 @@ import pytest
 
 from normtr.spec import FeatureSpec
 from normtr.text import TextEncoder, TimedWord
-from stream.events import (
+from stream.pipeline.events import (
     Arrived,
     Condition,
     Down,
@@ -19,7 +19,7 @@ from stream.events import (
     TextReady,
     Word,
 )
-from stream.recognizer import Recognizer
+from stream.pipeline.window_assembler import Recognizer
 
 STEP = 250_000_000
 

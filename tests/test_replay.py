@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normtr.errors import UserError
-from stream import recording, replay
 from stream.client import subscribe
-from stream.publisher import Publisher
-from stream.received import FRAME
+from stream.client.received import FRAME
+from stream.commands import replay
+from stream.publish import recording
+from stream.publish.publisher import Publisher
 from stream.wire import AFFECT, INFO, NOTIFY, Message
 from tests.ports import free_port
 from tests.test_client import SAID, plain

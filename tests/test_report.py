@@ -15,19 +15,20 @@ from numpy.typing import NDArray
 
 from normtr.errors import UsageError, UserError
 from tests.test_training_benchmark import arguments, part
-from training import evaluate, metrics, systems, train
-from training.benchmark import Architecture, Benchmark
-from training.curve import Protocol
-from training.noise_aware import Learning
-from training.reports import figures, report, tables
-from training.results import Result, result
+from training.commands import evaluate, report, train
+from training.evaluation import metrics
+from training.evaluation.noise_curves import Protocol
+from training.reports import figures, run_groups, tables
+from training.reports.evaluation_result import Result, result
 from training.samples import Samples, Split
+from training.systems.noise_aware import Learning
+from training.systems.norm_tr import Architecture, Benchmark
 
 FAST = ["--part.init_args.learning.epochs", "2"]
 DEEP = [*FAST, "--part.init_args.network.depth", "1"]
 GIVEN = """
 [part.init_args.data]
-class_path = "training.datasets.mosi.MosiGiven"
+class_path = "training.data.mosi.MosiGiven"
 init_args = {{ path = "{folder}", steps = 2 }}
 """
 
@@ -45,7 +46,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train.run(arguments(folder, out / f"deep-{seed}", "--seed", seed, *DEEP))
     given = folder / "given.toml"
     given.write_text(
-        '[part]\nclass_path = "training.benchmark.Benchmark"\n' + GIVEN.format(folder=folder)
+        '[part]\nclass_path = "training.systems.norm_tr.Benchmark"\n' + GIVEN.format(folder=folder)
     )
     argv = ["--config", str(given), "--out", str(out / "given"), *FAST]
     train.run([*argv, "--part.init_args.network.width", "32"])
@@ -223,7 +224,7 @@ def toy(part: Benchmark, seed: int = 1, ids: str = "abcd") -> Result:
 
 
 def test_classes_have_accuracy_f1_and_uar() -> None:
-    (section,) = systems.sections([toy(Benchmark(Toy()), seed) for seed in (1, 2)])
+    (section,) = run_groups.sections([toy(Benchmark(Toy()), seed) for seed in (1, 2)])
     assert section.reference.per_sample().tolist() == [[1, 1, 1, 1], [0.5, 0.5, 0, 0]]
     assert section.reference.curves("accuracy").tolist() == [[1, 0.25], [1, 0.25]]
     assert section.reference.areas("accuracy").tolist() == [0.625, 0.625]
@@ -244,7 +245,7 @@ def test_systems_are_named_by_what_they_change() -> None:
         replace(base, network=Architecture(components={"text": 8})),
         replace(base, network=Architecture(16, 3, 4, masked=True)),
     ]
-    (section,) = systems.sections([toy(part) for part in (base, *others)])
+    (section,) = run_groups.sections([toy(part) for part in (base, *others)])
     assert [system.name for system in section.systems] == [
         "reference",
         "network.depth = 4",
@@ -266,7 +267,7 @@ def test_a_panel_has_few_lines_and_every_system_one() -> None:
         *(replace(base, network=Architecture(width=width)) for width in (32, 64)),
         *(replace(base, learning=Learning(lr=lr)) for lr in (1e-3, 1e-2)),
     ]
-    (section,) = systems.sections([toy(part) for part in (base, *parts)])
+    (section,) = run_groups.sections([toy(part) for part in (base, *parts)])
     panels = figures.families(section)
     assert all(len(panel) <= figures.LINES for panel in panels)
     numbers = [system.number for panel in panels for system in panel]
@@ -277,7 +278,7 @@ def test_a_panel_has_few_lines_and_every_system_one() -> None:
 
 def test_only_results_on_the_same_samples_share_a_section() -> None:
     base = Benchmark(Toy())
-    found = systems.sections(
+    found = run_groups.sections(
         [
             toy(base),
             toy(base, 2, ids="abce"),
@@ -290,12 +291,12 @@ def test_only_results_on_the_same_samples_share_a_section() -> None:
 
 
 def test_a_run_given_twice_counts_once(runs: Path) -> None:
-    found = systems.find([runs / "base-2", runs, runs / "base-2" / ".."])
+    found = run_groups.find([runs / "base-2", runs, runs / "base-2" / ".."])
     names = [path.name for path in found.runs]
     assert names == ["base-2", "base-1", "deep-1", "deep-2", "given"]
     copy = runs.parent / "copies"
     shutil.copytree(runs / "base-2", copy / "again")
-    twice = systems.find([runs / "base-2", copy])
+    twice = run_groups.find([runs / "base-2", copy])
     assert [path.name for path in twice.runs] == ["base-2"]
     assert "settings and the seed" in twice.left_out[copy / "again"]
 
@@ -303,6 +304,6 @@ def test_a_run_given_twice_counts_once(runs: Path) -> None:
 def test_runs_at_one_rate_are_left_to_evaluate(runs: Path) -> None:
     copy = runs.parent / "per_rate"
     shutil.copytree(runs / "base-2", copy / "rate-0.3")
-    found = systems.find([runs / "base-1", copy])
+    found = run_groups.find([runs / "base-1", copy])
     assert [path.name for path in found.runs] == ["base-1"]
     assert f"evaluate {copy} --protocol per-rate" in found.left_out[copy / "rate-0.3"]

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 import stream
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
-from stream import recording
-from stream.live import Live
-from stream.models import Models
-from stream.pipe_config import PipeConfig
-from stream.session import DEMO, unlike
+from stream.commands.live import Live
+from stream.pipeline.models import Models
+from stream.pipeline.pipe_config import PipeConfig
+from stream.publish import recording
+from stream.session.session import DEMO, unlike
 from stream.wire import AFFECT, HEALTH, INFO, NOTIFY, TEXT, schema
 from tests import clips
 from tests.regression import second

@@ -11,9 +11,9 @@ from normtr import checkpoint
 from normtr.judge import Judgement
 from normtr.spec import LABELS, FeatureSpec
 from normtr.window import NONE, Window, assemble
-from stream import live
-from stream.session import DEMO
-from stream.smoothing import Smoothed, Smoother
+from stream.commands import live
+from stream.pipeline.smoothing import Smoothed, Smoother
+from stream.session.session import DEMO
 from tests.recorded import payloads
 
 SPEC = FeatureSpec()

@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
+from stream.capture.clip import RealTimeClip
 from stream.clock import Monotonic, Virtual
-from stream.devices.clip import RealTimeClip
-from stream.events import Condition, Down, Event, Failed, Heard, Restarted
-from stream.models import Models
-from stream.outputs import Health, Notice, Output
-from stream.pipe import Pipe
-from stream.pipe_config import PipeConfig
-from stream.realtime import Session
-from stream.recognizer import Estimate
-from stream.session import DEMO
-from stream.stage import ABANDONED, LIMITS, PAUSES_S, Stage
-from stream.track import Given
-from stream.workers import Worker
+from stream.pipeline.events import Condition, Down, Event, Failed, Heard, Restarted
+from stream.pipeline.models import Models
+from stream.pipeline.outputs import Health, Notice, Output
+from stream.pipeline.pipe import Pipe
+from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.window_assembler import Estimate
+from stream.pipeline.worker_supervisor import ABANDONED, LIMITS, PAUSES_S, Stage
+from stream.pipeline.workers import Worker
+from stream.session.realtime import Session
+from stream.session.session import DEMO
+from stream.session.source_session import Given
 
 LIMIT_S = 90.0
 STEP_NS = 250_000_000

@@ -12,8 +12,8 @@ from rich.console import Console
 from normtr.judge import Judgement
 from normtr.spec import LABELS, FeatureSpec
 from normtr.window import NONE, Row, assemble
-from stream.recognizer import Estimate
-from stream.summary import NOTHING, REMEMBERED, STRETCHES, Summary
+from stream.pipeline.window_assembler import Estimate
+from stream.views.summary import NOTHING, REMEMBERED, STRETCHES, Summary
 
 SPEC = FeatureSpec()
 

@@ -16,12 +16,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from normtr.errors import UsageError, UserError
-from training import evaluate, run_folder, train
-from training.benchmark import Benchmark
-from training.curve import Protocol
-from training.datasets.mosi import MosiGiven, MosiSentences, MosiWords, smallest
+from training import run_folder
+from training.commands import evaluate, train
+from training.data.mosi import MosiGiven, MosiSentences, MosiWords, smallest
+from training.evaluation.noise_curves import Protocol
 from training.noise import RATES
-from training.results import result
+from training.reports.evaluation_result import result
+from training.systems.norm_tr import Benchmark
 
 GOOD = ("A VERY GOOD FILM", "I LOVED IT", "WONDERFUL AND FUNNY", "THE BEST STORY OF THE YEAR")
 BAD = ("A TERRIBLE FILM", "I HATED IT", "BORING AND SAD", "THE WORST STORY OF THE YEAR")
@@ -63,11 +64,11 @@ def arguments(folder: Path, out: Path, *more: str, dropout: float = 0.1) -> list
     config = folder / f"small-{dropout}.toml"
     config.write_text(f"""
 [part]
-class_path = "training.benchmark.Benchmark"
+class_path = "training.systems.norm_tr.Benchmark"
 [part.init_args]
 masks = "rates"
 [part.init_args.data]
-class_path = "training.datasets.mosi.MosiSentences"
+class_path = "training.data.mosi.MosiSentences"
 init_args = {{ path = "{folder}", steps = 3 }}
 [part.init_args.network]
 width = 32
@@ -204,7 +205,7 @@ def test_a_run_learns_and_its_table_has_every_key(
 def test_the_same_seed_gives_the_same_run_also_after_an_interruption(
     run: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training.noise_aware import NoiseAware
+    from training.systems.noise_aware import NoiseAware
 
     broken = tmp_path / "broken"
     whole = NoiseAware.on_train_batch_start

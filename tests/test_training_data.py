@@ -17,9 +17,8 @@ from normtr.errors import UserError
 from normtr.spec import LABELS, FeatureSpec
 from normtr.text import TextEncoder
 from normtr.voice import States, VoiceNetwork
-from training.datasets import emodb, fer2013, meld, ravdess
-from training.datasets.speech import Clip, samples
-from training.linear_head import fit_head
+from training.data import emodb, fer2013, meld, ravdess
+from training.data.speech import Clip, samples
 from training.recognizer import augment, sounds
 from training.recognizer.folds import FOLDS, folds
 from training.recognizer.hearing import CONFUSED, DROPPED, Hearing, bare
@@ -28,6 +27,7 @@ from training.recognizer.text import utterance_means
 from training.recognizer.text_rows import Said
 from training.recognizer.voice import clip_probabilities
 from training.recognizer.voice_rows import VoiceRows, voice_rows
+from training.systems.linear_head import fit_head
 
 SPEC = FeatureSpec()
 REAL = Path(__file__).parents[1] / "../shared/data"

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from normtr.resnet import Committee
 from normtr.spec import LABELS
-from training import train
-from training.datasets import fer2013
+from training.commands import train
+from training.data import fer2013
 
 SHIPS = ("face.safetensors", "fold-0/face.safetensors", "fold-1/face.safetensors")
 

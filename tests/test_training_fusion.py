@@ -13,9 +13,7 @@ from torch import nn
 from normtr import gap_trace
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, MODALITIES
-from training import assess
-from training.fit import fit, weights_of
-from training.noise_aware import Learning, NoiseAware, standardise
+from training.evaluation import gap_metrics
 from training.recognizer import late_fusion, read_out, simple_rivals
 from training.recognizer.bank import Bank, ragged
 from training.recognizer.gap_traces import Traces
@@ -30,6 +28,8 @@ from training.recognizer.pairing import (
     draw,
     gaps,
 )
+from training.systems.fit import fit, weights_of
+from training.systems.noise_aware import Learning, NoiseAware, standardise
 from training.windows import Windows, loader
 
 STEPS, DIM = 16, 7
@@ -239,9 +239,9 @@ def test_rivals_learn_the_task_and_late_fusion_ignores_what_is_missing(tmp_path:
     for rival in (simple_rivals.Concatenation(training.windows), transformer):
         simple_rivals.teach(rival, training.windows, 12, seed=1)
         with torch.inference_mode():
-            assert assess.accuracy(rival, other) > 0.5
+            assert gap_metrics.accuracy(rival, other) > 0.5
     # What stands in a missing step does not count.
-    gapped = assess.lost(other, 0.5, 1)
+    gapped = gap_metrics.lost(other, 0.5, 1)
     junk = {
         m: torch.where(gapped.valid[:, i, :, None], x, torch.full_like(x, 99.0))
         for i, (m, x) in enumerate(gapped.rows.items())
@@ -283,14 +283,14 @@ def test_the_mixture_is_bayes_rule_over_who_expresses() -> None:
 
 def test_gaps_of_the_test_take_away_what_they_say(pairing: Pairing) -> None:
     windows = draw(pairing, [(0, i) for i in range(14)]).windows
-    assert not assess.lost(windows, 1.0, 1).valid.any()
-    assert torch.equal(assess.lost(windows, 0.0, 1).valid, windows.valid)
-    assert not assess.only(windows, ("voice",)).valid[:, [0, 2]].any()
-    assert torch.equal(assess.only(windows, ("voice",)).valid[:, 1], windows.valid[:, 1])
+    assert not gap_metrics.lost(windows, 1.0, 1).valid.any()
+    assert torch.equal(gap_metrics.lost(windows, 0.0, 1).valid, windows.valid)
+    assert not gap_metrics.only(windows, ("voice",)).valid[:, [0, 2]].any()
+    assert torch.equal(gap_metrics.only(windows, ("voice",)).valid[:, 1], windows.valid[:, 1])
     # In pieces they are the same gaps.
     later = windows.part(slice(7, None))
-    whole = assess.lost(windows, 0.5, 1).valid[7:]
-    assert torch.equal(assess.lost(later, 0.5, 1, first=7).valid, whole)
+    whole = gap_metrics.lost(windows, 0.5, 1).valid[7:]
+    assert torch.equal(gap_metrics.lost(later, 0.5, 1, first=7).valid, whole)
 
 
 def test_an_untaught_rival_takes_the_mean() -> None:

@@ -15,8 +15,8 @@ from normtr.errors import UserError
 from normtr.models import TEXT, text_model
 from normtr.spec import LABELS, TextSpec
 from normtr.text import TextEncoder
-from training import train
-from training.datasets import dialogues
+from training.commands import train
+from training.data import dialogues
 from training.recognizer.text import ByLength
 
 SAID = (

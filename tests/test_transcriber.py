@@ -15,10 +15,10 @@ from faster_whisper.audio import decode_audio
 
 from normtr.errors import UserError
 from normtr.speech import RATE, Whisper
-from stream.events import Heard, Word
-from stream.handoff import Samples, SoundRing
-from stream.ladder import Pacing
-from stream.transcriber import Transcriber, TranscriberConfig, load_whisper
+from stream.pipeline.events import Heard, Word
+from stream.pipeline.handoff import Samples, SoundRing
+from stream.pipeline.load_shedding import Pacing
+from stream.pipeline.transcriber import Transcriber, TranscriberConfig, load_whisper
 from tests import components
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "replay_clips"

@@ -26,10 +26,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normtr.errors import UsageError
-from stream import watch
-from stream.history import SECONDS, History
-from stream.publisher import Publisher
-from stream.received import FRAME, Affect, received
+from stream.client.received import FRAME, Affect, received
+from stream.commands import watch
+from stream.publish.publisher import Publisher
+from stream.views.history import SECONDS, History
 from stream.wire import AFFECT, INFO, NOTIFY, Message, encode
 from tests.ports import free_port
 from tests.test_client import SAID, said

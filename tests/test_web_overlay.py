@@ -21,14 +21,14 @@ from hypothesis import strategies as st
 
 from normtr.errors import UserError
 from normtr.window import CAUSES
-from stream import keys
-from stream.history import SECONDS
-from stream.legend import CAUSE_COLOURS, ink
+from stream.client.received import received
+from stream.commands import keys
 from stream.overlay.page_state import page_state
 from stream.overlay.page_token import TOKEN, kept_token
 from stream.overlay.state import OverlayState
 from stream.overlay.web import MOST_PAGES
-from stream.received import received
+from stream.views.history import SECONDS
+from stream.views.labels_and_colours import CAUSE_COLOURS, ink
 from tests.page_server import SECRET, Feed, PageServer, estimate
 from tests.ports import free_port
 

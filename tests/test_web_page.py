@@ -18,7 +18,7 @@ import pytest
 
 from normtr.spec import LABELS
 from normtr.window import CAUSES
-from stream.legend import CAUSE_COLOURS, NOTHING, SAYING
+from stream.views.labels_and_colours import CAUSE_COLOURS, NOTHING, SAYING
 from tests import components
 from tests.page_server import SECRET, Feed, PageServer
 from tests.ports import free_port

@@ -22,11 +22,11 @@ from normtr.judge import Judgement
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.text import TimedWord
 from normtr.window import CAUSES, NONE, assemble
-from stream.events import Heard, Seen, Word, WordChange
-from stream.messages import Messages
-from stream.outputs import Health, Notice, Output, SourceHealth
-from stream.previews import LONGER_PX, Previews
-from stream.recognizer import Estimate
+from stream.pipeline.events import Heard, Seen, Word, WordChange
+from stream.pipeline.outputs import Health, Notice, Output, SourceHealth
+from stream.pipeline.window_assembler import Estimate
+from stream.publish.messages import Messages
+from stream.publish.previews import LONGER_PX, Previews
 from stream.wire import (
     AFFECT,
     FACE,

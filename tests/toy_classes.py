@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from normtr.errors import UserError
-from training import metrics
+from training.evaluation import metrics
 from training.samples import SPLITS, Samples, Split
 from training.windows import Windows
 

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from normtr.errors import UserError
-from training.cores import CORES
+from training.parallel_cpu import CORES
 
 T = TypeVar("T")
 R = TypeVar("R")

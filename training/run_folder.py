@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from normtr.errors import UserError
 from normtr.whole_file import whole_file
-from training.described import describe, restore
+from training.config_json import describe, restore
 
 SETTINGS, MODEL = "run.json", "model.safetensors"
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from normtr.window import NONE, first_cause
 from stream.bench.faults import EXPECTED, Fault, Plan
-from stream.events import Heard
-from stream.outputs import Health, Notice, Output
-from stream.recognizer import SLOW, Estimate
+from stream.pipeline.events import Heard
+from stream.pipeline.outputs import Health, Notice, Output
+from stream.pipeline.window_assembler import SLOW, Estimate
 
 SETTLED_S = 300.0
 """Memory is judged from here on."""

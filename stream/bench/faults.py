@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.errors import UsageError
-from stream.events import FEEDS
-from stream.intake import AFFECTS, Feed
+from stream.pipeline.events import FEEDS
+from stream.pipeline.ingest import AFFECTS, Feed
 
 Kind = Literal["cover", "mute", "stall", "lose", "overflow", "kill", "flood", "deaf"]
 EXPECTED = {

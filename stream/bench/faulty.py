@@ -9,9 +9,9 @@ from typing import Any
 
 from stream.bench.faults import DEVICES, Fault, Faulty, Plan
 from stream.clock import Clock
-from stream.events import Event
-from stream.intake import Feed, Source
-from stream.workers import Worker
+from stream.pipeline.events import Event
+from stream.pipeline.ingest import Feed, Source
+from stream.pipeline.workers import Worker
 
 CORES = 2
 """So many processes flood the machine."""

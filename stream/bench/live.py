@@ -12,9 +12,9 @@ from normtr import bench_report
 from normtr.config import parse
 from normtr.errors import UsageError
 from normtr.progress import say
-from stream import output_files
-from stream.publisher import Publisher
-from stream.source_config import DEMO, SourceConfig
+from stream.publish import output_files
+from stream.publish.publisher import Publisher
+from stream.session.source_config import DEMO, SourceConfig
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,19 @@ import psutil
 
 from normtr.media import Media
 from normtr.progress import say
-from stream import timeline, virtual
 from stream.bench import faults as fault_plans
 from stream.bench.endurance import Endurance, Series, wrong_causes
 from stream.bench.faulty import Faults
 from stream.bench.live import BenchLive
-from stream.gap_recorder import GapRecorder
-from stream.messages import Messages
-from stream.pipe import Pipe
-from stream.publisher import Publisher
-from stream.recognizer import Estimate
-from stream.session import Opened, open_session
-from stream.summary import Summary
+from stream.pipeline.pipe import Pipe
+from stream.pipeline.window_assembler import Estimate
+from stream.publish.gap_recorder import GapRecorder
+from stream.publish.messages import Messages
+from stream.publish.publisher import Publisher
+from stream.session import virtual
+from stream.session.session import Opened, open_session
+from stream.views import timeline
+from stream.views.summary import Summary
 
 ON_TIME_MS = 400.0
 """A tick is on time when its message goes out before the next step's estimate is due."""

@@ -20,10 +20,10 @@ from normtr.window import NONE, assemble
 from stream.bench.endurance import Series
 from stream.bench.wire import BenchWire
 from stream.bench.wire_readers import FLOODED
-from stream.messages import Messages
-from stream.outputs import Notice
-from stream.publisher import Publisher
-from stream.recognizer import Estimate
+from stream.pipeline.outputs import Notice
+from stream.pipeline.window_assembler import Estimate
+from stream.publish.messages import Messages
+from stream.publish.publisher import Publisher
 from stream.wire import FRAME, INFO
 
 FLOOD_HZ, FLOOD_S = 20_000, 4.0

@@ -11,7 +11,7 @@ from normtr import bench_report
 from normtr.config import parse
 from normtr.errors import UsageError
 from normtr.progress import say
-from stream.publisher import Publisher
+from stream.publish.publisher import Publisher
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer
 from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPen
 from PySide6.QtWidgets import QToolTip
 
-from stream.history import SECONDS
-from stream.legend import MARKS, NAMES, SAYING, ink, name, reason
 from stream.overlay.part import CENTRE, LEFT, RIGHT, Part, as_tip, fitting, resized
 from stream.overlay.state import Shown, within
 from stream.overlay.theme import Theme, opacity
+from stream.views.history import SECONDS
+from stream.views.labels_and_colours import MARKS, NAMES, SAYING, ink, name, reason
 
 GLIDE_FRAMES, GLIDE_MS = 3, 50
 UNHEARD = "No recognizer was heard yet. Start one with: normtr live"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from stream.addresses import LAST_PORT, check_form
-from stream.subscriber_config import SubscriberConfig
+from stream.client.subscriber_config import SubscriberConfig
+from stream.publish.addresses import LAST_PORT, check_form
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from stream.history import SECONDS, Column
-from stream.legend import (
+from stream.overlay.state import Shown, within
+from stream.views.history import SECONDS, Column
+from stream.views.labels_and_colours import (
     CAUSE_COLOURS,
     MARKS,
     SAYING,
@@ -17,7 +18,6 @@ from stream.legend import (
     name,
     reason,
 )
-from stream.overlay.state import Shown, within
 
 
 def page_state(shown: Shown) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stream.history import Column, History
-from stream.legend import DEVICES, NAMES, NOTHING, name, reason
-from stream.received import Affect, Info, Notify, Received
+from stream.client.received import Affect, Info, Notify, Received
+from stream.views.history import Column, History
+from stream.views.labels_and_colours import DEVICES, NAMES, NOTHING, name, reason
 
 STALE_S = 1.2
 """Without an estimate for so long everything is grey; who asks every 0.25 s shows it within 1.5."""

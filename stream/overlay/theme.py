@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtGui import QColor
 
-from stream.legend import cause_colour, emotion_colour
+from stream.views.labels_and_colours import cause_colour, emotion_colour
 
 FAINTEST = 0.45
 """Opacity of what has no confidence; it stays legible."""

@@ -22,11 +22,11 @@ from aiohttp.typedefs import Handler
 
 from normtr.errors import UserError
 from stream.client import Keys, subscribe_async
+from stream.client.received import Received
 from stream.interrupts import Interrupts
 from stream.overlay.page_state import page_state
 from stream.overlay.page_token import kept_token, usual_path
 from stream.overlay.state import OverlayState
-from stream.received import Received
 from stream.wire import AFFECT, INFO, NOTIFY
 
 HOST = "127.0.0.1"

@@ -17,12 +17,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QLayout, QMenu, QVBoxLayout, QWidget
 
-from stream.legend import NAMES
 from stream.overlay.charts import Bars, History, Light
 from stream.overlay.labels import Badge, Headline, Note
 from stream.overlay.part import Part
 from stream.overlay.state import Shown
 from stream.overlay.theme import DARK, Theme
+from stream.views.labels_and_colours import NAMES
 
 SIZE = QSize(300, 390)
 MARGIN = 14

@@ -15,9 +15,9 @@ from tqdm import tqdm
 from normtr import face
 from normtr.spec import FeatureSpec
 from training import run_folder
-from training.datasets import fer2013
-from training.datasets.meld import Utterance
-from training.datasets.speech import Clip
+from training.data import fer2013
+from training.data.meld import Utterance
+from training.data.speech import Clip
 from training.recognizer import augment
 from training.recognizer.hearing import Hearing, bare_said
 from training.recognizer.parts import Parts, centred

@@ -16,11 +16,11 @@ from normtr.calibration import with_neutral
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.spec import LABELS, MODALITIES
-from training import assess, calibrate
-from training.curve import predictor
-from training.datasets import fer2013, meld, ravdess
+from training.data import fer2013, meld, ravdess
+from training.evaluation import gap_metrics, probability_calibration
+from training.evaluation.noise_curves import predictor
+from training.evaluation.part_scores import scores
 from training.noise import RATES
-from training.part_scores import scores
 from training.recognizer import bank, late_fusion, parts
 from training.recognizer.pairing import NEUTRAL, Pairing, draw
 from training.windows import Windows
@@ -75,9 +75,11 @@ def fused(
         read = late_fusion.as_logits(windows, heads)
         for name, version, on_logits in _versions(windows, read, begin, seed):
             logits, valid = network(version), version.valid
-            found[name].append(calibrate.probabilities(calibration, logits, valid))
+            found[name].append(probability_calibration.probabilities(calibration, logits, valid))
             if name == WHOLE:
-                found["told"].append(calibrate.probabilities(calibration, logits, valid, everyday))
+                found["told"].append(
+                    probability_calibration.probabilities(calibration, logits, valid, everyday)
+                )
             found[f"nothing {name}"].append(~version.valid.any(2).any(1).numpy())
             with torch.inference_mode():
                 found[f"late {name}"].append(rival(on_logits).argmax(1).numpy())
@@ -100,10 +102,10 @@ def _versions(
     out = []
     for rate in RATES:
         # Gaps are keyed by the window's number, however many are in memory.
-        gapped = assess.lost(windows, rate, seed, begin)
+        gapped = gap_metrics.lost(windows, rate, seed, begin)
         out.append((f"{rate:.1f}", gapped, Windows(read.rows, gapped.valid, read.labels)))
-    for subset in assess.SUBSETS[:-1]:
-        part = assess.only(windows, subset)
+    for subset in gap_metrics.SUBSETS[:-1]:
+        part = gap_metrics.only(windows, subset)
         out.append(("+".join(subset), part, Windows(read.rows, part.valid, read.labels)))
     return out
 
@@ -111,8 +113,8 @@ def _versions(
 def _report(found: dict[str, NDArray[Any]], tau: float) -> dict[str, Any]:
     labels = found["labels"]
     rates = [f"{rate:.1f}" for rate in RATES]
-    of = {r: assess.reliability(found[r], labels, found[f"nothing {r}"], tau) for r in rates}
-    subsets = ["+".join(s) for s in assess.SUBSETS[:-1]]
+    of = {r: gap_metrics.reliability(found[r], labels, found[f"nothing {r}"], tau) for r in rates}
+    subsets = ["+".join(s) for s in gap_metrics.SUBSETS[:-1]]
     everything = found[WHOLE]
     leads = [_lead(found[r], found[f"late {r}"], labels) for r in rates]
 
@@ -137,7 +139,7 @@ def _report(found: dict[str, NDArray[Any]], tau: float) -> dict[str, Any]:
         "accuracy_of_the_surest_by_rate": [of[r].accuracy_of_the_surest for r in rates],
         "modality_subsets": {s: right(s) for s in subsets} | {"face+voice+text": right(WHOLE)},
         "late_fusion_subsets": {s: late(s) for s in subsets} | {"face+voice+text": late(WHOLE)},
-        "risk_coverage": assess.risk_coverage(everything, labels),
+        "risk_coverage": gap_metrics.risk_coverage(everything, labels),
         "everyday": _everyday(found["told"], everything, labels),
         "threshold": tau,
     }
@@ -166,7 +168,7 @@ def _everyday(
     chosen = random.choice(len(labels), len(labels), p=share / share.sum())
     out: dict[str, float] = {"neutral": EVERYDAY}
     for name, p in (("told", told), ("not_told", not_told)):
-        found = assess.reliability(
+        found = gap_metrics.reliability(
             p[chosen], labels[chosen], np.zeros(len(labels), np.bool_), tau=0.0
         )
         out |= {f"accuracy_{name}": found.accuracy, f"ece_{name}": found.ece}

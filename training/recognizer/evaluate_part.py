@@ -18,9 +18,9 @@ from normtr import checkpoint
 from normtr.checkpoint import SHIPPED, Checkpoint
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
-from training.datasets import dialogues, fer2013, ravdess
-from training.datasets.dialogues import UNKNOWN
-from training.part_scores import scores
+from training.data import dialogues, fer2013, ravdess
+from training.data.dialogues import UNKNOWN
+from training.evaluation.part_scores import scores
 from training.recognizer import face, text, voice
 from training.recognizer.evaluate_fusion import Fused, fused
 from training.recognizer.hearing import Hearing

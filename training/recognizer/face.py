@@ -19,15 +19,15 @@ from normtr import face
 from normtr.resnet import Committee, joined
 from normtr.spec import LABELS, FeatureSpec
 from training import run_folder
-from training.datasets import fer2013
-from training.fit import fit, weights_of
-from training.part_scores import scores
+from training.data import fer2013
+from training.evaluation.part_scores import scores
 from training.processes import apart
 from training.recognizer import augment
 from training.recognizer.class_prior import evened
 from training.recognizer.classifier import Classifier, Coarse
 from training.recognizer.folds import FOLDS, folds
 from training.recognizer.temperature import cooled
+from training.systems.fit import fit, weights_of
 
 Targets = NDArray[np.float32]
 Folds = NDArray[np.int64]

@@ -17,13 +17,12 @@ from torch.utils.data import DataLoader
 
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, FeatureSpec
-from training import assess, calibrate, run_folder
-from training.cores import one_thread
-from training.curve import predictor
-from training.datasets import fer2013, meld, ravdess
-from training.fit import fit, weights_of
+from training import run_folder
+from training.data import fer2013, meld, ravdess
+from training.evaluation import gap_metrics, probability_calibration
+from training.evaluation.noise_curves import predictor
 from training.noise import RATES
-from training.noise_aware import Learning, NoiseAware, standardise
+from training.parallel_cpu import one_thread
 from training.recognizer import bank, late_fusion, pack, parts, read_out, simple_rivals
 from training.recognizer.bank import Bank
 from training.recognizer.folds import FOLDS, folds
@@ -33,6 +32,8 @@ from training.recognizer.pairing import Drawn, PairedBatches, Pairing, draw, gap
 from training.recognizer.parts import Parts
 from training.recognizer.simple_rivals import Concatenation, Transformer
 from training.recognizer.voice import VALID_ACTORS, VoicePart
+from training.systems.fit import fit, weights_of
+from training.systems.noise_aware import Learning, NoiseAware, standardise
 from training.windows import Windows, joined, loader
 
 
@@ -101,23 +102,25 @@ class FusionPart:
         used = parts.trained(folders, self.spec)
         halves = [self._strangers(out, used, k, seed) for k in FOLDS]
         valid = joined(halves)
-        late_fusion.choose(late, [assess.lost(valid, r, seed) for r in RATES[:10]])
-        calibration = calibrate.calibrated(predictor(network), valid, seed)
+        late_fusion.choose(late, [gap_metrics.lost(valid, r, seed) for r in RATES[:10]])
+        calibration = probability_calibration.calibrated(predictor(network), valid, seed)
         systems = {"NORM-TR": predictor(network), **_fusions(late), **others}
         metrics = {
             "late_fusion": late.fusion,
             "accuracy_by_rate": {
-                name: assess.by_rate(system, valid, seed) for name, system in systems.items()
+                name: gap_metrics.by_rate(system, valid, seed) for name, system in systems.items()
             },
             "subsets": {
                 name: {
-                    "+".join(s): assess.accuracy(system, assess.only(valid, s))
-                    for s in assess.SUBSETS
+                    "+".join(s): gap_metrics.accuracy(system, gap_metrics.only(valid, s))
+                    for s in gap_metrics.SUBSETS
                 }
                 for name, system in systems.items()
             },
-            "nothing_seen": assess.nothing_seen(systems["NORM-TR"], valid),
-            "ece_of_other_people": calibrate.ece_of_others(predictor(network), halves, seed),
+            "nothing_seen": gap_metrics.nothing_seen(systems["NORM-TR"], valid),
+            "ece_of_other_people": probability_calibration.ece_of_others(
+                predictor(network), halves, seed
+            ),
         }
         shipped = read_out.on_rows(network, used.heads)
         networks = {"face": used.face, "voice": used.voice, "text": used.text, "norm_tr": shipped}
@@ -179,7 +182,7 @@ class FusionPart:
         fit(
             module,
             train,
-            DataLoader(calibrate.mixed_gaps(others, seed).dataset(), 256),
+            DataLoader(probability_calibration.mixed_gaps(others, seed).dataset(), 256),
             run=out,
             epochs=self.learning.epochs,
             monitor="accuracy",
@@ -194,7 +197,7 @@ class FusionPart:
 
     def _rivals(
         self, out: Path, config: NormTrConfig, pairing: Pairing, traces: Traces, seed: int
-    ) -> tuple[LateFusion, dict[str, assess.Scores]]:
+    ) -> tuple[LateFusion, dict[str, gap_metrics.Scores]]:
         """Taught on windows of the same pairing and gaps; kept in the run's folder."""
         keys = [(self.learning.epochs + 1, i) for i in range(self.rival_windows)]
         whole = draw(pairing, keys)
@@ -231,11 +234,11 @@ def kept(path: Path, make: Callable[[], Bank]) -> Bank:
     return Bank.load(path)
 
 
-def _fusions(late: LateFusion) -> dict[str, assess.Scores]:
+def _fusions(late: LateFusion) -> dict[str, gap_metrics.Scores]:
     return {f"late fusion: {name}": _scores(late, name) for name in late_fusion.FUSIONS}
 
 
-def _scores(module: nn.Module, *options: Any) -> assess.Scores:
+def _scores(module: nn.Module, *options: Any) -> gap_metrics.Scores:
     def scores(windows: Windows) -> torch.Tensor:
         with torch.inference_mode():
             out: torch.Tensor = module(windows, *options)

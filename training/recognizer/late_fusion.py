@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from normtr.errors import UserError
 from normtr.spec import LABELS, MODALITIES
 from training import run_folder
-from training.linear_head import fit_head
 from training.recognizer.learn import learn
 from training.recognizer.pairing import EXPRESSES, NEUTRAL, Drawn
 from training.recognizer.parts import centred
+from training.systems.linear_head import fit_head
 from training.windows import Windows
 
 FUSIONS = ("mean", "product", "logistic", "mixture")

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from normtr.face import FaceDetector, Image, align
 from normtr.pools import one_thread_each
 from normtr.spec import FaceSpec
-from training.datasets.fer2013 import Faces
+from training.data.fer2013 import Faces
 
 ENLARGED = 4
 PHOTOGRAPH_PX = 320

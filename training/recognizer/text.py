@@ -24,16 +24,16 @@ from normtr.adapter import read
 from normtr.models import text_model
 from normtr.spec import LABELS, TextSpec
 from training import run_folder
-from training.datasets import dialogues
-from training.datasets.dialogues import SENTIMENTS, UNKNOWN, Utterance
-from training.fit import fit, weights_of
-from training.part_scores import scores
+from training.data import dialogues
+from training.data.dialogues import SENTIMENTS, UNKNOWN, Utterance
+from training.evaluation.part_scores import scores
 from training.processes import apart
 from training.recognizer.class_prior import evened
 from training.recognizer.folds import FOLDS, folds
 from training.recognizer.hearing import Hearing, bare_said
 from training.recognizer.temperature import cooled
 from training.recognizer.text_rows import Said, owners, word_vectors
+from training.systems.fit import fit, weights_of
 
 LAYERS = ("attention.self.query", "attention.self.value", "intermediate.dense", "output.dense")
 ADAPTER, HEAD = "text_adapter.safetensors", "text.safetensors"

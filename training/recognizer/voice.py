@@ -15,9 +15,9 @@ from torch import Tensor
 from normtr.spec import LABELS, FeatureSpec
 from normtr.voice import VoiceNetwork
 from training import run_folder
-from training.datasets import emodb, ravdess
-from training.datasets.speech import Clip
-from training.part_scores import scores
+from training.data import emodb, ravdess
+from training.data.speech import Clip
+from training.evaluation.part_scores import scores
 from training.recognizer.folds import FOLDS, folds
 from training.recognizer.learn import learn
 from training.recognizer.voice_rows import VoiceRows, voice_rows

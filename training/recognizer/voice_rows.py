@@ -14,7 +14,7 @@ from normtr.sound import Samples
 from normtr.spec import FeatureSpec
 from normtr.voice import States, gate
 from training import run_folder
-from training.datasets.speech import Clip, samples
+from training.data.speech import Clip, samples
 from training.recognizer import sounds
 
 SEVERAL = 50

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from normtr.model import Block, NormTr
-from training.components import Reduced
-from training.cores import slices
+from training.parallel_cpu import slices
+from training.systems.components import Reduced
 from training.windows import Windows
 
 Weights = NDArray[np.float32]

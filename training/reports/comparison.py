@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from normtr.whole_file import whole_file
-from training.curve import Protocol, with_missing
-from training.reports import bootstrap, figures, tables
-from training.reports.bootstrap import Difference
+from training.evaluation import bootstrap
+from training.evaluation.bootstrap import Difference
+from training.evaluation.noise_curves import Protocol, with_missing
+from training.reports import figures, tables
 from training.reports.cost import forwards_ms
+from training.reports.evaluation_result import joined, result
 from training.reports.measures import Measure, measures
-from training.results import joined, result
+from training.reports.run_groups import Section, System, named
 from training.samples import Split, loaded
-from training.systems import Section, System, named
 
 PICTURE, TEXT = "comparison.png", "comparison.md"
 PerSample = NDArray[np.float64]

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from training import run_folder
-from training.model_speed import times_ms
-from training.results import Result
+from training.reports.evaluation_result import Result
+from training.reports.model_speed import times_ms
 from training.samples import loaded
 from training.windows import Windows
 

@@ -9,9 +9,9 @@ import torch
 
 from normtr.model import Features, NormTr
 from training import run_folder
-from training.components import Reduced
-from training.cores import slices
+from training.parallel_cpu import slices
 from training.samples import Samples
+from training.systems.components import Reduced
 from training.windows import Windows
 
 

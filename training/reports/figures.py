@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from normtr.whole_file import whole_file
 from training.reports.measures import Measure, measures
-from training.systems import Section, System
+from training.reports.run_groups import Section, System
 
 LINES = 5
 """Systems beside the reference in one panel."""

@@ -10,13 +10,13 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from training.reports import attention, inner_figures
+from training.reports.evaluation_result import Result
 from training.reports.features import features, some, trained
 from training.reports.inner_figures import Attended
 from training.reports.probe import Known, known
+from training.reports.run_groups import Section, System
 from training.reports.similarity import cosines
-from training.results import Result
 from training.samples import Samples, Split, loaded
-from training.systems import Section, System
 
 SAMPLES = 1_000
 """Of a split that are looked at, at most, chosen by seed 0."""

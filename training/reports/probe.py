@@ -13,9 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from normtr.model import Features, NormTr
-from training.components import Reduced
 from training.reports.features import features
 from training.samples import Samples
+from training.systems.components import Reduced
 
 TOKENS = 5_000
 """Tokens of training that a probe sees at most, chosen by seed 0."""

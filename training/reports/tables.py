@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.reports import bootstrap
-from training.reports.bootstrap import Difference
+from training.evaluation import bootstrap
+from training.evaluation.bootstrap import Difference
 from training.reports.measures import Measure, measures
 from training.reports.probe import Known, Probed
-from training.systems import Section, System, settings, written
+from training.reports.run_groups import Section, System, settings, written
 
 TO = 0.8
 """At rate 1 the two-class metrics hang on the sign of a constant, so areas also end here."""

@@ -1,0 +1,1 @@
+"""Cameras, microphones and clips: devices in, with their clocks."""

@@ -1,0 +1,204 @@
+"""A camera as a source: OpenCV's frames with their times, opened again when they stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.capture.cameras import NoCamera, choose, not_opened
+from stream.capture.frame_clock import FrameClock
+from stream.clock import Clock
+
+if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
+    from stream.pipeline.ingest import Sink
+
+PROBE_LIMIT_S = 1.8
+"""`unusable` gives its answer within this time, whatever a driver does."""
+RETRY_S = (0.25, 0.5, 1.0)
+"""Pauses before a lost camera is opened again; the last one repeats."""
+OPEN_LIMIT_S = 8.0
+"""A camera that gives no first frame for so long is given up,"""
+READ_LIMIT_S = 1.5
+"""one that gives none any more, after so long, where the backend lets a read end;"""
+HANG_LIMIT_S = 2.5
+"""and where it does not, its reader is left alone and another one takes its place,"""
+MOST_HANGING = 3
+"""until so many hang in their driver: then one must come back first."""
+POLL_S = 0.1
+AT_ONCE_NS = 800_000_000
+"""A camera that let us wait for longer did not vanish: it gave nothing."""
+KEPT_NS = 200_000_000
+"""Within this time after such a wait a decoder gives out what it had kept."""
+
+_BACKENDS = {
+    "linux": (cv2.CAP_V4L2,),
+    "darwin": (cv2.CAP_AVFOUNDATION,),
+    # The names are DirectShow's, and so is their order.
+    "win32": (cv2.CAP_DSHOW, cv2.CAP_MSMF),
+}
+_SETTINGS = {
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "1",  # seconds
+    # What an unknown stream holds is looked for in 0.5 s of it, not in 5.
+    "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp|analyzeduration;500000",
+}
+
+
+def unusable(which: str) -> str | None:
+    """One sentence that says why there is no usable camera, or None: it can be opened.
+
+    Opens and closes it. Answers within `PROBE_LIMIT_S` even when the driver hangs.
+    """
+    answers: list[str | None] = []
+
+    def probe() -> None:
+        try:
+            # Whoever writes into a pipe would be killed by our closing it again.
+            if not Path(which).is_fifo():
+                _open(which).release()
+            answers.append(None)
+        except (NoCamera, OSError) as error:
+            answers.append(str(error))
+
+    thread = threading.Thread(target=probe, name="camera probe", daemon=True)
+    thread.start()
+    thread.join(PROBE_LIMIT_S)
+    return answers[0] if answers else f"camera {which} did not open within {PROBE_LIMIT_S} s."
+
+
+class Camera:
+    """Has a camera read, and read anew: by threads that nobody joins, a driver can hang for good."""
+
+    devices: tuple[str, ...] = ("camera",)
+
+    def __init__(self, which: str, latency_ms: float = 0.0) -> None:
+        """`which`: an index, a part of the name, or a device path, file or URL that OpenCV opens.
+
+        `latency_ms`: how much earlier a frame was taken than the device says.
+        """
+        self._which = which
+        self._latency_ns = round(latency_ms * 1e6)
+        self._stop = threading.Event()
+        self._hanging: list[_Reader] = []
+
+    def start(self, intake: Sink, clock: Clock) -> None:
+        intake.condition("camera", "starting", clock.now_ns())
+        threading.Thread(
+            target=self._supervise, args=(intake, clock), name="camera", daemon=True
+        ).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _supervise(self, intake: Sink, clock: Clock) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            self._hanging = [reader for reader in self._hanging if reader.is_alive()]
+            if len(self._hanging) < MOST_HANGING:
+                reader = _Reader(self._which, self._latency_ns, intake, clock)
+                reader.start()
+                while reader.is_alive() and not self._stop.is_set() and not reader.hangs():
+                    reader.join(POLL_S)
+                reader.left.set()
+                self._hanging.append(reader)
+                failures = 0 if reader.frames else failures + 1
+                if reader.lost is not None:
+                    cause, sentence = reader.lost.cause, str(reader.lost)
+                    intake.condition("camera", cause, clock.now_ns(), sentence)
+            self._stop.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
+
+
+class _Reader(threading.Thread):
+    """Opens a camera once and hands its frames in until none comes, or until it is left alone."""
+
+    def __init__(self, which: str, latency_ns: int, intake: Sink, clock: Clock) -> None:
+        super().__init__(name="camera reader", daemon=True)
+        self.left = threading.Event()
+        self.frames = 0
+        self.lost: NoCamera | None = None
+        self._which = which
+        self._latency_ns = latency_ns
+        self._intake = intake
+        self._clock = clock
+        self._moved_ns = clock.now_ns()
+        # A second reader of a pipe would take the first one's bytes; its end wakes the first.
+        self._alone = Path(which).is_fifo()
+
+    def hangs(self) -> bool:
+        limit_s = HANG_LIMIT_S if self.frames else OPEN_LIMIT_S
+        return not self._alone and self._clock.now_ns() - self._moved_ns > limit_s * 1e9
+
+    def run(self) -> None:
+        try:
+            capture = _open(self._which)
+            try:
+                cause = self._read(capture)
+            finally:
+                capture.release()
+            raise NoCamera(cause, f"camera {self._which} gives no more pictures.")
+        except NoCamera as lost:
+            self.lost = lost
+
+    def _read(self, capture: cv2.VideoCapture) -> str:
+        """Returns the cause for which no frame comes any more."""
+        times = FrameClock()
+        has_clock = not Path(self._which).is_file()
+        waited_ns = 0
+        while True:
+            asked_ns = self._clock.now_ns()
+            got = capture.grab()
+            now_ns = self._clock.now_ns()
+            if now_ns - asked_ns > AT_ONCE_NS:
+                waited_ns = now_ns
+            if not got or self.left.is_set():
+                return "stalled" if now_ns - waited_ns < KEPT_NS else "no_device"
+            self._moved_ns = now_ns
+            self.frames += 1
+            told_ms = capture.get(cv2.CAP_PROP_POS_MSEC) if has_clock else 0.0
+            taken_ns = times.taken_ns(now_ns, round(told_ms * 1e6) if told_ms > 0 else None)
+            if taken_ns is not None:
+                # A frame damaged on its way is not worth opening the camera anew.
+                with contextlib.suppress(cv2.error):
+                    self._intake.picture(taken_ns - self._latency_ns, lambda: _pixels(capture))
+
+
+def _pixels(capture: cv2.VideoCapture) -> NDArray[np.uint8]:
+    """The grabbed frame, RGB uint8 [H, W, 3]; decoded only here. Raises cv2.error if damaged."""
+    _, bgr = capture.retrieve()
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def _open(which: str) -> cv2.VideoCapture:
+    """Raises NoCamera. May block in the driver."""
+    # OpenCV tells every failed attempt to standard error; we tell it in a sentence.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    chosen = choose(which)
+    if isinstance(chosen, str):
+        limits = {
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: OPEN_LIMIT_S,
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC: READ_LIMIT_S,
+        }
+        settings = [number for key, s in limits.items() for number in (key, round(1000 * s))]
+        settings += [cv2.CAP_PROP_N_THREADS, 1]  # each more would hold a frame back
+        # OpenCV opens one stream at a time: none may wait in there for a pipe's writer.
+        with open(chosen, "rb") if Path(chosen).is_fifo() else contextlib.nullcontext():
+            captures = iter([cv2.VideoCapture(chosen, cv2.CAP_FFMPEG, settings)])
+    else:
+        backends = _BACKENDS.get(sys.platform, (cv2.CAP_ANY,))
+        captures = (cv2.VideoCapture(chosen, backend) for backend in backends)
+    for capture in captures:
+        if capture.isOpened():
+            # Not every backend has the property: what waited in a queue is left out by its time.
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+            return capture
+    raise not_opened(which, chosen)

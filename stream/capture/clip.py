@@ -1,0 +1,99 @@
+"""A clip as a source: the packets of any file or URL, in real time or as they come."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+from normtr.errors import UserError
+from normtr.media import Media, Picture, Piece
+from stream.clock import Clock
+from stream.pipeline.ingest import Feed
+
+BLOCK_NS = 100_000_000
+"""No block of sound is longer."""
+
+
+def conditions(media: Media, intake: Feed, at_ns: int) -> None:
+    """Say what the clip has not got."""
+    if not media.has_picture:
+        intake.condition("camera", "no_track", at_ns, f"{media.name} has no picture")
+    if not media.has_sound:
+        intake.condition("microphone", "no_track", at_ns, f"{media.name} has no sound")
+
+
+def feed(item: Picture | Piece, intake: Feed) -> None:
+    """Hand one packet in, as a device would."""
+    at_ns = intake.origin_ns + item.at_ns
+    if isinstance(item, Picture):
+        intake.picture(at_ns, item.image)
+    else:
+        intake.sound(at_ns, item.samples, item.rate, "stalled")
+
+
+def repeated(source: str, first: Media, until_ns: int | None) -> Iterator[Picture | Piece]:
+    """The clip, and again with times that continue, until `until_ns` (None: once)."""
+    shift_ns = end_ns = 0
+    media = first
+    while True:
+        for item in media:
+            shifted = replace(item, at_ns=item.at_ns + shift_ns)
+            if isinstance(shifted, Picture):
+                shifted = replace(shifted, end_ns=shifted.end_ns + shift_ns)
+            end_ns = max(end_ns, shifted.end_ns)
+            yield shifted
+        media.close()
+        if until_ns is None or end_ns >= until_ns:
+            return
+        shift_ns = end_ns
+        media = Media(source)
+
+
+def begun(items: Iterator[Picture | Piece], until_ns: int | None) -> Iterator[Picture | Piece]:
+    """What begins before `until_ns` (None: all); the block that lies across it arrives after it."""
+    for item in items:
+        if until_ns is not None and item.arrival_ns > until_ns + BLOCK_NS:
+            return
+        if until_ns is None or item.at_ns < until_ns:
+            yield item
+
+
+class RealTimeClip:
+    """Plays a clip against the clock from a thread of its own."""
+
+    devices: tuple[str, ...] = ()
+
+    def __init__(self, source: str, seconds: float | None, repeat: bool) -> None:
+        """Raises UserError when the clip cannot be opened."""
+        self.media = Media(source)
+        self.error: UserError | None = None
+        self._source = source
+        self._until_ns = None if seconds is None else round(seconds * 1e9)
+        self._repeat = repeat
+        self._stop = threading.Event()
+
+    def start(self, intake: Feed, clock: Clock) -> None:
+        threading.Thread(target=self._play, args=(intake, clock), name="clip", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _play(self, intake: Feed, clock: Clock) -> None:
+        conditions(self.media, intake, intake.origin_ns)
+        end_ns = 0
+        try:
+            again = self._until_ns if self._repeat else None
+            items = repeated(self._source, self.media, again)
+            for item in begun(items, self._until_ns):
+                wait_ns = intake.origin_ns + item.arrival_ns - clock.now_ns()
+                if self._stop.wait(max(wait_ns, 0) / 1e9):
+                    return
+                end_ns = max(end_ns, item.end_ns)
+                feed(item, intake)
+        except UserError as error:
+            self.error = error
+        if self._until_ns is not None:
+            end_ns = min(end_ns, self._until_ns)
+        for source in ("camera", "microphone"):
+            intake.end(source, intake.origin_ns + end_ns, str(self.error or ""))

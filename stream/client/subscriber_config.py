@@ -1,0 +1,33 @@
+"""What every program of ours that subscribes is told: where, and with which keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream.client.connection import Keys
+from stream.publish.addresses import check_form
+from stream.wire import ADDRESS
+
+
+@dataclass(frozen=True)
+class SubscriberConfig:
+    """Where to subscribe. Raises ValueError where one of the two keys is given alone, or UsageError."""
+
+    address: str = ADDRESS
+    """Where a recognizer publishes."""
+    client_key: Path | None = None
+    """For a recognizer with keys: the file with our own pair,"""
+    server_key: Path | None = None
+    """and the file with its public key (see `normtr keys`)."""
+
+    def __post_init__(self) -> None:
+        check_form(self.address, "--address")
+        if (self.client_key is None) != (self.server_key is None):
+            raise ValueError("--client-key and --server-key belong together")
+
+    @property
+    def keys(self) -> Keys | None:
+        if self.client_key is None or self.server_key is None:
+            return None
+        return Keys(client=self.client_key, server=self.server_key)

@@ -1,0 +1,208 @@
+"""A subscription: frames in, messages out, what waits and what was lost; plain and for asyncio."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from typing import Any, Generic, TypedDict, TypeVar, cast
+
+import zmq
+
+from normtr.errors import UserError
+from stream.client.connection import HIGH_WATER, Keys, connect
+from stream.client.control_client import CONTROL, Control
+from stream.client.received import Received, received
+from stream.wire import ADDRESS, PREFIX, Message, WireError, decode
+
+M = TypeVar("M", bound=Received, covariant=True)
+"""What arrives: the dataclass of the one topic that was subscribed to, else any of them."""
+
+_log = logging.getLogger(__name__)
+
+
+class Options(TypedDict, total=False):
+    """What can be told beside the topics."""
+
+    address: str
+    """Where the recognizer publishes."""
+    newest: bool
+    """Of what has come meanwhile only the latest of each topic (and source) is given."""
+    timeout_s: float | None
+    """Iterating raises TimeoutError when nothing arrives for so long, and may go on."""
+    control: str | None
+    """Times are given on this machine's monotonic clock; the offset is asked for at this address
+    at the first message of a session."""
+    keys: Keys | None
+    """For a recognizer with CURVE keys."""
+    waiting: int
+    """So many messages may wait for a program that does not read; what comes then is lost."""
+
+
+class _Inbox(Generic[M]):
+    """Frames in, messages out: what waits, what was lost."""
+
+    def __init__(
+        self,
+        *topics: str,
+        address: str = ADDRESS,
+        newest: bool = False,
+        timeout_s: float | None = None,
+        control: str | None = None,
+        keys: Keys | None = None,
+        waiting: int = HIGH_WATER,
+    ) -> None:
+        """Subscribe to every topic that begins like one of `topics`; to all without any.
+
+        The rest: see `Options`. Raises UserError when the address, a topic or a key is none.
+        """
+        self.session: str | None = None
+        """The session that was heard last."""
+        self.restarts = 0
+        """How often another session took its place."""
+        self.lost_of: Counter[str] = Counter()
+        """By topic, how many messages of the sessions heard did not arrive, told by the numbers
+        missing. Who joins in the middle has not lost what was before, unless it is a replay: that
+        is wanted whole."""
+        self.refused = 0
+        """Messages that were none of this wire version; each is logged and left out."""
+        self._address, self._newest, self._timeout_s = address, newest, timeout_s
+        self._control, self._keys = control, keys
+        self._ready: deque[Received] = deque()
+        self._due: dict[str, tuple[str, int]] = {}
+        self._offset: tuple[str, int] | None = None
+        for topic in topics:
+            if not (topic.startswith(PREFIX) or PREFIX.startswith(topic)):
+                raise UserError(f"no topic begins with {topic!r}; they begin with {PREFIX!r}.")
+        socket = self._open()
+        connect(socket, address, keys, waiting)
+        for topic in topics or (PREFIX,):
+            socket.subscribe(topic)
+
+    @property
+    def lost(self) -> int:
+        """`lost_of` all topics together."""
+        return self.lost_of.total()
+
+    def _open(self) -> zmq.Socket[Any]:
+        raise NotImplementedError
+
+    def _take(self, frames: list[bytes]) -> None:
+        try:
+            message = received(decode(frames))
+        except WireError as error:
+            self.refused += 1
+            _log.warning("left out a message: %s", error)
+            return
+        if message.session != self.session:
+            self.restarts += self.session is not None
+            self.session = message.session
+        session, due = self._due.get(message.topic, ("", 0))
+        if session != message.session:
+            due = message.seq if message.first_seq is None else message.first_seq
+        self.lost_of[message.topic] += max(message.seq - due, 0)
+        self._due[message.topic] = message.session, message.seq + 1
+        if self._newest:
+            about = message.topic, message.source
+            self._ready = deque(m for m in self._ready if (m.topic, m.source) != about)
+        self._ready.append(message)
+
+    def _offset_unknown(self) -> bool:
+        """Of the next message, where one is wanted. A recording has no clock that runs."""
+        message = self._ready[0]
+        known = self._offset is not None and self._offset[0] == message.session
+        return self._control is not None and not known and not message.replay
+
+    def _ask_offset(self) -> tuple[str, int]:
+        with Control(self._control or CONTROL, keys=self._keys) as control:
+            return self._ready[0].session, control.clock_offset_ns()
+
+    def _next_message(self) -> M:
+        message = self._ready.popleft()
+        if self._offset is not None and not message.replay:
+            message = received(Message(message.topic, dict(message.payload)), self._offset[1])
+        return cast(M, message)
+
+    def _nothing(self, timeout_s: float | None) -> TimeoutError:
+        return TimeoutError(f"nothing arrived from {self._address} within {timeout_s:g} s.")
+
+
+class Subscription(_Inbox[M]):
+    """Iterates over what arrives. Used by one thread."""
+
+    def receive(self, timeout_s: float | None = None) -> M:
+        """The next message; None waits for ever. Raises TimeoutError when nothing arrives."""
+        while not self._ready:
+            if not self._socket.poll(_milliseconds(timeout_s)):
+                raise self._nothing(timeout_s)
+            self._take(self._socket.recv_multipart())
+            for _ in range(HIGH_WATER if self._newest else 0):
+                if not self._socket.poll(0):
+                    break
+                self._take(self._socket.recv_multipart())
+        if self._offset_unknown():
+            self._offset = self._ask_offset()
+        return self._next_message()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __iter__(self) -> Subscription[M]:
+        return self
+
+    def __next__(self) -> M:
+        return self.receive(self._timeout_s)
+
+    def __enter__(self) -> Subscription[M]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> zmq.Socket[Any]:
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+        return self._socket
+
+
+class AsyncSubscription(_Inbox[M]):
+    """The same for asyncio. Used by one task."""
+
+    async def receive(self, timeout_s: float | None = None) -> M:
+        """The next message; None waits for ever. Raises TimeoutError when nothing arrives."""
+        import asyncio  # a third of the start; who awaits this has it
+
+        while not self._ready:
+            if not await self._socket.poll(_milliseconds(timeout_s)):
+                raise self._nothing(timeout_s)
+            self._take(await self._socket.recv_multipart())
+            for _ in range(HIGH_WATER if self._newest else 0):
+                if not await self._socket.poll(0):
+                    break
+                self._take(await self._socket.recv_multipart())
+        if self._offset_unknown():
+            self._offset = await asyncio.to_thread(self._ask_offset)
+        return self._next_message()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __aiter__(self) -> AsyncSubscription[M]:
+        return self
+
+    async def __anext__(self) -> M:
+        return await self.receive(self._timeout_s)
+
+    async def __aenter__(self) -> AsyncSubscription[M]:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> zmq.Socket[Any]:
+        import zmq.asyncio  # only who uses it pays for its start
+
+        self._socket = zmq.asyncio.Context.instance().socket(zmq.SUB)
+        return self._socket
+
+
+def _milliseconds(timeout_s: float | None) -> int | None:
+    return None if timeout_s is None else max(round(timeout_s * 1000), 0)

@@ -1,0 +1,53 @@
+"""`normtr calibrate`: a person's bias, measured on some seconds of their neutral face and voice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from normtr import data_folder
+from normtr.config import parse
+from normtr.errors import UsageError
+from normtr.whole_file import refuse_existing
+from stream.pipeline.pipe_config import Switch
+from stream.session.source_config import SourceConfig
+
+
+@dataclass(frozen=True)
+class Calibrate(SourceConfig):
+    """Measure the bias of your neutral face and voice (without it, actors fared no better)."""
+
+    seconds: float | None = 10.0
+    """How long, from the first time that you are seen or heard."""
+    text: Switch = "off"
+    """Words are not needed."""
+    force: bool = False
+    """Replace a calibration that is there."""
+    delete: bool = False
+    """Delete the calibration instead."""
+
+
+def run(argv: list[str]) -> int:
+    config = parse(Calibrate, argv, "calibrate")
+    path = config.personal or data_folder.calibration()
+    console = Console(stderr=True)
+    if config.delete:
+        there = path.is_file()
+        path.unlink(missing_ok=True)
+        console.print(f"{path} {'is deleted' if there else 'was not there'}.", soft_wrap=True)
+        return 0
+    if config.calibrated:
+        raise UsageError("a calibration is measured without one; leave --calibrated out.")
+    if config.fast and not config.sources:
+        raise UsageError("--fast plays a clip in virtual time; name yours with --source FILE.")
+    if len(config.sources) > 1:
+        raise UsageError("a calibration is of one person; give one --source.")
+    seconds = 10.0 if config.seconds is None else config.seconds
+    refuse_existing(path, config.force)
+    config.check_files()
+    console.print("Loading the recognizer (about 6 s)", highlight=False)
+    from stream.session.user_baseline import calibrate
+
+    calibrate(config, seconds, path, console)
+    return 0

@@ -1,0 +1,51 @@
+"""`normtr keys`: CURVE keys, so that other machines can subscribe, and the clients that may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from normtr.config import parse
+from normtr.errors import UsageError
+from stream.publish import curve_keys
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Make the recognizer's keys where there are none, and keep the list of clients it serves."""
+
+    folder: Path = field(default_factory=curve_keys.usual_folder)
+    """Where the keys are kept; `normtr live --curve-keys` takes the same folder."""
+    allow: str | None = None
+    """Serve one more client, under this name."""
+    key: str | None = None
+    """Its public key, where it has a pair of its own; else one is made for it."""
+    out: Path | None = None
+    """Where the pair made for it goes, mode 600; NAME.key_secret here if not named."""
+    revoke: str | None = None
+    """Serve this client no more."""
+
+
+def run(argv: list[str]) -> int:
+    config = parse(Keys, argv, "keys")
+    if config.allow is None and (config.key, config.out) != (None, None):
+        raise UsageError("--key and --out belong to --allow NAME.")
+    if config.key is not None and config.out is not None:
+        raise UsageError("with --key no pair is made; leave --out away.")
+    console = Console(highlight=False, soft_wrap=True)
+    if curve_keys.make_server(config.folder):
+        console.print(f"New keys in {config.folder}; the secret one can be read only by you.")
+    if config.revoke is not None:
+        curve_keys.revoke(config.folder, config.revoke)
+    if config.allow is not None and config.key is not None:
+        curve_keys.allow(config.folder, config.allow, config.key)
+    elif config.allow is not None:
+        out = config.out or Path(f"{config.allow}.key_secret")
+        curve_keys.allow_new(config.folder, config.allow, out)
+        console.print(f"The client's pair is in {out}; bring it there over a safe way.")
+    console.print(f"server's public key: {curve_keys.server_key(config.folder)}", markup=False)
+    for name, key in curve_keys.clients(config.folder).items():
+        console.print(f"client {name}: {key}", markup=False)
+    return 0

@@ -1,0 +1,203 @@
+"""`normtr watch`: subscribe and show topics in the terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from normtr.config import parse
+from normtr.errors import UserError
+from normtr.whole_file import refuse_existing
+from stream.client import subscribe
+from stream.client.connection import HIGH_WATER
+from stream.client.received import Affect, Notify, Received
+from stream.client.subscriber_config import SubscriberConfig
+from stream.client.subscription import Subscription
+from stream.interrupts import Interrupts
+from stream.publish import recording
+from stream.views import status
+from stream.views.affect_table import AffectTable
+from stream.views.history import History
+from stream.views.terminal import Screen, unless_gone
+from stream.views.time_of_day import TimeOfDay
+from stream.wire import AFFECT, INFO, PREFIX, Message
+
+SILENT_S = 1.5
+WAITING = 100_000
+"""So many messages may wait where all of them are written: some hours of a session, 100 MB."""
+
+Heard = Iterator[Received | None]
+"""What arrives; None after each `SILENT_S` without anything."""
+
+
+@dataclass(frozen=True)
+class Watch(SubscriberConfig):
+    """Subscribe to a recognizer and show what it publishes."""
+
+    topic: str = PREFIX
+    """Only topics that begin like this, e.g. er.v1.affect."""
+    json: bool = False
+    """One JSON object a line on standard output: {"topic": ..., "payload": ...}."""
+    csv: Path | None = None
+    """Write every estimate into this table, one row each."""
+    force: bool = False
+    """Replace the table where it is there already."""
+    seconds: float | None = None
+    """End after so many seconds."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError or UsageError for what cannot be."""
+        super().__post_init__()
+        if self.seconds is not None and not self.seconds > 0:
+            raise ValueError(f"--seconds must be above 0, not {self.seconds:g}")
+
+
+class _Chart:
+    """What was heard last of each source, and what happened last."""
+
+    def __init__(self, address: str) -> None:
+        self._waiting = Text(_nothing(address), style="dim")
+        self._session = ""
+        self._sources: dict[str, tuple[Affect, History]] = {}
+        self._times = TimeOfDay()
+        self._event = Text()
+
+    def add(self, message: Received) -> None:
+        if message.session != self._session:
+            self._session = message.session
+            self._sources.clear()
+            self._event = Text()
+        self._times.add(message)
+        if isinstance(message, Affect):
+            _, history = self._sources.get(message.source, (message, History()))
+            history.add(message)
+            self._sources[message.source] = message, history
+        elif isinstance(message, Notify):
+            where = f"{message.modality}: " if message.modality else ""
+            self._event = Text(f"{where}{message.detail or message.kind}", style="dim")
+
+    def render(self, silent: bool) -> RenderableType:
+        parts: list[RenderableType] = [self._waiting] if silent else []
+        for source, (affect, history) in self._sources.items():
+            replay = "replay of " if affect.replay else ""
+            if len(self._sources) > 1:
+                at = self._times.of(affect.t_ns)
+                parts.append(Text(f"{source}  {status.line(affect.payload, at)}"))
+            elif not silent:
+                session = f"{replay}session {affect.session} {source}"
+                parts.append(status.status(affect.payload, session.strip()))
+            parts.append(status.history(affect, history.columns()))
+        return Group(*parts, self._event) if self._event else Group(*parts)
+
+
+def run(argv: list[str]) -> int:
+    config = parse(Watch, argv, "watch")
+    interrupts = Interrupts()
+    if config.csv is not None:
+        refuse_existing(config.csv, config.force)
+    # A recognizer answers with `info`, also while nothing happens that is asked for.
+    topics = config.topic, INFO
+    waiting = WAITING if config.json or config.csv is not None else HIGH_WATER
+    with subscribe(
+        *topics, address=config.address, keys=config.keys, waiting=waiting
+    ) as subscription:
+        try:
+            table = None if config.csv is None else AffectTable(config.csv)
+            with nullcontext() if table is None else closing(table), unless_gone(sys.stdout):
+                _show(config, _tabled(_heard(config, subscription), table))
+        except KeyboardInterrupt:
+            pass
+        if subscription.session is None and config.seconds is not None and not interrupts.asked:
+            raise UserError(f"within {config.seconds:g} s {_nothing(config.address)}")
+        if lost := _lost(config, subscription):
+            raise UserError(f"{lost} did not arrive, so what was written has holes.")
+        return interrupts.status
+
+
+def _lost(config: Watch, subscription: Subscription[Received]) -> str:
+    """What should have been written and did not arrive; empty where nothing is missing."""
+    written = config.topic if config.json else AFFECT
+    lost = {t: n for t, n in subscription.lost_of.items() if n and t.startswith(written)}
+    if not config.json and config.csv is None:
+        return ""
+    return " and ".join(f"{count} of {topic}" for topic, count in lost.items())
+
+
+def _nothing(address: str) -> str:
+    return (
+        f"nothing arrives from {address}; start `normtr live`, or give the right --address "
+        "(and --client-key and --server-key, where it has keys)."
+    )
+
+
+def _heard(config: Watch, subscription: Subscription[Received]) -> Heard:
+    until = None if config.seconds is None else time.monotonic() + config.seconds
+    while until is None or time.monotonic() < until:
+        left_s = SILENT_S if until is None else min(SILENT_S, until - time.monotonic())
+        try:
+            yield subscription.receive(max(left_s, 0.0))
+        except TimeoutError:
+            if left_s == SILENT_S:
+                yield None
+
+
+def _tabled(heard: Heard, table: AffectTable | None) -> Heard:
+    for message in heard:
+        if table is not None and isinstance(message, Affect):
+            table.add(message)
+        yield message
+
+
+def _told_if_silent(config: Watch, heard: Heard) -> Iterator[Received]:
+    """What arrives; says once on standard error that nobody publishes."""
+    told = False
+    for message in heard:
+        if message is not None:
+            yield message
+        elif not told:
+            print(f"normtr watch: {_nothing(config.address)}", file=sys.stderr)
+        told = True
+
+
+def _show(config: Watch, heard: Heard) -> None:
+    console = Screen()
+    if config.json:
+        for message in _told_if_silent(config, heard):
+            if message.topic.startswith(config.topic):
+                wire = Message(message.topic, dict(message.payload))
+                print(recording.line(wire), end="", flush=True)
+    elif console.is_terminal:
+        _draw(console, _Chart(config.address), heard)
+    else:
+        _print_lines(_told_if_silent(config, heard))
+
+
+def _print_lines(messages: Iterator[Received]) -> None:
+    times = TimeOfDay()
+    sources: dict[str, None] = {}
+    for message in messages:
+        times.add(message)
+        if isinstance(message, Affect):
+            sources[message.source] = None
+            of = f"  {message.source}" if len(sources) > 1 else ""
+            print(status.line(message.payload, times.of(message.t_ns)) + of, flush=True)
+
+
+def _draw(console: Screen, chart: _Chart, heard: Heard) -> None:
+    with Live(chart.render(silent=True), console=console, auto_refresh=False) as screen:
+        screen.refresh()
+        for message in heard:
+            if not console.is_terminal:
+                return  # it was closed; Rich would draw nothing from now on
+            if message is not None:
+                chart.add(message)
+            if message is None or isinstance(message, Affect):
+                screen.update(chart.render(silent=message is None), refresh=True)

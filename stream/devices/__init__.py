@@ -1,1 +1,0 @@
-"""Cameras, microphones and clips as sources, and what each device of this machine says."""

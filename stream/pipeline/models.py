@@ -1,0 +1,114 @@
+"""The networks that the pipe runs, loaded from one checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from normtr import checkpoint, heap, personal
+from normtr.device import Cuda, Device
+from normtr.errors import UserError
+from normtr.face import FaceEncoder
+from normtr.judge import Judge
+from normtr.pools import one_thread_each
+from normtr.spec import MODALITIES
+from normtr.speech import Whisper
+from normtr.text import TextEncoder
+from normtr.voice import VoiceEncoder
+from normtr.window import assemble
+from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.transcriber import load_whisper
+
+
+def choose_device(wanted: str) -> Device:
+    """`auto` takes CUDA where there is a GPU. Raises UserError when `cuda` cannot be had."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("there is no CUDA device here; use --device cpu.")
+    return Device(Cuda() if wanted != "cpu" and torch.cuda.is_available() else None)
+
+
+class Models:
+    """The loaded networks of a checkpoint, for one source; `another` shares them with one more."""
+
+    def __init__(self, config: PipeConfig, sources: int = 1, device: Device | None = None) -> None:
+        """`sources`: how many will use them at once. `device`: instead of the config's."""
+        one_thread_each()
+        heap.share()
+        self.device = device or choose_device(config.device)
+        self.checkpoint = checkpoint.load(config.checkpoint)
+        spec = self.checkpoint.spec
+        self._sources = sources
+        self.load_face()
+        self.load_voice()
+        path = config.personal or personal.usual_path()
+        self.personal = personal.read(path, self.checkpoint) if config.calibrated else None
+        """The bias that is taken off; None: none."""
+        self.judge = Judge(self.checkpoint, self.device, config.neutral, self.personal)
+        self._transcriber = config.transcriber
+        self.load_whisper()
+        if "text" not in config.off and not config.transcriber.is_usual:
+            self.whisper()  # so that what is wrong with a named model is said at once
+        # Importing BERT beside running workers would hold them up for two seconds.
+        self.text = (
+            None
+            if "text" in config.off
+            else TextEncoder(spec.text, self.device, adapter=self.checkpoint.adapter)
+        )
+
+    def another(self) -> Models:
+        """The same networks for another source, with its own of what only one can use."""
+        other = copy.copy(self)
+        other.face = self.face.another()
+        other.text = None if self.text is None else self.text.another()
+        return other
+
+    def load_face(self) -> None:
+        """Also instead of one that is not to be trusted any more."""
+        self.face = FaceEncoder(self.checkpoint.spec.face, self.checkpoint.face, self.device)
+
+    def load_voice(self) -> None:
+        """Also instead of one that is not to be trusted any more."""
+        spec = self.checkpoint.spec.voice
+        self.voice = VoiceEncoder(spec, self.checkpoint.voice, self._sources)
+
+    def load_whisper(self) -> None:
+        """Also instead of one that is not to be trusted any more; for this source alone then."""
+        transcriber, sources = self._transcriber, self._sources
+        self.whisper = _Once(lambda: load_whisper(transcriber, sources))
+        """Gives the speech model, loaded when it is first wanted."""
+
+    def warm_up(self, picture_size: tuple[int, int]) -> None:
+        """One pass of each, so that the first real one is not late.
+
+        `picture_size`: height and width of the pictures that will come, where known: the
+        detector is built anew for each.
+        """
+        spec = self.checkpoint.spec
+        self.face(np.zeros((*picture_size, 3), np.uint8))
+        self.face.row(np.zeros((spec.face.crop_px, spec.face.crop_px), np.uint8))
+        ramp = np.linspace(-1, 1, spec.voice.context_samples, dtype=np.float32)
+        self.voice(ramp)
+        if self.text is not None:
+            self.text.warm_up()
+        nothing = {m: [("starting", None)] * spec.steps for m in MODALITIES}
+        self.judge([assemble(spec, 0, nothing)] * self._sources)
+
+
+class _Once:
+    """Loads when it is first called, whichever thread does; gives the same from then on."""
+
+    def __init__(self, load: Callable[[], Whisper]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._loaded: Whisper | None = None
+
+    def __call__(self) -> Whisper:
+        """Raises UserError when it cannot be loaded, each time."""
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded

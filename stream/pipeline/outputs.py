@@ -1,0 +1,55 @@
+"""What the pipe gives, each with the time at which it goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream.pipeline.events import Heard, Seen
+from stream.pipeline.window_assembler import Estimate
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a subscriber should know: `kind` as in the schema of `er.v1.notify`."""
+
+    kind: str
+    at_ns: int
+    modality: str | None = None
+    detail: str = ""
+    source: str = ""
+    """Which it is about; empty: the whole session."""
+
+
+@dataclass(frozen=True)
+class SourceHealth:
+    """One source over the last second; `lag_ms`: age of its newest item.
+
+    `drift_ppm`: how much faster its clock runs than ours.
+    """
+
+    alive: bool
+    rate_hz: float
+    drops: int
+    lag_ms: float | None
+    drift_ppm: float | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """Once a second; measured fields are None in virtual time. `level`: of the ladder, 0 to 4."""
+
+    at_ns: int
+    sources: dict[str, SourceHealth]
+    stages: dict[str, dict[str, float] | None]
+    memory_mib: float | None
+    fresh_share: dict[str, float | None]
+    restarts: dict[str, int]
+    """By stage: workers that took the place of one that failed or hung."""
+    level: int
+    source: str = ""
+    """Whose health it is."""
+
+
+Output = Estimate | Heard | Seen | Notice | Health
+Sent = tuple[int, Output]
+"""The time at which something goes out, in ns on the session's clock, and what it is."""

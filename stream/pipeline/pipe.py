@@ -1,0 +1,226 @@
+"""The pipe without its clock: intake, workers and recognizer, wired from one config."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import psutil
+
+from normtr.judge import Judge, Judgement
+from normtr.window import Window
+from stream.pipeline.events import (
+    FEEDS,
+    Asked,
+    Condition,
+    Down,
+    Event,
+    Failed,
+    FeatureRow,
+    Heard,
+    OtherPerson,
+    Restarted,
+    Seen,
+    TextReady,
+    Word,
+)
+from stream.pipeline.ingest import Intake
+from stream.pipeline.load_shedding import LEVELS, Ladder
+from stream.pipeline.models import Models
+from stream.pipeline.outputs import Health, Notice, Output, SourceHealth
+from stream.pipeline.person import Person
+from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.smoothing import Smoother
+from stream.pipeline.transcriber import Transcriber
+from stream.pipeline.window_assembler import SLOW, Estimate, Recognizer
+from stream.pipeline.workers import FaceWorker, VoiceWorker, Worker
+
+LOST = ("denied", "no_device", "no_track", "stalled")
+"""Causes that are told when they begin and end."""
+LATE_NS = 50_000_000
+"""A tick that begins later than this was not in time."""
+STARTING_STEPS = 16
+"""The first steps (4 s) show how busy the machine is with the program's own start."""
+
+
+class Pipe:
+    """Built when the session's origin is known; the drivers in realtime and virtual run it."""
+
+    def __init__(
+        self, config: PipeConfig, models: Models, origin_ns: int, post: Callable[[Event], None]
+    ) -> None:
+        self.config = config
+        self.spec = models.checkpoint.spec
+        self.origin_ns = origin_ns
+        self.intake = Intake(self.spec, origin_ns, post, config.off)
+        self.recognizer = Recognizer(self.spec, origin_ns, config.off)
+        self.stages = tuple(stage for stage, feeds in FEEDS.items() if feeds not in config.off)
+        self.stage_ms: dict[str, deque[float]] = {}
+        self.restarts = dict.fromkeys(self.stages, 0)
+        self.ladder = Ladder()
+        self._models = models
+        self._post = post
+        self._person = Person(config.person)
+        self._smoother = (
+            None if config.smoothing is None else Smoother(config.smoothing, models.checkpoint)
+        )
+        self._words: tuple[Word, ...] = ()
+        self._standing: dict[str, str | None] = {}
+        self._was: dict[str, int] = {}
+        self._muted = False
+        self._loading = "transcribe" in self.stages
+
+    def worker(self, stage: str, anew: bool = False) -> Worker:
+        """The worker of a stage that is on; `anew`: it replaces one, with its model loaded again.
+
+        A transcriber may load its model (a second). Raises UserError when that is unusable.
+        """
+        intake, models, origin_ns = self.intake, self._models, self.origin_ns
+        # What may have brought the last one down is not used again.
+        begin = intake.ring.end if anew else 0
+        if stage == "face":
+            if anew:
+                models.load_face()
+            return FaceWorker(intake.frames, models.face, self._person)
+        if stage == "voice":
+            if anew:
+                models.load_voice()
+            ring, voice = intake.ring, models.voice
+            return VoiceWorker(ring, voice, self.spec, origin_ns, intake.pacing, begin)
+        assert models.text is not None
+        if anew:
+            models.load_whisper()
+        worker = Transcriber(
+            intake.ring,
+            origin_ns,
+            self.config.transcriber,
+            models.whisper(),
+            intake.pacing,
+            begin,
+            self._words,
+        )
+        self._post(TextReady(models.text))
+        return worker
+
+    def closes_ns(self, step: int) -> int:
+        """When the estimate of the window ending with `step` is due."""
+        return self.origin_ns + (step + 1) * self.spec.step_ns + self.spec.settle_ns
+
+    def estimate(self, step: int, window: Window, judgement: Judgement, now_ns: int) -> Estimate:
+        """Of the window that the recognizer gave last; `now_ns`: when the tick began."""
+        faces = self.recognizer.faces(step)
+        smoothed = None if self._smoother is None else self._smoother(window, judgement)
+        return Estimate(step, window, judgement, now_ns, faces, smoothed)
+
+    def absorb(self, event: Event) -> Sequence[Output]:
+        """Take an event in; return what of it goes out at once."""
+        self.recognizer.handle(event)
+        if isinstance(event, TextReady) or (
+            isinstance(event, Down) and event.stage == "transcribe"
+        ):
+            self._loading = False
+        if isinstance(event, Heard):
+            self._words = event.words
+            return [*self._behind(event), *([event] if event.changes else [])]
+        if isinstance(event, Failed):
+            at_ns = self.origin_ns + event.step * self.spec.step_ns
+            return [Notice("worker_error", at_ns, event.modality, event.reason)]
+        if isinstance(event, Seen):
+            return [] if self.intake.was_held("camera", event.at_ns) else [event]
+        if isinstance(event, Asked):
+            return [Notice(event.kind, event.at_ns, event.modality, event.detail)]
+        if isinstance(event, OtherPerson):
+            return [Notice("person_changed", event.at_ns, "face", "another person is in view")]
+        if isinstance(event, Down):
+            return [Notice("worker_down", event.at_ns, FEEDS[event.stage], event.reason)]
+        if isinstance(event, Restarted):
+            self.restarts[event.stage] += 1
+            return [Notice("worker_restarted", event.at_ns, FEEDS[event.stage], event.reason)]
+        if isinstance(event, FeatureRow) and event.modality == "voice":
+            return self._mute_notices(event)
+        return self._notices(event) if isinstance(event, Condition) else []
+
+    def ask(self, asked: Asked) -> None:
+        """Have it go out as a notice; from any thread."""
+        self._post(asked)
+
+    def keep_pace(self, estimate: Estimate, late_ns: int, now_ns: int) -> Sequence[Notice]:
+        """Give up or take back work after a tick that began `late_ns` late; in real time only.
+
+        Steps at which the program itself was still starting do not count.
+        """
+        if self._loading or estimate.step < STARTING_STEPS:
+            return []
+        gaps, pacing = estimate.window.gaps, self.intake.pacing
+        wanted = ["face", "voice"] if pacing.hears(estimate.step) else ["face"]
+        in_time = late_ns <= LATE_NS and not any(gaps[m][-1] in SLOW for m in wanted)
+        change = self.ladder.step(in_time)
+        if not change:
+            return []
+        step = (now_ns - self.origin_ns) // self.spec.step_ns + 1
+        level = self.ladder.level
+        pacing.change(step, level)
+        detail = f"level {level} of {len(LEVELS) - 1} from now on: {LEVELS[level].saying}"
+        at_ns = self.origin_ns + step * self.spec.step_ns
+        return [Notice("degraded" if change > 0 else "recovered", at_ns, None, detail)]
+
+    def _behind(self, event: Heard) -> Sequence[Notice]:
+        if event.skipped is None:
+            return []
+        begin_ns, end_ns = event.skipped
+        detail = f"{(end_ns - begin_ns) / 1e9:.1f} s of sound were skipped to keep up"
+        return [Notice("late_words", begin_ns, "text", detail)]
+
+    def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
+        """A device that is muted, or whose sound was led elsewhere, gives exact zeros."""
+        held = self.intake.was_held("microphone", row.begin_ns)
+        if row.cause == "muted" and not self._muted and not held:
+            self._muted = True
+            detail = "only exact zeros come: the microphone is muted, or another one is in use"
+            return [Notice("muted", row.end_ns, row.modality, detail)]
+        if row.cause in ("none", "silence") and self._muted:
+            self._muted = False
+            return [Notice("unmuted", row.begin_ns, row.modality, "sound comes again")]
+        return []
+
+    def _notices(self, event: Condition) -> Sequence[Notice]:
+        before = self._standing.get(event.modality)
+        self._standing[event.modality] = event.cause
+        if event.cause in LOST:
+            return [Notice("device_lost", event.at_ns, event.modality, event.detail or event.cause)]
+        if event.cause is None and before in LOST:
+            return [Notice("device_back", event.at_ns, event.modality, event.detail)]
+        return []
+
+    def health(self, now_ns: int, *, measured: bool) -> Health:
+        """`measured`: with stage times and memory, which virtual time does not have."""
+        sources = {}
+        for name, meter in self.intake.meters.items():
+            items, self._was[name] = meter.items - self._was.get(name, 0), meter.items
+            lag = None if meter.newest_ns is None else (now_ns - meter.newest_ns) / 1e6
+            drops = self.intake.frames.dropped if name == "camera" else self.intake.ring.missing
+            alive = lag is not None and lag < 1000.0
+            sources[name] = SourceHealth(alive, float(items), drops, lag, meter.drift_ppm)
+        stages: dict[str, dict[str, float] | None] = {}
+        for name, times in sorted(self.stage_ms.items()):
+            p50, p95 = np.percentile(list(times), [50, 95]) if times else (0.0, 0.0)
+            stages[name] = {"p50_ms": float(p50), "p95_ms": float(p95)} if measured else None
+        memory = psutil.Process().memory_info().rss / 2**20 if measured else None
+        fresh = {m: f.share for m, f in self.recognizer.fresh.items()}
+        restarts, level = dict(self.restarts), self.ladder.level
+        return Health(now_ns, sources, stages, memory, fresh, restarts, level)
+
+    def timed(self, stage: str, took_ns: int) -> None:
+        """Remember what one run of a stage took."""
+        self.stage_ms.setdefault(stage, deque(maxlen=240)).append(took_ns / 1e6)
+
+
+def judged(
+    pipes: Sequence[Pipe], windows: Sequence[Window], judge: Judge, step: int, now_ns: int
+) -> list[Estimate]:
+    """The estimates of all pipes' windows at one tick, by one forward."""
+    return [
+        pipe.estimate(step, window, judgement, now_ns)
+        for pipe, window, judgement in zip(pipes, windows, judge(windows), strict=True)
+    ]

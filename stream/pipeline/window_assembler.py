@@ -1,0 +1,243 @@
+"""The window of a tick: assembled from what is ready, gaps with their causes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from normtr.judge import Judgement
+from normtr.spec import MODALITIES, FeatureSpec
+from normtr.text import TextEncoder, TimedWord
+from normtr.window import NONE, Row, Window, assemble, first_cause, mean_row
+from stream.pipeline.events import (
+    FEEDS,
+    Arrived,
+    Condition,
+    Down,
+    Dropped,
+    Event,
+    Failed,
+    FeatureRow,
+    Heard,
+    Restarted,
+    TextReady,
+)
+from stream.pipeline.smoothing import Smoothed
+
+SLOW = ("dropped", "late")
+"""Causes that show a machine too slow."""
+UNREADY = (*SLOW, "error")
+"""Causes of ours: the input was there, its row was not."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the recognizer says at one tick about the window that ends with `step`."""
+
+    step: int
+    window: Window
+    judgement: Judgement
+    tick_ns: int
+    """When the tick began: the end of the window and the settling."""
+    faces: int
+    """Pictures used for the closing step."""
+    smoothed: Smoothed | None = None
+    """Only where the config asks for it, and something was seen."""
+    source: str = ""
+    """Whose window it is."""
+
+
+@dataclass
+class Step:
+    """What is known of one modality in one step."""
+
+    arrived: int = 0
+    dropped: int = 0
+    failed: int = 0
+    rows: list[tuple[str, Row | None]] = field(default_factory=list)
+
+    def outcome(self) -> tuple[str, Row | None]:
+        """A row counts only when nothing of its step was lost or is still missing.
+
+        Otherwise the row would hang on how busy the machine was, not on the gaps alone.
+        """
+        if self.dropped:
+            return "dropped", None
+        if self.failed:
+            return "error", None
+        if not self.arrived:
+            return "stalled", None
+        if len(self.rows) < self.arrived:
+            return "late", None
+        return mean_row(self.rows)
+
+
+@dataclass
+class Fresh:
+    """Steps whose input existed, and those of them that were judged by the closing estimate."""
+
+    existed: int = 0
+    ready: int = 0
+
+    @property
+    def share(self) -> float | None:
+        return self.ready / self.existed if self.existed else None
+
+
+class Recognizer:
+    """Keeps the grid; owned by one thread."""
+
+    def __init__(self, spec: FeatureSpec, origin_ns: int, off: Iterable[str] = ()) -> None:
+        self.spec = spec
+        self.fresh = {m: Fresh() for m in ("face", "voice")}
+        self._origin_ns = origin_ns
+        self._text_encoder: TextEncoder | None = None
+        self._steps: dict[str, dict[int, Step]] = {m: defaultdict(Step) for m in MODALITIES}
+        self._conditions: dict[str, list[tuple[int, str]]] = {m: [] for m in MODALITIES}
+        self._down: dict[str, list[tuple[int, int | None]]] = {m: [] for m in MODALITIES}
+        self._off = frozenset(off)
+        self._words: tuple[TimedWord, ...] = ()
+        self._horizon_ns = origin_ns
+        self._unheard: list[tuple[int, int]] = []  # begin and end of sound not transcribed
+
+    def handle(self, event: Event) -> None:
+        """Take in what a source or worker says."""
+        if isinstance(event, TextReady):
+            self._text_encoder = event.encoder
+        elif isinstance(event, Heard):
+            self._words = tuple(word.word for word in event.words)
+            self._horizon_ns = event.horizon_ns
+            if event.skipped is not None:
+                self._unheard.append(event.skipped)
+        elif isinstance(event, Condition):
+            self._conditions[event.modality].append((event.at_ns, event.cause or NONE))
+        elif isinstance(event, Down):
+            self._lose(FEEDS[event.stage], event.at_ns)
+        elif isinstance(event, Restarted):
+            *before, (begin_ns, _) = self._down[FEEDS[event.stage]]
+            self._down[FEEDS[event.stage]] = [*before, (begin_ns, event.at_ns)]
+        elif isinstance(event, Arrived | Dropped | Failed | FeatureRow):
+            step = self._steps[event.modality][event.step]
+            if isinstance(event, Arrived):
+                step.arrived += 1
+            elif isinstance(event, Dropped):
+                step.dropped += 1
+            elif isinstance(event, Failed):
+                step.failed += 1
+            else:
+                step.rows.append((event.cause, event.vector))
+
+    def window(self, step: int) -> Window:
+        """The window whose last step is `step` (0 = the first of the session); in rising order."""
+        spec = self.spec
+        begin_ns = self._origin_ns + (step + 1 - spec.steps) * spec.step_ns
+        numbers = range(step + 1 - spec.steps, step + 1)
+        columns = {m: [self._outcome(m, n) for n in numbers] for m in ("face", "voice")}
+        heard = [
+            self._heard(n, cause) for n, (cause, _) in zip(numbers, columns["voice"], strict=True)
+        ]
+        columns["text"] = self._text(begin_ns, numbers, heard)
+        window = assemble(spec, begin_ns, columns)
+        self._forget(numbers[0])
+        for modality, fresh in self.fresh.items():
+            if self._steps[modality][step].arrived and window.gaps[modality][-1] != "off":
+                fresh.existed += 1
+                fresh.ready += window.gaps[modality][-1] not in UNREADY
+        return window
+
+    def faces(self, step: int) -> int:
+        """How many pictures a step of the last window has used."""
+        return len(self._steps["face"][step].rows)
+
+    def _outcome(self, modality: str, step: int) -> tuple[str, Row | None]:
+        standing = self._standing(modality, step)
+        if step < 0 or standing in ("off", "starting", "paused"):
+            return standing, None
+        cause, row = self._steps[modality][step].outcome()
+        if cause in UNREADY and self._is_down(modality, step):
+            cause = "error"
+        if standing != NONE:
+            # A step that nothing came in for is explained by what kept it out.
+            cause = standing if cause == "stalled" else first_cause((standing, cause))
+        return (cause, row) if cause == NONE else (cause, None)
+
+    def _lose(self, modality: str, at_ns: int) -> None:
+        """From `at_ns` on no worker answers, until one is restarted."""
+        # What was said since the horizon will not be heard any more.
+        begin_ns = min(at_ns, self._horizon_ns) if modality == "text" else at_ns
+        stretches = self._down[modality]
+        if not stretches or stretches[-1][1] is not None:
+            stretches.append((begin_ns, None))
+
+    def _is_down(self, modality: str, step: int) -> bool:
+        """Whether there was no worker during some of the step."""
+        begin_ns = self._origin_ns + step * self.spec.step_ns
+        return any(
+            down_ns < begin_ns + self.spec.step_ns and (up_ns is None or up_ns > begin_ns)
+            for down_ns, up_ns in self._down[modality]
+        )
+
+    def _standing(self, modality: str, step: int) -> str:
+        """The condition in force at the step's end."""
+        if modality in self._off:
+            return "off"
+        if step < 0:
+            return "starting"
+        end_ns = self._origin_ns + (step + 1) * self.spec.step_ns
+        cause = NONE
+        for at_ns, changed in self._conditions[modality]:
+            if at_ns < end_ns:
+                cause = changed
+        return cause
+
+    def _heard(self, step: int, cause: str) -> str:
+        """A step that the voice worker gave up is whole for the words."""
+        return NONE if cause == "dropped" and self._steps["voice"][step].dropped else cause
+
+    def _text(
+        self, begin_ns: int, numbers: range, voice: list[str]
+    ) -> list[tuple[str, Row | None]]:
+        if "text" in self._off:
+            return [("off", None)] * len(numbers)
+        if self._text_encoder is None:
+            return [("error" if self._is_down("text", n) else "starting", None) for n in numbers]
+        rows = self._text_encoder.rows(self._words, begin_ns, self.spec.step_ns, self.spec.steps)
+        column: list[tuple[str, Row | None]] = []
+        for number, row, heard in zip(numbers, rows, voice, strict=True):
+            standing = self._standing("text", number)
+            end_ns = self._origin_ns + (number + 1) * self.spec.step_ns
+            if standing != NONE:
+                column.append((standing, None))
+            elif row is not None:
+                column.append((NONE, row))
+            elif heard in ("paused", "muted", "stalled", "dropped"):
+                column.append((heard, None))
+            elif heard != "silence" and self._is_down("text", number):
+                column.append(("error", None))
+            elif heard != "silence" and self._was_skipped(end_ns):
+                column.append(("dropped", None))
+            elif end_ns > self._horizon_ns and heard != "silence":
+                column.append(("late", None))
+            else:
+                column.append(("no_words", None))
+        return column
+
+    def _was_skipped(self, end_ns: int) -> bool:
+        """Whether the transcriber had no time for sound of the step that ends then."""
+        begin_ns = end_ns - self.spec.step_ns
+        return any(begin_ns < last and first < end_ns for first, last in self._unheard)
+
+    def _forget(self, oldest: int) -> None:
+        for steps in self._steps.values():
+            for number in [n for n in steps if n < oldest]:
+                del steps[number]
+        oldest_ns = self._origin_ns + oldest * self.spec.step_ns
+        self._unheard = [gap for gap in self._unheard if gap[1] > oldest_ns]
+        for changes in self._conditions.values():
+            while len(changes) > 1 and changes[1][0] < oldest_ns:
+                changes.pop(0)
+        for modality, stretches in self._down.items():
+            self._down[modality] = [
+                (down, up) for down, up in stretches if up is None or up > oldest_ns
+            ]

@@ -1,0 +1,128 @@
+"""Face and voice workers: take the newest work, give FeatureRows.
+
+A worker never reads a clock, sleeps or starts a thread: live a thread drives it, in virtual
+time an event loop. Both call `take` when it is idle and `run` with what it took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from normtr.face import FaceEncoder, FaceRow, align
+from normtr.sound import Samples, hole_cause
+from normtr.spec import FeatureSpec
+from normtr.voice import VoiceEncoder, VoiceRow
+from normtr.window import NONE
+from stream.pipeline.events import Dropped, Event, FeatureRow, OtherPerson, Seen
+from stream.pipeline.handoff import Newest, SoundRing
+from stream.pipeline.ingest import Shot
+from stream.pipeline.load_shedding import Pacing
+from stream.pipeline.person import MOST, Person
+
+
+class Worker(Protocol):
+    """One stage of the pipe."""
+
+    name: str
+
+    def take(self, now_ns: int, final: bool = False) -> Any | None:
+        """The newest work, or None; must not block. `final`: no input comes any more."""
+        ...
+
+    def run(self, work: Any) -> Sequence[Event]:
+        """Pure compute. `ready_ns` of what comes out is filled in by the driver."""
+        ...
+
+
+class FaceWorker:
+    """Pictures -> one FeatureRow a picture, of the person's face."""
+
+    name = "face"
+
+    def __init__(self, frames: Newest[Shot], encoder: FaceEncoder, person: Person) -> None:
+        self._frames = frames
+        self._encoder = encoder
+        self._person = person
+
+    def take(self, now_ns: int, final: bool = False) -> Shot | None:
+        return self._frames.take()
+
+    def run(self, work: Shot) -> Sequence[Event]:
+        at_ns = work.at_ns
+        faces = self._encoder.faces(work.image)[:MOST]
+        crops = [align(work.image, face, self._encoder.spec) for face in faces]
+        chosen = self._person.choose(at_ns, work.image.shape[:2], faces, crops)
+        row = FaceRow("no_face")
+        if chosen.index is not None:
+            row = self._encoder.of(crops[chosen.index], faces[chosen.index])
+        out = FeatureRow("face", work.step, row.cause, row.vector, at_ns, at_ns, 0)
+        seen = Seen(work.step, at_ns, work.image, row)
+        return [*([OtherPerson(at_ns)] if chosen.changed else []), out, seen]
+
+
+@dataclass(frozen=True)
+class Second:
+    """The context of one step: `context_samples` ending at the step's end."""
+
+    step: int
+    samples: Samples
+    cause: str
+    wanted: bool
+    skipped: tuple[tuple[int, str], ...]
+    """Earlier steps that nobody had time for, and the cause of those that had no sound."""
+
+
+class VoiceWorker:
+    """Sound -> one FeatureRow a step."""
+
+    name = "voice"
+
+    def __init__(
+        self,
+        ring: SoundRing,
+        encoder: VoiceEncoder,
+        spec: FeatureSpec,
+        origin_ns: int,
+        pacing: Pacing,
+        begin: int = 0,
+    ) -> None:
+        """`begin`: the ring's sample in whose step it begins."""
+        self._ring = ring
+        self._pacing = pacing
+        self._encoder = encoder
+        self._spec = spec
+        self._origin_ns = origin_ns
+        self._per_step = spec.voice.sample_rate * spec.step_ms // 1000
+        self._next = begin // self._per_step
+
+    def take(self, now_ns: int, final: bool = False) -> Second | None:
+        newest = self._ring.end // self._per_step - 1
+        if newest < self._next:
+            return None
+        end = (newest + 1) * self._per_step
+        sound = self._ring.read(end - self._spec.voice.context_samples, end)
+        skipped = tuple((step, self._cause(step)) for step in range(self._next, newest))
+        self._next = newest + 1
+        wanted = self._pacing.hears(newest)
+        return Second(newest, sound.samples, self._cause(newest), wanted, skipped)
+
+    def run(self, work: Second) -> Sequence[Event]:
+        events = [self._without_row(step, cause) for step, cause in work.skipped]
+        if work.cause != NONE or not work.wanted:
+            return [*events, self._without_row(work.step, work.cause)]
+        return [*events, self._row(work.step, self._encoder(work.samples))]
+
+    def _without_row(self, step: int, cause: str) -> Event:
+        return Dropped("voice", step) if cause == NONE else self._row(step, VoiceRow(cause))
+
+    def _cause(self, step: int) -> str:
+        """Why the step's own sound is not there; `none` if it is."""
+        begin, end = step * self._per_step, (step + 1) * self._per_step
+        return hole_cause(self._ring.holes, begin, end, self._ring.rate)
+
+    def _row(self, step: int, row: VoiceRow) -> FeatureRow:
+        begin_ns = self._origin_ns + step * self._spec.step_ns
+        end_ns = begin_ns + self._spec.step_ns
+        return FeatureRow("voice", step, row.cause, row.vector, begin_ns, end_ns, 0)

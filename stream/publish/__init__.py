@@ -1,0 +1,1 @@
+"""What goes out of a session: messages, sockets, requests, recordings."""

@@ -1,0 +1,116 @@
+"""The control port: requests of one msgpack map each, answered on a thread of its own.
+
+A request is `{"verb": NAME, ...arguments}`, its answer `{"ok": true, ...}` or `{"ok": false,
+"error": SENTENCE}`. Clients use REQ sockets. Ours is a ROUTER: a REP would wait for ever for a
+client that went away, and nothing that a client sends can bring a ROUTER out of step.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import zmq
+
+from normtr.errors import UserError
+from stream import wire
+from stream.publish.endpoint import Endpoint
+from stream.wire import LARGEST_REQUEST
+
+LARGEST_READ = 10_000_000
+"""Bytes of a frame, so that whoever sends too much is told; beyond, the connection is ended."""
+REQUESTS_WAITING = 1
+"""Requests kept for one client, each of which can be that large; the next ones wait on its side."""
+ANSWERS_WAITING = 100
+"""Answers kept for one client, all of them small."""
+POLL_MS = 100
+BREATH_S = 0.001
+"""Between two requests: a flood of them must not keep the other threads from working."""
+
+Verb = Callable[..., dict[str, Any]]
+"""Takes the request's arguments by name; gives what the answer holds beside `ok`.
+
+Raises UserError with the sentence of a refusal. Must not block.
+"""
+
+
+class Control:
+    """Answers from `serve` on until it is closed; requests from before wait."""
+
+    def __init__(self, address: str, keys: Path | None = None) -> None:
+        """Bind. Raises UserError as `Endpoint` does."""
+        self._verbs: Mapping[str, Verb] = {}
+        settings = {
+            zmq.RCVHWM: REQUESTS_WAITING,
+            zmq.SNDHWM: ANSWERS_WAITING,
+            zmq.LINGER: POLL_MS,
+        }
+        self._endpoint = Endpoint(zmq.ROUTER, address, "--control", LARGEST_READ, keys, settings)
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def serve(self, verbs: Mapping[str, Verb]) -> None:
+        """Begin to answer, once; the socket belongs to the thread that does from now on."""
+        self._verbs = verbs
+        self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """After the answer that is being given."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._endpoint.close()
+
+    def _serve(self) -> None:
+        socket = self._endpoint.socket
+        while not self._closing.is_set():
+            if not socket.poll(POLL_MS):
+                continue
+            client, *frames = socket.recv_multipart()
+            cut = frames.index(b"") + 1 if b"" in frames else 0
+            envelope, body = frames[:cut] or [b""], frames[cut:]
+            if sum(map(len, envelope)) > LARGEST_REQUEST:
+                continue  # it comes back with each answer, and is no more than a few numbers
+            # A client that is gone, or takes no answers, is left out.
+            socket.send_multipart([client, *envelope, self._answer(body)], zmq.DONTWAIT)
+            self._closing.wait(BREATH_S)
+
+    def _answer(self, body: list[bytes]) -> bytes:
+        answer: bytes
+        try:
+            request = _decoded(body)
+            name = request.pop("verb", None)
+            verb = self._verbs.get(name) if isinstance(name, str) else None
+            if verb is None:
+                raise UserError(f"give one of the verbs {', '.join(self._verbs)}.")
+            _check(name, verb, request)
+            answer = msgpack.packb({"ok": True, **verb(**request)})
+        except UserError as error:
+            answer = msgpack.packb({"ok": False, "error": str(error)})
+        except Exception as error:  # a fault of ours must not end the port
+            answer = msgpack.packb({"ok": False, "error": f"failed: {type(error).__name__}."})
+        return answer
+
+
+def _decoded(body: list[bytes]) -> dict[str, Any]:
+    if len(body) != 1:
+        raise UserError("a request is one frame.")
+    if (size := len(body[0])) > LARGEST_REQUEST:
+        raise UserError(f"a request has {LARGEST_REQUEST:,} bytes at most, and this one {size:,}.")
+    try:
+        return wire.unpacked(body[0])
+    except wire.WireError:
+        raise UserError("a request is a msgpack map with string keys.") from None
+
+
+def _check(name: str, verb: Verb, arguments: Mapping[str, Any]) -> None:
+    """All arguments are strings, and those that the verb takes."""
+    wanted = inspect.signature(verb).parameters
+    if set(arguments) != set(wanted) or not all(isinstance(v, str) for v in arguments.values()):
+        takes = ", ".join(f"{key} (a string)" for key in wanted) or "no arguments"
+        raise UserError(f"{name} takes {takes}.")

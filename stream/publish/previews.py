@@ -1,0 +1,77 @@
+"""The topics that show a person's face, `er.v1.face` and `er.v1.frame`: made only for who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+
+from normtr.checkpoint import Checkpoint
+from normtr.face import Face, Image
+from normtr.window import Row
+from stream.pipeline.events import Seen
+from stream.wire import FACE, FRAME
+
+LONGER_PX = 320
+"""The longer side of a preview, at most."""
+JPEG_QUALITY = 70
+
+
+class Previews:
+    """Turns what the face worker saw into bodies of messages."""
+
+    def __init__(self, checkpoint: Checkpoint, faces: bool, frames: bool) -> None:
+        """`faces`, `frames`: which of the topics there are at all."""
+        head = checkpoint.face.head
+        self._weight = head.weight.detach().cpu().numpy()
+        self._bias = head.bias.detach().cpu().numpy()
+        self._made = {FACE: self._face, FRAME: _frame}
+        self._topics = [t for t, there in ((FACE, faces), (FRAME, frames)) if there]
+
+    def of(self, seen: Seen, wanted: Callable[[str], bool]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Topic and body, of the topics that are `wanted` now."""
+        for topic in self._topics:
+            if wanted(topic):
+                yield topic, self._made[topic](seen)
+
+    def _face(self, seen: Seen) -> dict[str, Any]:
+        height, width = seen.image.shape[:2]
+        return {
+            "step": seen.step,
+            "cause": seen.row.cause,
+            "picture": [width, height],
+            **_place(seen.row.face),
+            "probabilities": None if seen.row.vector is None else self._softmax(seen.row.vector),
+        }
+
+    def _softmax(self, row: Row) -> list[float]:
+        logits = (self._weight @ row + self._bias).astype(np.float64)
+        odds = np.exp(logits - logits.max())
+        return [float(p) for p in odds / odds.sum()]
+
+
+def _place(face: Face | None) -> dict[str, Any]:
+    if face is None:
+        return {"box": None, "landmarks": None, "score": None}
+    left, top, right, bottom = face.box
+    return {
+        "box": [left, top, right - left, bottom - top],
+        "landmarks": [list(point) for point in face.landmarks],
+        "score": face.score,
+    }
+
+
+def _frame(seen: Seen) -> dict[str, Any]:
+    image = _small(seen.image)
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return {"jpeg": jpeg.tobytes(), "width": image.shape[1], "height": image.shape[0]}
+
+
+def _small(image: Image) -> Image:
+    height, width = image.shape[:2]
+    scale = min(1.0, LONGER_PX / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

@@ -1,0 +1,1 @@
+"""What a session is made of, in real time and in virtual time."""

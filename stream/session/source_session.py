@@ -1,0 +1,137 @@
+"""One of a session's sources in real time: its pipe, its workers, its devices that stall, its end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from stream.clock import Clock
+from stream.pipeline.events import Asked, Ended, Event
+from stream.pipeline.ingest import Source
+from stream.pipeline.models import Models
+from stream.pipeline.outputs import Notice, Output, Sent
+from stream.pipeline.pipe import Pipe
+from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.worker_supervisor import Around, Stage
+
+LAST_WORDS_S = 3.0
+STALLED_NS = 1_000_000_000
+"""A device is stalled when its newest item is older than this,"""
+STARTING_NS = 5_000_000_000
+"""or when it gives none for so long after the start."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a track is made of: a name, what feeds it, and models that no other track has."""
+
+    name: str
+    sources: Sequence[Source]
+    models: Models
+
+
+class Track:
+    """Used by the session's thread alone; what it posts comes back by `absorb`."""
+
+    def __init__(
+        self,
+        config: PipeConfig,
+        given: Given,
+        origin_ns: int,
+        clock: Clock,
+        post: Callable[[Track, Event], None],
+        around: Around,
+    ) -> None:
+        def mine(event: Event) -> None:
+            post(self, event)
+
+        self.name = given.name
+        self.pipe = Pipe(config, given.models, origin_ns, mine)
+        self._sources = given.sources
+        self._clock = clock
+        self._stages = [Stage(name, self.pipe, clock, mine, around) for name in self.pipe.stages]
+        self._ended: dict[str, Ended] = {}
+        self._finish_by = math.inf
+
+    def start(self) -> None:
+        for stage in self._stages:
+            stage.start()
+        for source in self._sources:
+            source.start(self.pipe.intake, self._clock)
+
+    def absorb(self, event: Event) -> Iterator[Sent]:
+        """Take in what it posted."""
+        if isinstance(event, Ended):
+            self._ended[event.source] = event
+        for output in self.pipe.absorb(event):
+            # What was asked for is of all sources.
+            yield (self._clock.now_ns(), output) if isinstance(event, Asked) else self.sent(output)
+
+    def sent(self, output: Output) -> Sent:
+        """The output of this source, going out now."""
+        return self._clock.now_ns(), replace(output, source=self.name)
+
+    def over(self, step: int, until_ns: int | None) -> bool:
+        """Whether this step lies beyond the end, the source's own or `until_ns`."""
+        end_ns = until_ns
+        if (own := self._own_end()) is not None:
+            end_ns = own.at_ns if end_ns is None else min(end_ns, own.at_ns)
+        closes_ns = self.pipe.origin_ns + (step + 1) * self.pipe.spec.step_ns
+        return end_ns is not None and step > 0 and closes_ns > end_ns
+
+    def check(self) -> None:
+        """Look at devices and workers, at every tick."""
+        self._watch_devices()
+        for stage in self._stages:
+            stage.check()
+
+    def finish(self) -> Iterator[Sent]:
+        """Nothing comes any more; what was said last is still transcribed, for `LAST_WORDS_S`."""
+        for source in self._sources:
+            source.stop()
+        heard = self.pipe.intake.meters["microphone"].newest_ns is not None
+        for stage in self._stages:
+            if stage.name == "transcribe" and heard:
+                stage.finish()
+            else:
+                stage.stop()
+        self._finish_by = time.monotonic() + LAST_WORDS_S
+        if (own := self._own_end()) is not None:
+            yield self.sent(Notice("source_ended", own.at_ns, None, own.reason))
+
+    def expire(self) -> Iterator[Sent]:
+        """Give up the last words when their time is over; call it now and then."""
+        if self.listening and time.monotonic() > self._finish_by:
+            self.stop()
+            yield self.sent(Notice("late_words", self._clock.now_ns(), "text"))
+
+    @property
+    def listening(self) -> bool:
+        """Whether more words can come."""
+        return any(stage.working for stage in self._stages if stage.name == "transcribe")
+
+    def stop(self) -> None:
+        """Ask everything to end; does not wait for it."""
+        for stage in self._stages:
+            stage.stop()
+        for source in self._sources:
+            source.stop()
+
+    def _own_end(self) -> Ended | None:
+        """The end of what was last to end; None while anything may come."""
+        if {"camera", "microphone"} <= set(self._ended):
+            return max(self._ended.values(), key=lambda ended: ended.at_ns)
+        return None
+
+    def _watch_devices(self) -> None:
+        """A reader that hangs in its driver cannot say so itself."""
+        now_ns, origin_ns, intake = self._clock.now_ns(), self.pipe.origin_ns, self.pipe.intake
+        for device in (device for source in self._sources for device in source.devices):
+            newest_ns = intake.meters[device].newest_ns
+            silent_ns = now_ns - (origin_ns if newest_ns is None else newest_ns)
+            limit_ns = STARTING_NS if newest_ns is None else STALLED_NS
+            if silent_ns > limit_ns and intake.standing(device) in (None, "starting"):
+                since_ns = origin_ns if newest_ns is None else newest_ns
+                intake.condition(device, "stalled", since_ns, f"the {device} gives nothing")

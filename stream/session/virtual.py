@@ -1,0 +1,134 @@
+"""Virtual time: the whole pipe as one event loop in which nothing is measured.
+
+Packets enter at their arrival time, a free worker takes its newest input, its result is seen
+`cost` later. Events run in the order (time, results before ticks, sequence).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from normtr.media import Media, Picture, Piece
+from stream.capture.clip import begun, conditions, feed
+from stream.clock import Virtual
+from stream.pipeline.events import Event, stamped
+from stream.pipeline.models import Models
+from stream.pipeline.outputs import Notice, Sent
+from stream.pipeline.pipe import Pipe, judged
+from stream.pipeline.pipe_config import PipeConfig
+
+PACKET, RESULT, TICK = 0, 1, 2
+
+
+def outputs(
+    config: PipeConfig, models: Models, media: Media, seconds: float | None
+) -> Iterator[Sent]:
+    """Everything the clip gives, each with the virtual time at which it goes out."""
+    for sent_ns, output in _Loop(config, models, media, seconds).run():
+        yield sent_ns, replace(output, source=media.name)
+
+
+class _Loop:
+    def __init__(
+        self,
+        config: PipeConfig,
+        models: Models,
+        media: Media,
+        seconds: float | None,
+    ) -> None:
+        self._posted: list[Event] = []
+        self._clock = Virtual()
+        self._media = media
+        self._pipe = Pipe(config, models, 0, self._posted.append)
+        self._judge, self._device = models.judge, models.device
+        self._until_ns = None if seconds is None else round(seconds * 1e9)
+        self._heap: list[tuple[int, int, int, Any]] = []
+        self._count = 0
+        self._costs = config.costs
+        self._workers = {stage: self._pipe.worker(stage) for stage in self._pipe.stages}
+        self._busy: set[str] = set()
+        self._end_ns = 0
+
+    def run(self) -> Iterator[Sent]:
+        intake = self._pipe.intake
+        conditions(self._media, intake, 0)
+        yield from self._absorb()
+        packets = begun(iter(self._media), self._until_ns)
+        self._next_packet(packets)
+        self._push(self._pipe.closes_ns(0), TICK, 0)
+        while self._heap:
+            at_ns, kind, _, what = heapq.heappop(self._heap)
+            self._clock.advance(at_ns)
+            if kind == PACKET:
+                feed(what, intake)
+                self._next_packet(packets)
+            elif kind == RESULT:
+                name, events = what
+                self._busy.discard(name)
+                self._posted += stamped(events, at_ns)
+            elif kind == TICK:
+                yield from self._tick(what)
+            yield from self._absorb()
+            self._start_idle()
+        yield from self._last_words()
+
+    def _next_packet(self, packets: Iterator[Picture | Piece]) -> None:
+        item = next(packets, None)
+        if item is None:
+            for source in ("camera", "microphone"):
+                self._pipe.intake.end(source, self._end_ns)
+            return
+        self._end_ns = max(self._end_ns, item.end_ns)
+        if self._until_ns is not None:
+            self._end_ns = min(self._end_ns, self._until_ns)
+        self._push(item.arrival_ns, PACKET, item)
+
+    def _push(self, at_ns: int, kind: int, what: Any) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (max(at_ns, self._clock.now_ns()), kind, self._count, what))
+
+    def _start_idle(self) -> None:
+        now_ns = self._clock.now_ns()
+        for stage, worker in self._workers.items():
+            if stage in self._busy:
+                continue
+            work = worker.take(now_ns)
+            if work is not None:
+                self._busy.add(stage)
+                cost_ns = getattr(self._costs, stage) * 1_000_000
+                self._push(now_ns + cost_ns, RESULT, (stage, worker.run(work)))
+
+    def _absorb(self) -> Iterator[Sent]:
+        while self._posted:
+            event = self._posted.pop(0)
+            for output in self._pipe.absorb(event):
+                yield self._clock.now_ns(), output
+
+    def _tick(self, step: int) -> Iterator[Sent]:
+        now_ns = self._clock.now_ns()
+        ended = not any(kind == PACKET for _, kind, _, _ in self._heap)
+        if ended and step > 0 and (step + 1) * self._pipe.spec.step_ns > self._end_ns:
+            return
+        text_ms = self._costs.text if "transcribe" in self._workers else 0
+        sent_ns = now_ns + (text_ms + self._costs.tick) * 1_000_000
+        window = self._pipe.recognizer.window(step)
+        found = judged([self._pipe], [window], self._judge, step, now_ns)
+        yield from ((sent_ns, estimate) for estimate in found)
+        if lost := self._device.newly_lost():
+            yield sent_ns, Notice("fell_back_to_cpu", now_ns, None, lost)
+        if (step + 1) * self._pipe.spec.step_ms % 1000 == 0:
+            yield sent_ns, self._pipe.health(now_ns, measured=False)
+        self._push(self._pipe.closes_ns(step + 1), TICK, step + 1)
+
+    def _last_words(self) -> Iterator[Sent]:
+        transcriber = self._workers.get("transcribe")
+        while transcriber is not None:
+            work = transcriber.take(self._clock.now_ns(), final=True)
+            if work is None:
+                return
+            self._clock.advance(self._clock.now_ns() + self._costs.transcribe * 1_000_000)
+            self._posted += stamped(transcriber.run(work), self._clock.now_ns())
+            yield from self._absorb()

@@ -1,0 +1,109 @@
+"""The live status in the terminal: emotions as bars, what is there and why not, latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from stream.client.received import Affect
+from stream.views.history import Column
+from stream.views.labels_and_colours import MARKS, NOTHING, SAYING
+
+BAR = 20
+COLOURS = {
+    "angry": "red",
+    "disgust": "green",
+    "fear": "magenta",
+    "happy": "yellow",
+    "sad": "blue",
+    "surprise": "cyan",
+    "neutral": "white",
+}
+LEVELS = "▁▂▃▄▅▆▇█"
+
+
+def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -> Panel:
+    """An `affect` payload as a panel; `capture` says what is being captured, always shown."""
+    order = sorted(
+        zip(affect["labels"], affect["probabilities"], strict=True), key=lambda pair: -pair[1]
+    )
+    bars = Text()
+    for label, probability in order:
+        filled = round(probability * BAR)
+        style = COLOURS.get(label, "white")
+        bars.append(f"{label:>9} ", style="bold" if label == affect["top"] else "")
+        bars.append("█" * filled, style=style)
+        bars.append("·" * (BAR - filled), style="dim")
+        bars.append(f" {probability:4.0%}\n")
+    lights = Text()
+    for modality, gaps in affect["gaps"].items():
+        cause = gaps[-1]
+        lights.append("● ", style="green" if cause == "none" else "red")
+        lights.append(f"{modality:<6}{SAYING.get(cause, cause):<16}")
+        marks = "".join("▮" if gap == "none" else "▯" for gap in gaps)
+        lights.append(f"{marks}\n", style="dim")
+    shown = affect.get("smoothed") or affect
+    head = Text.assemble(
+        (_verdict(shown), "bold"),
+        f"   confidence {shown['confidence']:.0%}",
+        (f"   latency {affect['latency_ms']['total']:.0f} ms", "dim"),
+    )
+    body = Table.grid(padding=(0, 3))
+    body.add_row(bars, lights)
+    parts: list[Any] = [head, Text(), body]
+    if words:
+        parts.append(Text(" ".join(words), style="italic"))
+    return Panel(Group(*parts), title="normtr", subtitle=capture, width=84)
+
+
+def history(affect: Affect, columns: Sequence[Column]) -> Text:
+    """The last minute: a row a label, and a row a modality that says why it was not there.
+
+    Empty where no estimate came; dim where there was not enough to say.
+    """
+    rows = Text()
+    for label in affect.labels:
+        rows.append(f"{label:>9} ", style="bold" if label == affect.top else "")
+        for column in columns:
+            level = min(max(column.levels.get(label, 0.0), 0.0), 1.0)
+            mark = LEVELS[round(level * (len(LEVELS) - 1))] if column.levels else " "
+            rows.append(mark, style="dim" if column.abstained else COLOURS.get(label, "white"))
+        rows.append("\n")
+    seen: dict[str, None] = {}
+    for modality in affect.gaps:
+        rows.append(f"{modality:>9} ")
+        for column in columns:
+            cause = column.causes.get(modality, "")
+            seen[cause] = None
+            rows.append(
+                MARKS.get(cause, "?" if cause else " "), style="green" if cause == "none" else "red"
+            )
+        rows.append("\n")
+    told = [f"{MARKS[cause]} {SAYING[cause]}" for cause in MARKS if cause in seen]
+    return rows.append(f"{f'{len(columns)} s':>9} {'   '.join(told)}", style="dim")
+
+
+def line(affect: Mapping[str, Any], at: str) -> str:
+    """The same in one line, for a terminal that cannot redraw or a file; `at`: when it was."""
+    shown = affect.get("smoothed") or affect
+    lights = " ".join(
+        f"{modality}={SAYING.get(gaps[-1], gaps[-1]).replace(' ', '_')}"
+        for modality, gaps in affect["gaps"].items()
+    )
+    return f"{at}  {_verdict(shown):<18} {shown['confidence']:4.0%}  {lights}"
+
+
+def since(begin_ns: int, at_ns: int) -> str:
+    """Seconds of a session."""
+    return f"{(at_ns - begin_ns) / 1e9:8.2f} s"
+
+
+def _verdict(shown: Mapping[str, Any]) -> str:
+    """Of an `affect` payload or its `smoothed` part."""
+    top: str = NOTHING if shown["abstained"] else shown["top"]
+    return top

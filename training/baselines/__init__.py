@@ -1,1 +1,0 @@
-"""What NORM-TR is compared with: IF-MMIN, NMER and plain rivals."""

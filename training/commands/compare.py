@@ -1,0 +1,311 @@
+"""`normtr compare`: several systems on one data set, the same seeds, tuning budget and protocol."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import tomllib
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from normtr.config import parse
+from normtr.errors import UserError
+from training import run_folder
+from training.commands.train import Train
+from training.evaluation.noise_curves import Protocol
+from training.processes import spread
+from training.reports import comparison, tables
+from training.reports.evaluation_result import result
+from training.reports.measures import measures
+from training.reports.run_groups import Section
+from training.samples import Split
+from training.systems.system import Contender
+
+TRIAL_SEED = 0
+RESERVED = ("class_path", "config", "space")
+"""Of a system: no fields of its part."""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Train and evaluate several systems, given by how they differ from one config.
+
+    Every run is a folder of `out`, so that a stopped comparison goes on where it was.
+    """
+
+    base: Path
+    """The config that every system starts from."""
+    out: Path
+    systems: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By system: fields by their dotted names in the part; `class_path` for another kind of part
+    on the base's data, `config` for another base, `space` for other fields to tune, `like` for all
+    that a system before it has, to change some of it. The first system is the reference."""
+    contenders: Path | None = None
+    """A TOML file of systems that come before these; of one that is in both, the fields here, and
+    those of its `space`, come over the fields there."""
+    seeds: str = "1,2,3,4,5"
+    """Of training, with commas."""
+    space: dict[str, list[Any]] = field(default_factory=dict)
+    """Fields to tune and the values that may be drawn, where a system has no own `space`."""
+    folds: dict[str, list[Any]] = field(default_factory=dict)
+    """A field that every trial is repeated with, such as the fold that validates; its score is
+    the mean."""
+    across: list[dict[str, Any]] = field(default_factory=list)
+    """Fields that split the data, by fold: each system is trained for every fold, and what it says
+    of all their test samples is judged together."""
+    trials: int = 20
+    """Random draws from the space for each system; the one with the best validation AUILC (of MAE,
+    for classes of accuracy) is kept."""
+    split: Split = "test"
+    jobs: int = 2
+    """Runs at the same time, one thread each."""
+    json: bool = False
+    """Print records of system, dataset, condition, metric, mean, std and n_seeds."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where seeds are no numbers, or there are no systems or no such file."""
+        if not self.entrants:
+            raise ValueError("there are no systems to compare")
+        try:
+            _ = self.numbers
+        except ValueError:
+            raise ValueError(f"--seeds are numbers with commas, not {self.seeds!r}") from None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds."""
+        return tuple(int(seed) for seed in self.seeds.split(","))
+
+    @cached_property
+    def entrants(self) -> dict[str, dict[str, Any]]:
+        """All systems, in their order."""
+        found = _systems_in(self.contenders) if self.contenders else {}
+        for name, own in self.systems.items():
+            there = found.get(name, {})
+            space = {**there.get("space", {}), **own["space"]} if own.get("space") else None
+            found[name] = {**there, **own, **({"space": space} if space else {})}
+        return found
+
+    def fields(self, name: str) -> dict[str, Any]:
+        """What a system says, over what the one says that it is `like`.
+
+        Raises UserError where that one does not stand before it.
+        """
+        own = dict(self.entrants[name])
+        other = own.pop("like", None)
+        if other is None:
+            return own
+        names = list(self.entrants)
+        if other not in names[: names.index(name)]:
+            raise UserError(f"{name} is like {other!r}, which is no system before it.")
+        return {**self.fields(other), **own}
+
+
+def _systems_in(path: Path) -> dict[str, dict[str, Any]]:
+    """Raises ValueError where the file holds anything but systems."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"the systems of {path} cannot be read: {error}") from None
+    systems = content.pop("systems", None)
+    tables = systems.values() if isinstance(systems, dict) else [systems]
+    if content or not all(isinstance(table, dict) for table in tables):
+        raise ValueError(f"{path} may hold [systems.NAME] and nothing else")
+    return dict(systems)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a comparison; `split`: what to evaluate it on, None for a trial."""
+
+    run: Path
+    part: Contender
+    seed: int
+    split: Split | None
+
+
+def run(argv: list[str]) -> int:
+    if argv and not argv[0].startswith("-"):
+        argv = ["--config", *argv]
+    config = parse(Compare, argv, "compare")
+    cells = {}
+    for name in config.entrants:
+        fields = config.fields(name)
+        cells[name] = _cells(config, name, {**fields, **tuned(config, name, fields)})
+    train_all([c for seeds in cells.values() for folds in seeds for c in folds], config.jobs)
+    runs = {name: [[c.run for c in folds] for folds in seeds] for name, seeds in cells.items()}
+    found = comparison.found(runs, config.split)
+    written = comparison.write(found, config.out)
+    if config.json:
+        json.dump(list(comparison.records(found)), sys.stdout, indent=1)
+        print()
+        return 0
+    Console().print(table(found.under_steps))
+    print(written)
+    return 0
+
+
+def _cells(config: Compare, name: str, overrides: Mapping[str, Any]) -> list[list[Cell]]:
+    """Of one system, for each seed: one run, or one for each fold."""
+    found = []
+    for seed in config.numbers:
+        run = config.out / name / f"seed-{seed}"
+        folds = [(run / f"fold-{k}", fold) for k, fold in enumerate(config.across)] or [(run, {})]
+        found.append(
+            [
+                Cell(where, system(config, {**overrides, **fold}), seed, config.split)
+                for where, fold in folds
+            ]
+        )
+    return found
+
+
+def system(config: Compare, overrides: Mapping[str, Any]) -> Contender:
+    """The base, or the config that is named, with some fields changed.
+
+    Raises UserError where a config, field or value is none.
+    """
+    base = Path(overrides.get("config", config.base))
+    if not isinstance(parse(Train, ["--config", str(base)], "train").part, Contender):
+        raise UserError(f"{base} is no run on a data set.")
+    content = tomllib.loads(base.read_text())
+    if "class_path" in overrides:
+        data = content["part"]["init_args"]["data"]
+        content["part"] = {"class_path": overrides["class_path"], "init_args": {"data": data}}
+    for key, value in overrides.items():
+        if key in RESERVED:
+            continue
+        *path, last = key.split(".")
+        section = content["part"]["init_args"]
+        for name in path:
+            section = section.setdefault(name, {})
+            section = section.setdefault("init_args", {}) if "class_path" in section else section
+        section[last] = value
+    with NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write("\n".join(_dotted("", content)))
+        file.flush()
+        part = parse(Train, ["--config", file.name], "compare").part
+    assert isinstance(part, Contender)
+    return part
+
+
+def _dotted(prefix: str, value: Any) -> list[str]:
+    """TOML lines, one a leaf, whose numbers, strings and lists are written as in JSON."""
+    if isinstance(value, dict) and value:
+        return [
+            line for k, v in value.items() for line in _dotted(f"{prefix}.{k}" if prefix else k, v)
+        ]
+    return [f"{prefix} = {json.dumps(value)}"]
+
+
+def tuned(config: Compare, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The best of a system's trials, if it has a space; all are logged in its `trials.json`."""
+    space = fields.get("space", config.space)
+    if not space:
+        return {}
+    drawn = draws(space, config.trials)
+    folder = config.out / name
+    repeats = [
+        dict(zip(config.folds, values, strict=True)) for values in product(*config.folds.values())
+    ]
+    cells = [
+        [
+            Cell(
+                folder / "trials" / f"{number:02}-{fold}",
+                system(config, {**fields, **draw, **repeat}),
+                TRIAL_SEED,
+                None,
+            )
+            for fold, repeat in enumerate(repeats)
+        ]
+        for number, draw in enumerate(drawn)
+    ]
+    train_all([cell for of_trial in cells for cell in of_trial], config.jobs)
+    scores = [float(np.mean([_score(cell) for cell in of_trial])) for of_trial in cells]
+    best = int(np.argmin(scores))
+    log = [{**draw, "score": score} for draw, score in zip(drawn, scores, strict=True)]
+    run_folder.write_json(folder / "trials.json", {"best": best, "trials": log})
+    return drawn[best]
+
+
+def _score(trial: Cell) -> float:
+    areas = json.loads((trial.run / "metrics.json").read_text())["valid_auilc"]
+    return float(areas["mae"] if "mae" in areas else -areas["accuracy"])
+
+
+def draws(space: Mapping[str, list[Any]], trials: int) -> list[dict[str, Any]]:
+    """Random points of the space, the same for every system that has it."""
+    random = np.random.default_rng(TRIAL_SEED)
+    return [
+        {key: values[random.integers(len(values))] for key, values in space.items()}
+        for _ in range(trials)
+    ]
+
+
+def train_all(cells: list[Cell], jobs: int) -> None:
+    """Train and evaluate what is not there yet, several runs at a time, one thread each.
+
+    Raises UserError where a run that is there has other settings.
+    """
+    waiting = [cell for cell in cells if not (cell.run / "metrics.json").is_file()]
+    for cell in cells:
+        if cell not in waiting:
+            run_folder.begin(cell.run, cell.part, cell.seed, resume=True)
+    if not waiting:
+        return
+    # For the workers: it is read where torch and tqdm are imported.
+    os.environ.update(OMP_NUM_THREADS="1", TQDM_DISABLE="1")
+    for cell, metrics in tqdm(spread(waiting, _worker, jobs), "runs", len(waiting)):
+        if metrics is None:
+            raise UserError(
+                f"the process of {cell.run} ended; where memory is short, fewer --jobs help."
+            )
+        run_folder.write_json(cell.run / "metrics.json", metrics)
+        for checkpoint in cell.run.rglob("*.ckpt"):  # a hundred runs' of them fill a disk
+            checkpoint.unlink()
+
+
+def _worker() -> Callable[[Cell], dict[str, Any]]:
+    """In a worker, where the bar over all runs is enough to look at."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    return _train
+
+
+def _train(cell: Cell) -> dict[str, Any]:
+    run_folder.begin(cell.run, cell.part, cell.seed, resume=False)
+    metrics = cell.part.train(cell.run, cell.seed, progress=False)
+    if cell.split:
+        result(cell.run, cell.split, Protocol())
+    return metrics
+
+
+def table(section: Section) -> Table:
+    """Mean and deviation over the seeds, of what matters most."""
+    protocol = section.reference.results[0].protocol
+    title = f"{section.name}, noise {protocol.noise}, mask stage {protocol.mask_stage}"
+    shown = measures(section.reference.metrics)[:3]
+    out = Table(
+        "system",
+        *(measure.title for measure in shown),
+        f"AUILC {shown[0].title}",
+        title=f"{title}, mean ± deviation over training seeds",
+    )
+    for system in section.systems:
+        columns = [(system.curves(measure.key)[:, 0], measure) for measure in shown]
+        columns.append((system.areas(shown[0].key), shown[0]))
+        out.add_row(system.name, *(tables.spread(values, measure) for values, measure in columns))
+    return out

@@ -1,0 +1,94 @@
+"""`normtr extract`: media files and a table of labels -> a cache of rows to train on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from normtr.config import parse
+from normtr.errors import UsageError, UserError
+from normtr.shipped import SHIPPED
+
+NAMED = 5
+"""So many are named where many could be."""
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Compute the rows of clips as they are computed live, into a cache to train on."""
+
+    media: Path
+    """Folder of the clips."""
+    labels: Path
+    """CSV with the columns clip (path inside the folder), split (train, valid or test), label
+    (numbers, if all can be read as such and one is not whole; else classes), person."""
+    out: Path
+    """Folder of the cache; a stopped extraction goes on, a finished one is brought up to date."""
+    checkpoint: Path = SHIPPED
+    """Folder of the recognizer whose networks make the rows."""
+    text: Literal["on", "off"] = "on"
+    """Whether speech is transcribed (English)."""
+    jobs: int | None = None
+    """Processes, each of about 1 GB; without it one a core."""
+    regression: bool = False
+    """Labels are numbers even if all are whole."""
+    shared_people: bool = False
+    """Let a person be in two splits."""
+
+
+def run(argv: list[str]) -> int:
+    config = parse(Extract, argv, "extract")
+    if config.jobs is not None and config.jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, not {config.jobs}.")
+    if not config.media.is_dir():
+        raise UserError(f"there is no folder {str(config.media)!r}.")
+    _say("Loading libraries (2 s), then the networks (5 s)")
+    from training.data.extraction import clip_table
+    from training.data.extraction.extraction import extract
+
+    table = clip_table.read(config.labels, config.regression)
+    shared = table.people_in_two_splits()
+    if shared and not config.shared_people:
+        raise UserError(
+            f"in two splits: {_some(shared)}; a network would be tested on people it knows. "
+            "--shared-people allows it."
+        )
+    _say_unnamed(config.media, [clip.id for clip in table.clips])
+    manifest = extract(
+        table,
+        config.media,
+        config.out,
+        config.checkpoint,
+        text=config.text == "on",
+        jobs=config.jobs,
+    )
+    kinds = "numbers" if table.classes is None else f"{len(table.classes)} classes"
+    _say(f"{config.out}: {len(manifest.clips)} clips, labels are {kinds}")
+    if manifest.skipped:
+        _say(f"{len(manifest.skipped)} of {len(table.clips)} clips were skipped")
+    return 0
+
+
+def _say_unnamed(media: Path, clips: Sequence[str]) -> None:
+    """Files of the clips' kinds that the table does not name."""
+    named = {media / clip for clip in clips}
+    kinds = {path.suffix for path in named}
+    rest = [
+        str(path.relative_to(media))
+        for path in sorted(media.rglob("*"))
+        if path.suffix in kinds and path not in named and path.is_file()
+    ]
+    if rest:
+        _say(f"not in the table, so left out: {_some(rest)}")
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

@@ -1,0 +1,160 @@
+"""A cache that `normtr extract` made: each clip one window, as it is judged live at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from normtr import checkpoint
+from normtr.checkpoint import SHIPPED
+from normtr.errors import UserError
+from normtr.spec import MODALITIES, FeatureSpec
+from normtr.text import TextEncoder
+from training import noise
+from training.data.extraction.cache import Cache, Labelled, Manifest, Place, open_cache
+from training.data.extraction.mapped import Window, mapped
+from training.evaluation import metrics
+from training.samples import SPLITS, Samples, Split
+from training.windows import Windows
+
+Clips = list[tuple[Labelled, Place]]
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The last T steps of each clip, mapped; before the start of a shorter one there is nothing.
+
+    Groups are people.
+    """
+
+    path: Path
+    steps: int = 16
+    modalities: tuple[str, ...] = MODALITIES
+    spec: FeatureSpec = field(default_factory=FeatureSpec)
+    """What the rows must be; a cache of other features is refused."""
+    checkpoint: Path = SHIPPED
+    """The recognizer that extracted it: whose text model looks at words when some are erased."""
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._cache().manifest
+
+    @property
+    def outputs(self) -> int:
+        classes = self.manifest.classes
+        return 1 if classes is None else len(classes)
+
+    def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
+        if self.outputs == 1:
+            return metrics.sentiment(labels, outputs[:, 0])
+        return metrics.emotions(labels, outputs.argmax(1))
+
+    def groups(self) -> dict[Split, set[str]]:
+        clips = [clip for clip, _ in self.manifest.clips]
+        return {split: {c.person for c in clips if c.split == split} for split in SPLITS}
+
+    def at(self, path: Path) -> Self:
+        """Raises UserError where rows or labels are others than those of the cache here."""
+        moved = replace(self, path=path)
+        if self.path.exists():
+            here, there = self.manifest, moved.manifest
+            if here.features.checkpoint_sha256 != there.features.checkpoint_sha256:
+                raise UserError(f"{path} was extracted with another checkpoint than {self.path}.")
+            if here.classes != there.classes:
+                raise UserError(f"{path} has other labels than {self.path}.")
+        return moved
+
+    def load(self, split: Split) -> Samples:
+        cache, clips = self._opened(split)
+        rows, valid = {}, []
+        for m in self.modalities:
+            dim = self.spec.dims[m]
+            rows[m], there = mapped(self._windows(cache, clips, m), self.steps, dim, self.path)
+            valid.append(there)
+        classes = cache.manifest.classes
+        labels = (
+            torch.tensor([float(clip.label) for clip, _ in clips])
+            if classes is None
+            else torch.tensor([classes.index(str(clip.label)) for clip, _ in clips])
+        )
+        return Samples(
+            tuple(clip.id for clip, _ in clips),
+            tuple(clip.person for clip, _ in clips),
+            Windows(rows, torch.stack(valid, 1), labels),
+        )
+
+    def without_words(self, split: Split, rate: float, seed: int) -> Samples:
+        """As the interface says; the word list of the whole clip is thinned, and then looked at."""
+        whole = self.load(split)
+        if "text" not in self.modalities:
+            return whole
+        cache, clips = self._opened(split)
+        erased = self._without_words(cache, clips, rate, seed)
+        rows, there = mapped(erased, self.steps, self.spec.text.dim, self.path)
+        valid = whole.windows.valid.clone()
+        valid[:, self.modalities.index("text")] = there
+        windows = replace(whole.windows, rows={**whole.windows.rows, "text": rows}, valid=valid)
+        return replace(whole, windows=windows)
+
+    def _windows(self, cache: Cache, clips: Clips, modality: str) -> Iterator[Window]:
+        flat, gaps = cache.rows(modality), cache.gaps()[:, MODALITIES.index(modality)]
+        for _, place in clips:
+            end = place.offset + place.steps
+            last = slice(max(place.offset, end - self.steps), end)
+            before = self.steps - (last.stop - last.start)
+            yield np.pad(flat[last], ((before, 0), (0, 0))), np.pad(gaps[last] == 0, (before, 0))
+
+    def _without_words(
+        self, cache: Cache, clips: Clips, rate: float, seed: int
+    ) -> Iterator[Window]:
+        loaded = checkpoint.load(self.checkpoint)
+        if loaded.sha256 != cache.manifest.features.checkpoint_sha256:
+            raise UserError(
+                f"words of {self.path} can be erased only with the recognizer that extracted it; "
+                "name its checkpoint."
+            )
+        encoder = TextEncoder(self.spec.text, adapter=loaded.adapter)
+        spoken = cache.words()
+        for clip, place in tqdm(clips, "words to BERT", leave=False):
+            words = spoken[clip.id]
+            kept = noise.uniforms(seed, "text", clip.id, len(words)) >= rate
+            begin_ns = (place.steps - self.steps) * self.spec.step_ns
+            found = encoder.rows(
+                [word for word, stays in zip(words, kept, strict=True) if stays],
+                begin_ns,
+                self.spec.step_ns,
+                self.steps,
+            )
+            blank = np.zeros(encoder.dim, np.float32)
+            yield (
+                np.stack([blank if row is None else row for row in found]),
+                np.array([row is not None for row in found]),
+            )
+
+    def _opened(self, split: Split) -> tuple[Cache, Clips]:
+        cache = self._cache()
+        clips = [(clip, place) for clip, place in cache.manifest.clips if clip.split == split]
+        if not clips:
+            raise UserError(f"{self.path} has no clips of the split {split!r}.")
+        return cache, clips
+
+    def _cache(self) -> Cache:
+        """Raises UserError where the cache is not one of the features wanted."""
+        cache = open_cache(self.path)
+        features = cache.manifest.features
+        if features.spec_sha256 != self.spec.sha256():
+            raise UserError(f"{self.path} was extracted with another feature specification.")
+        if missing := set(self.modalities) - set(features.modalities):
+            raise UserError(f"{self.path} was extracted without {' and '.join(sorted(missing))}.")
+        return cache

@@ -1,0 +1,1 @@
+"""Clips and labels in, a cache of rows and words out."""

@@ -1,0 +1,111 @@
+"""One media file -> the rows, gap causes and words of all its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr import checkpoint, speech
+from normtr.errors import UserError
+from normtr.face import FaceEncoder
+from normtr.pools import one_thread_each
+from normtr.spec import MODALITIES
+from normtr.speech import Whisper
+from normtr.text import TextEncoder, TimedWord
+from normtr.voice import VoiceEncoder
+from normtr.window import CAUSES, NONE, Row
+from training.data.extraction.clip_rows import Outcome, clip_rows
+from training.data.extraction.transcript import transcript
+
+GAP_NAMES = (NONE, *CAUSES)
+"""What the numbers of `ClipFeatures.gaps` mean."""
+
+
+@dataclass(frozen=True)
+class ClipFeatures:
+    """`rows` float32 [steps, dim] by modality, zero where there is a gap.
+
+    `gaps` uint8 [steps, modalities]: numbers of GAP_NAMES, in the order of MODALITIES. Rows of text
+    are those of a window that ends with the clip and holds all its steps: a word that lies
+    further back than the text's context has none.
+    """
+
+    rows: dict[str, Row]
+    gaps: NDArray[np.uint8]
+    words: tuple[TimedWord, ...]
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why a file gave nothing."""
+
+    reason: str
+
+
+class ClipEncoder:
+    """The networks of a checkpoint on the CPU, as they run live; one thread per pool.
+
+    Sound is transcribed by one pass a passage unless `text` is off. Raises UserError when a
+    model cannot be loaded.
+    """
+
+    def __init__(self, folder: Path, text: bool) -> None:
+        one_thread_each()
+        loaded = checkpoint.load(folder)
+        self._spec = loaded.spec
+        self._face = FaceEncoder(loaded.spec.face, loaded.face)
+        self._voice = VoiceEncoder(loaded.spec.voice, loaded.voice)
+        self._whisper = Whisper() if text else None
+        self._text = TextEncoder(loaded.spec.text, adapter=loaded.adapter) if text else None
+        if text and loaded.spec.voice.sample_rate != speech.RATE:
+            raise UserError(f"words need sound at {speech.RATE} Hz; give --text off.")
+
+    def __call__(self, path: Path) -> ClipFeatures | Unusable:
+        try:
+            return self.features(path)
+        except UserError as error:
+            return Unusable(str(error))
+        except Exception as error:  # one file of thousands must not end the run
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            return Unusable(f"{path.name} failed unexpectedly ({what.rstrip('.')}).")
+
+    def features(self, path: Path) -> ClipFeatures:
+        """Raises UserError where the file cannot be used."""
+        found = clip_rows(str(path), self._spec, self._face, self._voice)
+        words: tuple[TimedWord, ...] = ()
+        columns = {"face": found.face, "voice": found.voice}
+        if self._whisper is not None and self._text is not None:
+            words = transcript(found.sound, self._whisper)
+            rows = self._text.rows(words, 0, self._spec.step_ns, len(found.voice))
+            columns["text"] = tuple(
+                _text(row, cause) for row, (cause, _) in zip(rows, found.voice, strict=True)
+            )
+        else:
+            columns["text"] = (("off", None),) * len(found.voice)
+        return ClipFeatures(
+            {m: _stacked(columns[m], dim) for m, dim in self._spec.dims.items()},
+            np.array(
+                [[GAP_NAMES.index(cause) for cause, _ in columns[m]] for m in MODALITIES], np.uint8
+            ).T,
+            words,
+        )
+
+
+def _text(row: Row | None, voice: str) -> Outcome:
+    """As the recognizer says it once every word is known."""
+    if row is not None:
+        return NONE, row
+    missing = voice in ("no_track", "muted", "stalled", "dropped")
+    return (voice if missing else "no_words"), None
+
+
+def _stacked(column: Sequence[Outcome], dim: int) -> Row:
+    rows = np.zeros((len(column), dim), np.float32)
+    for step, (_, row) in enumerate(column):
+        if row is not None:
+            rows[step] = row
+    return rows

@@ -1,1 +1,0 @@
-"""Benchmarks and corpora, each with its splits."""

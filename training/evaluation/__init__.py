@@ -1,0 +1,1 @@
+"""Noise, metrics, curves over noise rates, calibration, statistics."""

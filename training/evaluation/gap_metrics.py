@@ -1,0 +1,100 @@
+"""How well a network judges windows under gaps."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from normtr.spec import MODALITIES
+from training import noise
+from training.evaluation.part_scores import ece
+from training.windows import Windows
+
+SUBSETS = tuple(s for n in (1, 2, 3) for s in itertools.combinations(MODALITIES, n))
+ANSWERED = 0.8
+"""Share of the windows for which the selective accuracy of tables is given."""
+
+Scores = Callable[[Windows], Tensor]
+Probability = NDArray[np.float64]
+
+
+def lost(windows: Windows, rate: float, seed: int, first: int = 0) -> Windows:
+    """Every modality of every window loses one stretch of round(rate * T) steps.
+
+    `first`: the number of the first window.
+    """
+    n, m, t = windows.valid.shape
+    return windows.under(np.stack([noise.lost(m, t, seed, first + i, rate) for i in range(n)]))
+
+
+def only(windows: Windows, modalities: Sequence[str]) -> Windows:
+    """The same windows with these modalities alone."""
+    keep = np.array([m in modalities for m in windows.rows])
+    return windows.under(np.broadcast_to(keep[None, :, None], windows.valid.shape).copy())
+
+
+def accuracy(scores: Scores, windows: Windows) -> float:
+    return float((scores(windows).argmax(1) == windows.labels).float().mean())
+
+
+def by_rate(scores: Scores, windows: Windows, seed: int) -> dict[str, float]:
+    """Accuracy at each of `noise.RATES`."""
+    return {f"{r:.1f}": accuracy(scores, lost(windows, r, seed)) for r in noise.RATES}
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+    """Of forced choice, but for the three of abstention."""
+
+    accuracy: float
+    nll: float
+    brier: float
+    ece: float
+    coverage: float
+    """Share of the windows that are not abstained from."""
+    selective_accuracy: float | None
+    """Of these; None where there are none."""
+    accuracy_of_the_surest: float
+    """Of the ANSWERED share with the highest confidence."""
+
+
+def reliability(
+    probability: Probability, labels: NDArray[np.int64], nothing: NDArray[np.bool_], tau: float
+) -> Reliability:
+    """probability [n, C], labels [n]; `nothing` [n]: no step is valid, so it abstains."""
+    confidence, right = probability.max(1), probability.argmax(1) == labels
+    answered = (confidence >= tau) & ~nothing
+    truth = np.eye(probability.shape[1])[labels]
+    surest = np.argsort(-confidence, kind="stable")[: round(ANSWERED * len(labels))]
+    return Reliability(
+        float(right.mean()),
+        float(-np.log(probability[np.arange(len(labels)), labels]).mean()),
+        float(((probability - truth) ** 2).sum(1).mean()),
+        ece(confidence, right),
+        float(answered.mean()),
+        float(right[answered].mean()) if answered.any() else None,
+        float(right[surest].mean()),
+    )
+
+
+def risk_coverage(probability: Probability, labels: NDArray[np.int64]) -> dict[str, list[float]]:
+    """Error among the surest windows at each twentieth of coverage."""
+    order = np.argsort(-probability.max(1), kind="stable")
+    wrong = (probability.argmax(1) != labels)[order].cumsum()
+    counts = [max(1, round(len(labels) * k / 20)) for k in range(1, 21)]
+    return {
+        "coverage": [k / 20 for k in range(1, 21)],
+        "risk": [float(wrong[n - 1] / n) for n in counts],
+    }
+
+
+def nothing_seen(scores: Scores, windows: Windows) -> dict[str, Any]:
+    """The highest probability of any class where no step is valid; 1 / classes would be ideal."""
+    probability = scores(only(windows.part(slice(0, 1)), ())).softmax(1)
+    return {"highest": float(probability.max()), "lowest": float(probability.min())}

@@ -1,0 +1,110 @@
+"""Calibration and abstention: temperatures under gaps, and the threshold of confidence."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor, nn
+
+from normtr.calibration import Calibration
+from normtr.spec import LABELS, MODALITIES
+from training import noise
+from training.evaluation.gap_metrics import Probability, Scores, lost
+from training.evaluation.part_scores import ece
+from training.windows import Windows, joined
+
+CONFIDENT = 0.80
+"""Wanted accuracy of what is not abstained from."""
+CALIBRATED = noise.RATES[:9]
+"""Rates up to 0.8: what calibration and abstention are fitted on."""
+
+
+def mixed_gaps(windows: Windows, seed: int) -> Windows:
+    """Each window under its own rate of 0..0.8 lost steps, four of ten lacking modalities."""
+    n, m, t = windows.valid.shape
+    masks = [
+        noise.lost(m, t, seed, i, CALIBRATED[i // len(LABELS) % len(CALIBRATED)])
+        & noise.absent(m, t, seed, 0, i, 0.4)
+        for i in range(n)
+    ]
+    return windows.under(np.stack(masks))
+
+
+def probabilities(
+    calibration: Calibration, logits: Tensor, valid: Tensor, prior: Sequence[float] | None = None
+) -> Probability:
+    """Of many windows, logits [n, classes] and valid [n, M, T]: float64 [n, classes]."""
+    share = valid.double().mean(2).numpy()
+    named = dict(zip(MODALITIES, share.T, strict=True))
+    return calibration.probabilities(logits.numpy(), named, prior)
+
+
+def temperatures(logits: Tensor, windows: Windows) -> Calibration:
+    """The temperatures with the least NLL; the threshold is still 0. The prior is the windows':
+    uniform."""
+    x, y = logits.double(), windows.labels
+    gone = 1.0 - windows.valid.double().mean(2)
+
+    def nll(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        p = torch.tensor(parameters, requires_grad=True)
+        log_t = p[0] + gone @ p[1:]
+        loss = (
+            nn.functional.cross_entropy(x / log_t.exp()[:, None], y) + 1e-3 * p[1:].square().sum()
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert p.grad is not None
+        return loss.item(), p.grad.numpy()
+
+    found = minimize(nll, np.zeros(1 + len(MODALITIES)), jac=True, method="L-BFGS-B").x
+    return Calibration(
+        float(found[0]),
+        {m: float(w) for m, w in zip(MODALITIES, found[1:], strict=True)},
+        0.0,
+        (1 / len(LABELS),) * len(LABELS),
+    )
+
+
+def threshold(probability: Probability, labels: NDArray[np.int64]) -> float:
+    """The smallest confidence from which on the accuracy is at least CONFIDENT (else 1)."""
+    confidence = probability.max(1)
+    order = np.argsort(-confidence, kind="stable")
+    right = (probability.argmax(1) == labels)[order]
+    selective = right.cumsum() / np.arange(1, len(right) + 1)
+    good = np.flatnonzero(selective >= CONFIDENT)
+    return float(confidence[order][good[-1]]) if len(good) else 1.0
+
+
+def with_threshold(calibration: Calibration, logits: Tensor, windows: Windows) -> Calibration:
+    """`windows`: pooled over the rates CALIBRATED."""
+    p = probabilities(calibration, logits, windows.valid)
+    return dataclasses.replace(calibration, threshold=threshold(p, windows.labels.numpy()))
+
+
+def calibrated(scores: Scores, windows: Windows, seed: int) -> Calibration:
+    """Temperatures and threshold of what gives those scores, on windows that lack nothing yet."""
+    gapped = mixed_gaps(windows, seed)
+    calibration = temperatures(scores(gapped), gapped)
+    at_rates = joined([lost(windows, r, seed) for r in CALIBRATED])
+    return with_threshold(calibration, scores(at_rates), at_rates)
+
+
+def ece_of_others(scores: Scores, halves: list[Windows], seed: int) -> dict[str, float]:
+    """ECE by rate, of each half under the calibration of the other."""
+    calibrations = [calibrated(scores, half, seed) for half in reversed(halves)]
+    labels = joined(halves).labels.numpy()
+    found = {}
+    for rate in noise.RATES:
+        gapped = [lost(half, rate, seed) for half in halves]
+        p = np.concatenate(
+            [
+                probabilities(calibration, scores(half), half.valid)
+                for calibration, half in zip(calibrations, gapped, strict=True)
+            ]
+        )
+        found[f"{rate:.1f}"] = ece(p.max(1), p.argmax(1) == labels)
+    return found

@@ -1,0 +1,189 @@
+"""What one run gave on one split under one protocol, kept beside the run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr import checkpoint
+from normtr.errors import UserError
+from normtr.models import sha256
+from training import run_folder
+from training.data.extracted import Extracted
+from training.evaluation import noise_curves
+from training.evaluation.noise_curves import Protocol
+from training.samples import Split, loaded
+from training.systems.norm_tr import Benchmark
+from training.systems.system import Contender
+
+
+@dataclass(frozen=True)
+class Result:
+    """`outputs` float32 [rates, mask seeds, n, C or 1] of the samples `ids`, of `groups`."""
+
+    run: Path
+    part: Contender
+    seed: int
+    split: Split
+    protocol: Protocol
+    checkpoint_sha256: str
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    labels: NDArray[Any]
+    outputs: NDArray[np.float32]
+
+    def curves(self) -> dict[str, list[float]]:
+        """Each metric over the rates, mean over the mask seeds."""
+        return noise_curves.curves(self.part.data, self.outputs, self.labels)
+
+
+def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None) -> Result:
+    """Evaluate a run on its own data set, or one of the same kind at `data`. Raises UserError.
+
+    `run` may be a recognizer's folder, too; `data` is then a cache of `normtr extract`.
+
+    On its own data set the outputs are kept in the run folder, and not computed again for the
+    same weights.
+    """
+    if (run / "manifest.json").is_file():
+        return _recognizer_result(run, split, protocol, data)
+    found = run_folder.read(run)
+    part = found.part
+    if not isinstance(part, Contender):
+        raise UserError(f"{run} is no run on a data set.")
+    digest = sha256(found.model)
+    name = [split, protocol.noise, protocol.mask_stage]
+    name += [protocol.erased] * (protocol.erased != "zero")
+    path = found.model.parent / f"{'-'.join(name).replace(':', '-')}.npz"
+    blank = Result(
+        found.model.parent, part, found.seed, split, protocol, digest, (), (), _NONE, _NONE
+    )
+    if data is None and (kept := _kept(path, blank)):
+        return kept
+    if data is not None:
+        part = replace(part, data=part.data.at(data))
+    samples = loaded(part.data, split)
+    protocol.check(list(samples.windows.rows))
+    model = part.model(samples.windows)
+    run_folder.fill(model, found)
+    outputs = noise_curves.predictions(
+        noise_curves.predictor(model), part.data, split, samples, protocol
+    )
+    labels = samples.windows.labels.numpy()
+    made = replace(
+        blank, part=part, ids=samples.ids, groups=samples.groups, labels=labels, outputs=outputs
+    )
+    if data is None:
+        _keep(path, made)
+    return made
+
+
+def _recognizer_result(folder: Path, split: Split, protocol: Protocol, data: Path | None) -> Result:
+    """Of all the recognizer's classes one is given, whether the cache has it or not."""
+    recognizer = checkpoint.load(folder)
+    if data is None:
+        raise UserError(f"{folder} is a recognizer; name a cache of `normtr extract` by --data.")
+    source = Extracted(data, recognizer.spec.steps, spec=recognizer.spec)
+    manifest = source.manifest
+    if manifest.features.checkpoint_sha256 != recognizer.sha256:
+        raise UserError(f"{data} was extracted with another recognizer than {folder}.")
+    if unknown := set(manifest.classes or ("numbers",)) - set(recognizer.labels):
+        raise UserError(f"{folder} does not tell {', '.join(sorted(unknown))}.")
+    samples = loaded(source, split)
+    protocol.check(list(samples.windows.rows))
+    predict = noise_curves.predictor(recognizer.norm_tr)
+    numbers = np.array([recognizer.labels.index(name) for name in manifest.classes or ()])
+    return Result(
+        folder,
+        Benchmark(source),
+        0,
+        split,
+        protocol,
+        recognizer.sha256,
+        samples.ids,
+        samples.groups,
+        numbers[samples.windows.labels.numpy()],
+        noise_curves.predictions(predict, source, split, samples, protocol),
+    )
+
+
+def per_rate_result(run: Path, split: Split, protocol: Protocol, data: Path | None) -> Result:
+    """As `result`, of a run with a model for each rate (`normtr train --protocol per-rate`)."""
+    parts = [
+        result(run / run_folder.rate_folder(rate), split, replace(protocol, rates=(rate,)), data)
+        for rate in protocol.rates
+    ]
+    digests = "".join(part.checkpoint_sha256 for part in parts)
+    return replace(
+        parts[0],
+        run=run,
+        protocol=protocol,
+        checkpoint_sha256=hashlib.sha256(digests.encode()).hexdigest(),
+        outputs=np.concatenate([part.outputs for part in parts]),
+    )
+
+
+def joined(parts: Sequence[Result]) -> Result:
+    """Of the same system trained for each fold, whose samples lie side by side. Raises UserError."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    ids = tuple(name for part in parts for name in part.ids)
+    if len(set(ids)) != len(ids):
+        raise UserError(f"folds of {first.run} test the same samples.")
+    digests = "".join(part.checkpoint_sha256 for part in parts)
+    return replace(
+        first,
+        checkpoint_sha256=hashlib.sha256(digests.encode()).hexdigest(),
+        ids=ids,
+        groups=tuple(group for part in parts for group in part.groups),
+        labels=np.concatenate([part.labels for part in parts]),
+        outputs=np.concatenate([part.outputs for part in parts], axis=2),
+    )
+
+
+_NONE = np.zeros(0, np.float32)
+
+
+def _keep(path: Path, result: Result) -> None:
+    run_folder.write_arrays(
+        path,
+        {
+            "checkpoint_sha256": np.array(result.checkpoint_sha256),
+            "rates": np.array(result.protocol.rates),
+            "mask_seeds": np.array(result.protocol.mask_seeds),
+            "ids": np.array(result.ids),
+            "groups": np.array(result.groups),
+            "labels": result.labels,
+            "outputs": result.outputs,
+        },
+    )
+
+
+def _kept(path: Path, blank: Result) -> Result | None:
+    """The result in the file, if it is of the same weights and mask seeds and has the rates."""
+    protocol = blank.protocol
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            if (
+                str(kept["checkpoint_sha256"]) != blank.checkpoint_sha256
+                or not set(protocol.rates) <= set(rates := kept["rates"].tolist())
+                or tuple(kept["mask_seeds"].tolist()) != protocol.mask_seeds
+            ):
+                return None
+            return replace(
+                blank,
+                ids=tuple(kept["ids"].tolist()),
+                groups=tuple(kept["groups"].tolist()),
+                labels=kept["labels"],
+                outputs=kept["outputs"][[rates.index(rate) for rate in protocol.rates]],
+            )
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None

@@ -1,0 +1,94 @@
+"""Measures NORM-TR alone, for `normtr bench model` and reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from normtr.errors import UsageError, UserError
+from normtr.model import NormTr, NormTrConfig
+from normtr.spec import LABELS, FeatureSpec
+from training.evaluation.noise_curves import predictor
+from training.parallel_cpu import one_thread
+from training.systems.noise_aware import Learning, NoiseAware
+from training.windows import Windows
+
+LARGE, TRAIN = 256, 16
+
+
+def times_ms(work: Callable[[], object], repeats: int, device: str) -> list[float]:
+    """Wall time of each of `repeats` runs after a warm-up of a fifth as many."""
+    out = []
+    for number in range(repeats + max(repeats // 5, 2)):
+        began = time.perf_counter()
+        work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        out.append((time.perf_counter() - began) * 1e3)
+        if number < max(repeats // 5, 2):
+            out.clear()
+    return out
+
+
+def random_windows(config: NormTrConfig, count: int, device: str) -> Windows:
+    rows = {m: torch.randn(count, config.steps, dim) for m, dim in config.dims.items()}
+    valid = torch.rand(count, len(config.dims), config.steps) < 0.7
+    labels = torch.randint(config.outputs, (count,))
+    return Windows({m: x.to(device) for m, x in rows.items()}, valid.to(device), labels.to(device))
+
+
+def training_step(config: NormTrConfig, device: str) -> Callable[[], Tensor]:
+    """Forward, all losses, backward and optimizer step on 16 windows and their noisy versions."""
+    module = NoiseAware(NormTr(config), Learning(), 1000, seed=1).to(device).train()
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    optimizer = module.configure_optimizers()["optimizer"]
+    clean = random_windows(config, TRAIN, device)
+    shape = (2, TRAIN, len(config.dims), config.steps)
+    masks = torch.rand(shape, device=device) < 0.75
+    noisy = torch.rand(TRAIN, len(config.dims), device=device) < 0.3
+
+    def step() -> Tensor:
+        loss = module.training_step((clean.rows, clean.valid, clean.labels, masks, noisy), 0)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def measure(steps: int, depth: int, width: int, device: str, repeats: int) -> dict[str, Any]:
+    """Measure NORM-TR of these sizes: the report. Raises UserError where the device is not there."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("there is no CUDA device here; use --device cpu.")
+    torch.manual_seed(0)
+    try:
+        config = NormTrConfig(FeatureSpec().dims, len(LABELS), steps, width, depth)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from None
+    network = NormTr(config).eval().to(device)
+    one, many = (random_windows(config, n, device) for n in (1, LARGE))
+    predict = predictor(network)
+    cores = torch.get_num_threads()
+    with torch.inference_mode():
+        with one_thread():
+            forward = times_ms(lambda: network(one.rows, one.valid), repeats * 3, device)
+        batch = times_ms(lambda: predict(many), repeats // 4, device)
+    with one_thread():  # as in training, whose slices are spread over the cores
+        train = times_ms(training_step(config, device), repeats // 2, device)
+    return {
+        "steps": steps,
+        "depth": depth,
+        "width": width,
+        "device": device,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "forward_ms": {f"p{p}": float(np.percentile(forward, p)) for p in (50, 95)},
+        "windows_per_s": LARGE / (float(np.median(batch)) / 1e3),
+        "train_step_ms": float(np.median(train)),
+        "threads": cores,
+    }

@@ -1,0 +1,263 @@
+"""Runs as systems: equal settings under different seeds, named by what sets them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normtr.errors import UserError
+from training import run_folder
+from training.evaluation import metrics
+from training.noise import RATES
+from training.reports.evaluation_result import Result
+from training.systems.norm_tr import Architecture, Benchmark
+from training.systems.system import Contender
+
+RATE_FOLDERS = {run_folder.rate_folder(rate) for rate in RATES}
+NAMED = 3
+"""Systems that differ from the reference in more settings are not named by all of them."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Run folders, and what was left out: folder -> reason."""
+
+    runs: tuple[Path, ...]
+    left_out: dict[Path, str]
+
+
+def find(paths: Sequence[Path]) -> Found:
+    """Runs on data sets: the folders themselves, or all below them in the order of their names.
+
+    Raises UserError where a path holds no run, or none of the runs can be used.
+    """
+    folders: dict[Path, Path] = {}
+    for path in paths:
+        within = sorted(file.parent for file in path.rglob(run_folder.SETTINGS))
+        if not within:
+            raise UserError(f"there is no run in {path}: no {run_folder.SETTINGS} in or below it.")
+        for folder in within:
+            folders.setdefault(folder.resolve(), folder)
+    runs, left_out = [], {}
+    seen: dict[Any, Path] = {}
+    for folder in folders.values():
+        try:
+            run = run_folder.read(folder)
+        except UserError as error:
+            left_out[folder] = str(error)
+            continue
+        if not isinstance(run.part, Contender):
+            left_out[folder] = f"{folder} is no run on a data set."
+            continue
+        if folder.name in RATE_FOLDERS:
+            left_out[folder] = (
+                f"{folder} is for one noise rate; `normtr evaluate {folder.parent} "
+                "--protocol per-rate` tells of all."
+            )
+            continue
+        key = (run.seed, run.part.system, *settings(run.part).items())
+        if seen.setdefault(key, folder) != folder:
+            left_out[folder] = f"{folder} has the settings and the seed of {seen[key]}."
+            continue
+        runs.append(folder)
+    if not runs:
+        raise UserError(" ".join(left_out.values()))
+    return Found(tuple(runs), left_out)
+
+
+def settings(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted name -> value of every field; a path is absolute."""
+    if is_dataclass(config):
+        within = {f.name: getattr(config, f.name) for f in fields(config)}
+    elif isinstance(config, dict):
+        within = config
+    else:
+        return {prefix: str(config.resolve()) if isinstance(config, Path) else config}
+    return {
+        name: value
+        for key, inner in within.items()
+        for name, value in settings(inner, f"{prefix}.{key}" if prefix else key).items()
+    }
+
+
+@dataclass(frozen=True)
+class System:
+    """Runs of equal settings, one for each seed, on the same samples."""
+
+    number: int
+    """Place in its section; the reference is 1."""
+    changed: dict[str, Any]
+    """Settings in which it differs from the reference; None where it has no such field."""
+    results: tuple[Result, ...]
+    title: str = ""
+    """What a comparison calls it; without one it is named by what is changed."""
+
+    @property
+    def part(self) -> Contender:
+        return self.results[0].part
+
+    @property
+    def network(self) -> Architecture:
+        """NORM-TR's; only it has one."""
+        assert isinstance(self.part, Benchmark)
+        return self.part.network
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        return tuple(f"{name} = {written(value)}" for name, value in self.changed.items())
+
+    @property
+    def name(self) -> str:
+        if self.title:
+            return self.title
+        if not self.changed:
+            return "reference"
+        if "system" in self.changed:
+            return f"{self.changed['system']} (no. {self.number})"
+        if len(self.changed) <= NAMED:
+            return ", ".join(self.differences)
+        rest = len(self.changed) - NAMED + 1
+        return f"{', '.join(self.differences[: NAMED - 1])} and {rest} more (no. {self.number})"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(result.seed for result in self.results)
+
+    @cached_property
+    def _curves(self) -> list[dict[str, list[float]]]:
+        return [result.curves() for result in self.results]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(self._curves[0])
+
+    def curves(self, key: str) -> NDArray[np.float64]:
+        """A metric, mean over the mask seeds: [training seeds, rates]."""
+        return np.array([curves[key] for curves in self._curves])
+
+    def areas(self, key: str, upto: float = 1.0) -> NDArray[np.float64]:
+        """AUILC of a metric: [training seeds]."""
+        rates = self.results[0].protocol.rates
+        return np.array([metrics.auilc(rates, list(curve), upto) for curve in self.curves(key)])
+
+    def per_sample(self) -> NDArray[np.float64]:
+        """[rates, n]: absolute error, or for classes share of right answers, mean over all seeds."""
+        labels = self.results[0].labels
+        if self.part.data.outputs == 1:
+            each = [np.abs(r.outputs[..., 0].astype(np.float64) - labels) for r in self.results]
+        else:
+            each = [(r.outputs.argmax(-1) == labels).astype(np.float64) for r in self.results]
+        return np.asarray(np.mean([values.mean(1) for values in each], axis=0))
+
+
+@dataclass(frozen=True)
+class Section:
+    """Systems that were evaluated on the same samples; the first is the reference."""
+
+    name: str
+    systems: tuple[System, ...]
+
+    @property
+    def reference(self) -> System:
+        return self.systems[0]
+
+    @property
+    def others(self) -> tuple[System, ...]:
+        return self.systems[1:]
+
+    def of_norm_tr(self) -> Section:
+        """Its systems that are NORM-TR; there may be none."""
+        ours = tuple(s for s in self.systems if isinstance(s.part, Benchmark))
+        return replace(self, systems=ours)
+
+    def swept(self) -> dict[str, list[tuple[float, System]]]:
+        """Numeric setting -> the reference and the systems that differ in it alone, by its value."""
+        base = settings(self.reference.part)
+        out: dict[str, list[tuple[float, System]]] = {}
+        for system in self.others:
+            (name, value), *more = system.changed.items()
+            if not more and _is_number(value) and _is_number(base.get(name)):
+                out.setdefault(name, [(float(base[name]), self.reference)])
+                out[name].append((float(value), system))
+        return {name: sorted(points, key=lambda p: p[0]) for name, points in sorted(out.items())}
+
+
+def sections(results: Sequence[Result]) -> list[Section]:
+    """One for each kind and folder of data, and its samples, in the order of the results.
+
+    The reference is the system of the first result.
+    """
+    apart: dict[Any, list[Result]] = {}
+    for result in results:
+        apart.setdefault(_view(result), []).append(result)
+    found: list[Section] = []
+    for together in apart.values():
+        name = together[0].part.data.name
+        same = sum(section.name.split(" ")[0] == name for section in found)
+        systems = _systems(together)
+        found.append(Section(f"{name} {same + 1}" if same else name, systems))
+    return found
+
+
+def named(results: Mapping[str, Sequence[Result]]) -> Section:
+    """Systems on the same samples, by their names; the first is the reference.
+
+    Raises UserError where the samples are not the same.
+    """
+    first = next(iter(results.values()))[0]
+    for name, runs in results.items():
+        if any(_samples(run) != _samples(first) for run in runs):
+            raise UserError(f"{name} has other samples than {next(iter(results))}.")
+    base = settings(first.part)
+    found = []
+    for number, (name, runs) in enumerate(results.items(), 1):
+        mine = settings(runs[0].part)
+        changed = {k: mine.get(k) for k in {**base, **mine} if mine.get(k) != base.get(k)}
+        found.append(System(number, changed, tuple(runs), name))
+    return Section(first.part.data.name, tuple(found))
+
+
+def _samples(result: Result) -> Any:
+    return result.ids, result.labels.tobytes()
+
+
+def _view(result: Result) -> Any:
+    data = result.part.data
+    paths = [getattr(data, f.name) for f in fields(data)]  # type: ignore[arg-type]
+    where = [path.resolve() for path in paths if isinstance(path, Path)]
+    return type(data), *where, *_samples(result)
+
+
+def _systems(results: Sequence[Result]) -> tuple[System, ...]:
+    equal: dict[Any, list[Result]] = {}
+    for result in results:
+        own = {"system": result.part.system, **settings(result.part)}
+        equal.setdefault(tuple(own.items()), []).append(result)
+    base = dict(next(iter(equal)))
+    out = []
+    for number, (own, runs) in enumerate(equal.items(), 1):
+        mine = dict(own)
+        changed = {k: mine.get(k) for k in {**base, **mine} if mine.get(k) != base.get(k)}
+        out.append(System(number, changed, tuple(sorted(runs, key=lambda r: r.seed))))
+    return tuple(out)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def written(value: Any) -> str:
+    """A setting as a config has it."""
+    if isinstance(value, tuple):
+        return " + ".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,82 @@
+"""IF-MMIN (Zuo et al., ICASSP 2023) on a data set: invariant features imagine missing modalities.
+
+Concatenations and masks are in the order of the data's modalities. An erased step is a row of
+zeros, and a missing modality one of zeros throughout, which still goes through its encoder.
+
+`as_released` does what the authors' code does, `sound` (our default) what makes sense:
+
+| as released | sound |
+|---|---|
+| cascade: the codes are of h + k H', as when the paper was written | each block's input is the last one's output + H' (their code since September 2024) |
+| an encoder's maximum is taken over steps beyond the sample, too | from the first to the last step of which anything is there |
+| only the voice is standardised | all modalities are |
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from training.evaluation.gap_metrics import only
+from training.evaluation.missing_patterns import conditions
+from training.samples import Samples
+from training.systems.components import Reduced, reduced_dims
+from training.systems.if_mmin_learning import FirstPhase, SecondPhase, Weights
+from training.systems.if_mmin_network import (
+    IfMminConfig,
+    Imagining,
+    Invariant,
+    Pretrained,
+)
+from training.systems.phase import Phase
+from training.systems.two_phases import TwoPhases
+from training.windows import Windows, joined
+
+FIRST = Phase(constant=10, decay=10, batch=64, clip=0.5, dropout=0.3, beta1=0.9)
+SECOND = Phase(constant=20, decay=20, batch=128, clip=1.0, dropout=0.5, beta1=0.5)
+
+
+@dataclass(frozen=True)
+class IfMmin(TwoPhases):
+    """One training run of IF-MMIN on one data set."""
+
+    system = "IF-MMIN"
+    _: KW_ONLY
+    invariant: Invariant = "plain"
+    """The invariant layers: the code's default, or a deeper variant of it."""
+    blocks: int = 5
+    """Autoencoders of the cascade."""
+    weights: Weights = field(default_factory=Weights)
+    first: Phase = FIRST
+    second: Phase = SECOND
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where no network can be built so."""
+        if min([self.blocks, *self.components.values()]) < 1:
+            raise ValueError("blocks and components are 1 or more")
+
+    def model(self, windows: Windows) -> Reduced[Imagining]:
+        """An untrained model for rows like these, of any steps. Raises UserError."""
+        conditions(list(windows.rows))  # there are some
+        dims = reduced_dims(windows.dims, self.components)
+        config = IfMminConfig(dims, self.data.outputs, self.preset, self.invariant, self.blocks)
+        return Reduced(Imagining(config, self.second.dropout), windows.dims)
+
+    def first_phase(self, config: IfMminConfig, seed: int) -> FirstPhase:
+        network = Pretrained(config, self.first.dropout)
+        return FirstPhase(network, self.weights, self.first, self.regression, seed)
+
+    def second_phase(self, network: Imagining, teacher: Pretrained, seed: int) -> SecondPhase:
+        return SecondPhase(network, teacher, self.weights, self.second, self.regression, seed)
+
+    def in_conditions(self, valid: Samples) -> DataLoader[Any]:
+        return in_conditions(valid)
+
+
+def in_conditions(valid: Samples) -> DataLoader[Any]:
+    """Every window once in each condition."""
+    windows = valid.windows
+    each = [only(windows, there) for there in conditions(list(windows.rows))]
+    return DataLoader(joined(each).dataset(), 256)

@@ -1,0 +1,113 @@
+"""The losses of IF-MMIN's two phases. Letters in the shape comments: B batch, M modalities, T steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.systems.discrepancy import mean_cmd
+from training.systems.if_mmin_network import Imagining, Pretrained
+from training.systems.phase import Phase, PhaseModule, Regression, TaughtModule
+from training.windows import Batch
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the losses beside the emotion's; 0: none."""
+
+    discrepancy: float = 1.0
+    """CMD of the invariant features, in the first phase."""
+    imagination: float = 1.0
+    invariance: float = 100.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where one is negative."""
+        if min(self.discrepancy, self.imagination, self.invariance) < 0:
+            raise ValueError("weights of losses are 0 or more")
+
+
+class FirstPhase(PhaseModule):
+    """Invariant features of complete data: L = L_er + L_cmd."""
+
+    network: Pretrained
+
+    def __init__(
+        self,
+        network: Pretrained,
+        weights: Weights,
+        phase: Phase,
+        regression: Regression,
+        seed: int,
+    ) -> None:
+        super().__init__(network, network.config.outputs, phase, regression, seed)
+        self.weights = weights
+
+    def losses(self, rows: dict[str, Tensor], valid: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """rows [B, T, N_m] per modality, valid bool [B, M, T], labels [B] -> weighted losses."""
+        embedded = self.network.embedded(rows, valid)
+        return {
+            "emotion": self.emotion_loss(self.network.judged(embedded), labels),
+            "discrepancy": self.weights.discrepancy * mean_cmd(embedded.invariant),
+        }
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        rows, valid, labels, _masks, _noisy = batch
+        return self.told(self.losses(rows, valid, labels))
+
+
+class SecondPhase(TaughtModule[Pretrained]):
+    """Imagination of what is missing: L = L_er + L_img + L_inv.
+
+    The teacher is the first phase's network, frozen. Of what the student does not get, it says
+    what shall be imagined, so for what is there that is its answer to zeros; of everything, what
+    the student's invariant features shall be.
+    """
+
+    network: Imagining
+
+    def __init__(
+        self,
+        network: Imagining,
+        teacher: Pretrained,
+        weights: Weights,
+        phase: Phase,
+        regression: Regression,
+        seed: int,
+    ) -> None:
+        super().__init__(network, teacher, network.config.outputs, phase, regression, seed)
+        self.weights = weights
+
+    def losses(
+        self, rows: dict[str, Tensor], valid: Tensor, mask: Tensor, labels: Tensor
+    ) -> dict[str, Tensor]:
+        """As `FirstPhase.losses`; mask bool [B, M, T]: what the student gets of what is valid."""
+        with torch.no_grad():
+            whole = self.teacher.embedded(rows, valid)
+            hidden = self.teacher.embedded(rows, valid & ~mask)
+        embedded = self.network.embedded(rows, valid & mask)
+        outputs, imagined = self.network.imagined(embedded)
+        img = F.mse_loss(imagined, hidden.specific.flatten(1))
+        inv = F.mse_loss(embedded.invariant, whole.invariant)
+        return {
+            "emotion": self.emotion_loss(outputs, labels),
+            "imagination": self.weights.imagination * img,
+            "invariance": self.weights.invariance * inv,
+        }
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Every version that the masks leave of a sample is a sample."""
+        rows, valid, labels, masks, _noisy = batch
+        versions = len(masks)
+        every: dict[str, Any] = {m: x.repeat(versions, 1, 1) for m, x in rows.items()}
+        return self.told(
+            self.losses(
+                every,
+                valid.repeat(versions, 1, 1),
+                masks.flatten(0, 1),
+                labels.repeat(versions),
+            )
+        )

@@ -1,0 +1,116 @@
+"""Late fusion: a linear head for each modality alone, and what the heads say put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal
+
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
+from torch import Tensor, nn
+
+from normtr.errors import UserError
+from training.systems.linear_layer import solve
+from training.systems.pooled import Copies, Pooled, PooledNetwork, PooledRival
+
+FOLDS = 5
+Fusion = Literal["mean", "stacked"]
+
+
+@dataclass(frozen=True)
+class LateConfig:
+    """Of the network: widths of rows, classes or 1, and how heads are put together."""
+
+    dims: dict[str, int]
+    outputs: int
+    fusion: Fusion
+
+
+class LateNetwork(PooledNetwork):
+    """`mean` of what the heads of those modalities say that are there (for classes: of their
+    log-probabilities), or `stacked`: a linear layer of that and of what is there."""
+
+    def __init__(self, config: LateConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.pool = Pooled(config.dims)
+        self.heads = nn.ModuleDict(
+            {m: nn.Linear(dim, config.outputs) for m, dim in config.dims.items()}
+        )
+        if config.fusion == "stacked":
+            self.stack = nn.Linear(len(config.dims) * (config.outputs + 1), config.outputs)
+        self.register_buffer("empty", torch.zeros(config.outputs))
+        """What is said where nothing is there."""
+
+    def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
+        """rows float [B, T, dim] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""
+        means, there = self.pool(rows, valid)
+        said = self.said(means, there)
+        if self.config.fusion == "stacked":
+            out: Tensor = self.stack(stackable(said, there))
+            return out
+        mean = said.sum(1) / there.sum(1, keepdim=True).clamp_min(1)
+        return torch.where(there.any(1, keepdim=True), mean, self.get_buffer("empty"))
+
+    def said(self, means: list[Tensor], there: Tensor) -> Tensor:
+        """[B, M, C]: what each head says, 0 where its modality is missing."""
+        each = [head(x) for head, x in zip(self.heads.values(), means, strict=True)]
+        said = torch.stack(each, 1)
+        said = said.log_softmax(2) if self.config.outputs > 1 else said
+        return said * there[..., None]
+
+
+def stackable(said: Tensor, there: Tensor) -> Tensor:
+    """[B, M, C] and bool [B, M] -> [B, M (C + 1)]."""
+    return torch.cat([said.flatten(1), there.to(said.dtype)], 1)
+
+
+@dataclass(frozen=True)
+class Late(PooledRival[LateNetwork]):
+    """Late fusion of linear heads on one data set."""
+
+    system = "late fusion"
+    _: KW_ONLY
+    fusion: Fusion = "stacked"
+
+    def network(self, dims: dict[str, int]) -> LateNetwork:
+        return LateNetwork(LateConfig(dims, self.data.outputs, self.fusion))
+
+    def solve(self, network: LateNetwork, copies: Copies, labels: Tensor) -> None:
+        """The stack learns from heads that did not see the sample."""
+        if self.fusion == "stacked":
+            stacked = stackable(self._unseen(network, copies), copies.there)
+            solve(network.stack, stacked, copies.labels, self.penalty)
+        self._fit_heads(network, copies)
+        network.get_buffer("empty").copy_(_prior(labels, self.data.outputs))
+
+    def _fit_heads(
+        self, network: LateNetwork, copies: Copies, some: NDArray[Any] | slice = slice(None)
+    ) -> None:
+        """Each on `some` of the copies, those that have its modality."""
+        there, labels = copies.there[some], copies.labels[some]
+        for i, (m, x) in enumerate(zip(network.heads, copies.means, strict=True)):
+            head: Any = network.heads[m]
+            solve(head, x[some][there[:, i]], labels[there[:, i]], self.penalty)
+
+    def _unseen(self, network: LateNetwork, copies: Copies) -> Tensor:
+        """[n, M, C]: what heads say that were fitted on the other groups."""
+        folds = min(FOLDS, len(set(copies.groups)))
+        if folds < 2:
+            raise UserError("a stack is fitted on two videos or speakers, or more.")
+        out = torch.zeros(*copies.there.shape, self.data.outputs)
+        with torch.no_grad():
+            for own, others in GroupKFold(folds).split(copies.labels, groups=copies.groups):
+                self._fit_heads(network, copies, own)
+                out[others] = network.said([x[others] for x in copies.means], copies.there[others])
+        return out
+
+
+def _prior(labels: Tensor, outputs: int) -> Tensor:
+    """What to say of nothing: the mean, or the log of how often each class is."""
+    if outputs == 1:
+        return labels.mean()[None]
+    counts = torch.bincount(labels, minlength=outputs).float() + 1
+    return (counts / counts.sum()).log()

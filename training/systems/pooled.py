@@ -1,0 +1,128 @@
+"""A window without its times: the mean of each modality's rows, for the simple rivals.
+
+Letters in the shape comments: B windows, M modalities, T steps.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.samples import Masks, SampleBatches, Samples
+from training.systems.components import Reduced, reduced_dims
+from training.systems.noise_aware import standardise
+from training.systems.system import Contender, Lesson
+from training.windows import Windows
+
+
+class Pooled(nn.Module):
+    """Rows are standardised, those that are there are averaged."""
+
+    def __init__(self, dims: Mapping[str, int]) -> None:
+        super().__init__()
+        for m, dim in dims.items():
+            self.register_buffer(f"mean_{m}", torch.zeros(dim))
+            self.register_buffer(f"scale_{m}", torch.ones(dim))
+
+    def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> tuple[list[Tensor], Tensor]:
+        """rows [B, T, dim] per modality, valid bool [B, M, T] -> means [B, dim] of each modality,
+        0 where it is missing; bool [B, M]: where it is not."""
+        means = []
+        for i, (m, x) in enumerate(rows.items()):
+            there = valid[:, i, :, None].to(x.dtype)
+            x = (x - self.get_buffer(f"mean_{m}")) / self.get_buffer(f"scale_{m}")
+            means.append((x * there).sum(1) / there.sum(1).clamp_min(1))
+        return means, valid.any(2)
+
+
+class PooledNetwork(nn.Module):
+    """Rows float [B, T, dim] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""
+
+    pool: Pooled
+    config: Any
+
+
+Network = TypeVar("Network", bound=PooledNetwork)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What training's masks leave of every sample, drawn several times."""
+
+    means: list[Tensor]
+    """[n, dim] of each modality, 0 where it is missing."""
+    there: Tensor
+    """Bool [n, M]."""
+    labels: Tensor
+    """[n]."""
+    groups: NDArray[Any]
+    """[n]: of the samples."""
+
+
+def pooled_copies(
+    pool: Pooled, samples: Samples, masks: Masks, rates: Sequence[float], seed: int, copies: int
+) -> Copies:
+    """Of the samples, `copies` times."""
+    batches = SampleBatches(samples, masks, rates, masks == "none", seed)
+    means: list[list[Tensor]] = [[] for _ in samples.windows.rows]
+    there, labels, groups = [], [], []
+    for copy in range(copies):
+        rows, valid, label, kept, _ = batches([(copy, n) for n in range(len(samples))])
+        for mask in kept:
+            mine, here = pool(rows, valid & mask)
+            for every, one in zip(means, mine, strict=True):
+                every.append(one)
+            there.append(here)
+            labels.append(label)
+            groups.append(samples.groups)
+    return Copies(
+        [torch.cat(every) for every in means],
+        torch.cat(there),
+        torch.cat(labels),
+        np.concatenate(groups),
+    )
+
+
+@dataclass(frozen=True)
+class PooledRival(Contender, Generic[Network]):
+    """A rival that is solved for at once, from the means of noisy copies."""
+
+    _: KW_ONLY
+    masks: Masks = "rates"
+    components: dict[str, int] = field(default_factory=dict)
+    """Principal components that a modality's rows are reduced to before."""
+    penalty: float = 0.01
+    """Of the squared weights, against the mean loss of a sample."""
+    copies: int = 4
+    """Each with masks of its own, of every sample."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where nothing can be fitted so."""
+        if self.penalty <= 0 or min(self.copies, *self.components.values(), 1) < 1:
+            raise ValueError("penalty lies over 0; copies and components are 1 or more")
+
+    @abstractmethod
+    def network(self, dims: dict[str, int]) -> Network:
+        """Untrained, for rows of such widths."""
+
+    @abstractmethod
+    def solve(self, network: Network, copies: Copies, labels: Tensor) -> None:
+        """Set its weights by the copies of samples that have these labels."""
+
+    def model(self, windows: Windows) -> Reduced[Network]:
+        network = self.network(reduced_dims(windows.dims, self.components))
+        return Reduced(network, windows.dims)
+
+    def learn(self, network: Network, lesson: Lesson) -> None:
+        """In one piece, of some seconds."""
+        pool, train = network.pool, lesson.train
+        standardise(pool, train.windows, together=self.components)
+        copies = pooled_copies(pool, train, self.masks, self.rates, lesson.seed, self.copies)
+        self.solve(network, copies, train.windows.labels)

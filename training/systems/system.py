@@ -1,0 +1,148 @@
+"""What NORM-TR and its rivals share: trained on one data set, judged on its validation split."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning
+from threadpoolctl import threadpool_limits
+from torch.utils.data import ConcatDataset, DataLoader
+
+from normtr.errors import UserError
+from training import run_folder
+from training.evaluation import noise_curves, probability_calibration
+from training.evaluation.noise_curves import Protocol, predictor
+from training.noise import RATES
+from training.parallel_cpu import one_thread
+from training.samples import DataSet, LiveData, Masks, Samples, check_groups, loaded, together
+from training.systems.components import Reduced
+from training.systems.fit import first_process
+from training.windows import Windows
+
+SELECTION_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+SELECTION_SEED = 0
+FEWER_SEED = 101
+"""The first; tests erase words by others."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a network learns from, reduced already, and how."""
+
+    train: Samples
+    valid: Samples
+    out: Path
+    """Holds what to resume."""
+    seed: int
+    devices: int
+    progress: bool
+
+    def check_batch(self, size: int) -> None:
+        """Raises UserError where there are too few samples for one."""
+        if len(self.train) < size:
+            raise UserError(f"{len(self.train)} samples are no batch of {size}.")
+
+
+@dataclass(frozen=True)
+class Contender(ABC):
+    """One training run of one system on one data set: what a config's `part.class_path` names.
+
+    Its model takes rows float [B, T, dim] per modality and valid bool [B, M, T], and gives
+    outputs [B, C or 1].
+    """
+
+    system: ClassVar[str]
+    """What tables call it."""
+    data: DataSet
+    _: KW_ONLY
+    masks: Masks = "windows"
+    """Erased in training: windows (NORM-TR's paper), steps at the test's rates, all of some
+    modalities (the rivals' papers), or nothing."""
+    rates: tuple[float, ...] = RATES
+    """Of which a mask's rate is drawn; where it is one, validation has it, too."""
+    fewer_words: tuple[float, ...] = ()
+    """Every training sample is seen once more at each of these rates of words that are erased before
+    BERT sees them, in addition to what the masks erase."""
+    shared_people: bool = False
+    """Whether splits may share a video or speaker; otherwise that is refused."""
+
+    @abstractmethod
+    def model(self, windows: Windows) -> Reduced[Any]:
+        """An untrained model for rows and steps like these. Raises UserError."""
+
+    @abstractmethod
+    def learn(self, network: Any, lesson: Lesson) -> None:
+        """Leave its best epoch's weights in the model's network. Raises UserError."""
+
+    def check_devices(self, devices: int) -> None:
+        """Raises UserError where so many processes cannot train it."""
+        if devices > 1:
+            raise UserError(f"{self.system} is trained by one process: --devices 1.")
+
+    def train(
+        self, out: Path, seed: int, devices: int = 1, progress: bool = True
+    ) -> dict[str, Any]:
+        """Leave the model in the run folder `out`; return its validation metrics over noise.
+
+        Of several processes the first does so, and the others return nothing.
+        """
+        self.check_devices(devices)
+        # Sums over more threads are rounded otherwise: what is learned would depend on the number
+        # of cores, and on what the process did before.
+        with one_thread(), threadpool_limits(1, "blas"):
+            return self._train(out, seed, devices, progress)
+
+    def _train(self, out: Path, seed: int, devices: int, progress: bool) -> dict[str, Any]:
+        lightning.seed_everything(seed, verbose=False)
+        if not self.shared_people:
+            check_groups(self.data)
+        whole, valid = loaded(self.data, "train"), loaded(self.data, "valid")
+        model = self.model(whole.windows)
+        model.fit(whole.windows)
+        seen = self._seen(whole, model)
+        lesson = Lesson(seen, model.samples(valid), out, seed, devices, progress)
+        self.learn(model.network, lesson)
+        model.eval()
+        if not first_process():
+            return {}
+        run_folder.write_model(out, model)
+        protocol = Protocol(rates=self.selection_rates, mask_seeds=(SELECTION_SEED,))
+        outputs = noise_curves.predictions(predictor(model), self.data, "valid", valid, protocol)
+        curves = noise_curves.curves(self.data, outputs, valid.windows.labels.numpy())
+        found = {
+            "dataset": self.data.name,
+            "seed": seed,
+            "valid": {"rates": protocol.rates, "metrics": curves},
+            "valid_auilc": noise_curves.areas(protocol.rates, curves),
+        }
+        if isinstance(self.data, LiveData):
+            calibration = probability_calibration.calibrated(
+                predictor(model), valid.windows, SELECTION_SEED
+            )
+            found["calibration"] = dataclasses.asdict(calibration)
+        return found
+
+    def _seen(self, whole: Samples, model: Reduced[Any]) -> Samples:
+        """What the network learns from. Wide rows are reduced copy by copy: together they are large."""
+        seen = model.samples(whole)
+        if not self.fewer_words:
+            return seen  # it may be mapped
+        fewer = (
+            model.samples(self.data.without_words("train", rate, FEWER_SEED + n))
+            for n, rate in enumerate(self.fewer_words)
+        )
+        return together([seen, *fewer])
+
+    @property
+    def selection_rates(self) -> tuple[float, ...]:
+        """Of the noise that validation has."""
+        return self.rates if len(self.rates) == 1 else SELECTION_RATES
+
+    def validation(self, valid: Samples) -> DataLoader[Any]:
+        """Of validation windows at each of these rates, by which an epoch is chosen."""
+        noisy = [valid.under("steps", rate, SELECTION_SEED) for rate in self.selection_rates]
+        return DataLoader(ConcatDataset([windows.dataset() for windows in noisy]), 256)

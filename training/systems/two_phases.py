@@ -1,0 +1,80 @@
+"""How IF-MMIN and NMER are trained: on complete windows, then on windows that lack something."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from training.samples import Masks, SampleBatches, Samples
+from training.systems.components import Reduced
+from training.systems.encoders import Preset
+from training.systems.noise_aware import standardise
+from training.systems.phase import Phase, PhaseModule, Regression, train_phase
+from training.systems.system import Contender, Lesson
+from training.windows import Windows
+
+
+@dataclass(frozen=True)
+class TwoPhases(Contender):
+    """One training run of such a system on one data set."""
+
+    _: KW_ONLY
+    masks: Masks = "conditions"
+    """Of the second phase: all of some modalities (the papers), or what NORM-TR is trained with.
+    The epoch is chosen by the conditions with the former, else as NORM-TR's is."""
+    preset: Preset = "sound"
+    components: dict[str, int] = field(default_factory=dict)
+    """Principal components that a modality's rows are reduced to before."""
+    regression: Regression = "mse"
+    """Emotion loss where the label is a number."""
+    clean: bool = False
+    """Whether every sample is also seen whole in the second phase."""
+    first: Phase
+    second: Phase
+
+    @abstractmethod
+    def model(self, windows: Windows) -> Reduced[Any]:
+        """Of the second phase."""
+
+    @abstractmethod
+    def first_phase(self, config: Any, seed: int) -> PhaseModule:
+        """With an untrained network of its own; `config`: of the second phase's network."""
+
+    @abstractmethod
+    def second_phase(self, network: Any, teacher: Any, seed: int) -> PhaseModule:
+        """`network`: the model's, with what it shares with the `teacher`, the first phase's."""
+
+    @abstractmethod
+    def in_conditions(self, valid: Samples) -> DataLoader[Any]:
+        """What the second phase is validated on where the conditions are its masks."""
+
+    def learn(self, network: Any, lesson: Lesson) -> None:
+        lesson.check_batch(max(self.first.batch, self.second.batch))
+        train, valid, seed = lesson.train, lesson.valid, lesson.seed
+        first = self.first_phase(network.config, seed)
+        self._standardise(first.network, train.windows)
+        batches = SampleBatches(train, "none", self.rates, True, seed)
+        complete = DataLoader(valid.windows.dataset(), 256)
+        train_phase(
+            first, batches, len(train), complete, lesson.out / "first_phase", lesson.progress
+        )
+        # Encoders, invariant layers and the statistics of the rows.
+        known = first.network.state_dict().items()
+        shared = {k: v for k, v in known if not k.startswith("classifier.")}
+        network.load_state_dict(shared, strict=False)
+        second = self.second_phase(network, first.network, seed)
+        batches = SampleBatches(train, self.masks, self.rates, self.clean, seed)
+        by_conditions = self.masks == "conditions"
+        validation = self.in_conditions(valid) if by_conditions else self.validation(valid)
+        train_phase(second, batches, len(train), validation, lesson.out, lesson.progress)
+
+    def _standardise(self, network: nn.Module, windows: Windows) -> None:
+        standardise(network, windows, together=self.components)
+        for m in windows.rows:
+            if self.preset == "as_released" and m != "voice":
+                network.get_buffer(f"mean_{m}").zero_()
+                network.get_buffer(f"scale_{m}").fill_(1)
