@@ -95,7 +95,7 @@ def notify(
 def write(path: Path, steps: int = STEPS) -> Path:
     recorder = recording.Recorder(path)
     for message in (info(), *map(affect, range(steps))):
-        recorder.write(message)
+        recorder.take([message])
     recorder.close()
     return path
 

@@ -38,7 +38,7 @@ def test_a_step_is_recorded_as_it_was_when_it_left_the_window(tmp_path: Path) ->
     path = tmp_path / "gaps.jsonl"
     recorder = GapRecorder(path)
     for step in range(17):
-        recorder.add(estimate(step, "late" if step < 15 else "no_face"))
+        recorder.take([], estimate(step, "late" if step < 15 else "no_face"))
     before = gap_trace.read(path)  # while it is being written
     recorder.close()
     (stream,) = gap_trace.read(path)
@@ -51,7 +51,7 @@ def test_steps_that_no_window_held_begin_another_stream(tmp_path: Path) -> None:
     path = tmp_path / "gaps.jsonl"
     recorder = GapRecorder(path)
     for step in (0, 3, 40):
-        recorder.add(estimate(step, "late"))
+        recorder.take([], estimate(step, "late"))
     recorder.close()
     assert [len(stream) for stream in gap_trace.read(path)] == [4, 16]
 

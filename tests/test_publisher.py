@@ -139,7 +139,7 @@ def test_a_patient_publisher_waits_for_who_is_slow_to_read() -> None:
 
 def soon(publisher: Publisher, topic: str, wanted: bool, limit_s: float = 5.0) -> bool:
     until = time.monotonic() + limit_s
-    while publisher.wanted(topic) is not wanted:
+    while publisher.wants(topic) is not wanted:
         if time.monotonic() > until:
             return False
         time.sleep(0.01)
@@ -149,17 +149,17 @@ def soon(publisher: Publisher, topic: str, wanted: bool, limit_s: float = 5.0) -
 def test_a_topic_is_wanted_while_somebody_subscribes_to_it() -> None:
     address = free_port()
     publisher = Publisher(address)
-    assert not publisher.wanted(FRAME)
+    assert not publisher.wants(FRAME)
     with zmq.Context() as context:
         first, second = context.socket(zmq.SUB), context.socket(zmq.SUB)
         for socket, prefix in ((first, FRAME), (second, "er.v1.f")):
             socket.connect(address)
             socket.subscribe(prefix)
         assert soon(publisher, FRAME, True)
-        assert not publisher.wanted(AFFECT)
+        assert not publisher.wants(AFFECT)
         first.unsubscribe(FRAME)
         time.sleep(0.2)
-        assert publisher.wanted(FRAME)  # the other one is still there
+        assert publisher.wants(FRAME)  # the other one is still there
         second.close(0)
         assert soon(publisher, FRAME, False)
         first.subscribe("")

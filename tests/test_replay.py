@@ -48,7 +48,7 @@ def session(steps: int) -> list[Message]:
 def write(path: Path, messages: list[Message]) -> Path:
     recorder = recording.Recorder(path)
     for message in messages:
-        recorder.write(message)
+        recorder.take([message])
     recorder.close()
     return path
 

@@ -95,7 +95,7 @@ def _played(
                 first = first or _First()
                 found[output.source].summary.add(sent_ns, output)
                 if gaps is not None:
-                    gaps.add(output)
+                    gaps.take([], output)
                 if faults is not None:
                     faults.foreign(sent_ns)
     finally:

@@ -108,7 +108,7 @@ def _steady(config: BenchWire, publisher: Publisher, wire: Messages) -> _Steady:
             publish_ms.values.append((time.thread_time_ns() - began_cpu_ns) / 1e6)
             publish_wall_ms.values.append((time.monotonic_ns() - began_ns) / 1e6)
         late += (time.monotonic() - due) * 1000 > LATE_MS
-        if publisher.wanted(FRAME):
+        if publisher.wants(FRAME):
             for _ in range(FRAMES_A_STEP):
                 body = {"jpeg": bytes(FRAME_BYTES), "width": 320, "height": 240}
                 publisher.send(wire.envelope(FRAME, sent_ns, sent_ns, body))

@@ -47,7 +47,7 @@ def run(argv: list[str]) -> int:
     refuse_existing(path, config.force)
     config.check_files()
     console.print("Loading the recognizer (about 6 s)", highlight=False)
-    from stream.session.user_baseline import calibrate
+    from stream.commands.calibrate_session import calibrate
 
     calibrate(config, seconds, path, console)
     return 0

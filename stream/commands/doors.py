@@ -11,16 +11,16 @@ from stream.publish.control import Control
 from stream.publish.endpoint import check
 from stream.publish.lsl import LslOutlets
 from stream.publish.publisher import Publisher
+from stream.publish.sink import Sink
 
 
 @dataclass(frozen=True)
 class Doors:
-    """None: it is off, or nobody can follow, in virtual time."""
+    """What is off is not there; in virtual time nobody can follow."""
 
-    publisher: Publisher | None
+    sinks: tuple[Sink, ...]
     control: Control | None
     """Bound; it does not answer yet."""
-    lsl: LslOutlets | None
 
 
 @contextmanager
@@ -30,10 +30,12 @@ def doors(config: Live) -> Iterator[Doors]:
         if address != "off":
             check(address, option, config.curve_keys)
     with ExitStack() as stack:
-        publisher = control = None
+        sinks: list[Sink] = []
+        control = None
         if not config.fast:
-            publisher = stack.enter_context(closing(Publisher(config.bind, config.curve_keys)))
+            sinks.append(stack.enter_context(closing(Publisher(config.bind, config.curve_keys))))
             if config.requests != "off":
                 control = stack.enter_context(closing(Control(config.requests, config.curve_keys)))
-        lsl = stack.enter_context(closing(LslOutlets())) if config.lsl else None
-        yield Doors(publisher, control, lsl)
+        if config.lsl:
+            sinks.append(stack.enter_context(closing(LslOutlets())))
+        yield Doors(tuple(sinks), control)

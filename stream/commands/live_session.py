@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import gc
+import json
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from rich.console import Console
 
+from normtr.personal import usual_path
 from stream.commands import sd_notify
 from stream.commands.doors import Doors
 from stream.commands.live_config import Live
-from stream.commands.outlets import Outlets
 from stream.interrupts import Interrupts
 from stream.overlay.process import overlay_beside
 from stream.pipeline.events import Heard, Word
 from stream.pipeline.outputs import Notice
 from stream.pipeline.window_assembler import Estimate
-from stream.session.session import open_session
+from stream.publish.control_handlers import ControlHandlers, Controlled
+from stream.publish.gap_recorder import GapRecorder
+from stream.publish.messages import Messages
+from stream.publish.outgoing import Outgoing
+from stream.publish.previews import Previews
+from stream.publish.recording import Recorder
+from stream.publish.sink import Sink
+from stream.session.session import Opened, open_session
+from stream.views.live_terminal import LiveTerminal
 from stream.views.summary import Summary
 
 DRAWN_WORDS = 10_000
@@ -48,28 +59,68 @@ def recognise(config: Live, doors: Doors, console: Console, interrupts: Interrup
     labels = opened.models.checkpoint.labels
     summaries = {source: Summary(labels, opened.origin_ns) for source in opened.sources}
     words: dict[int, Word] = {}
-    window = (
-        overlay_beside(config.bind, config.requests) if config.overlay else contextlib.nullcontext()
-    )
-    with Outlets(config, opened, doors, console) as outlets, window:
+    with ExitStack() as stack:
+        own = [
+            stack.enter_context(closing(sink)) for sink in _sinks(config, opened, doors, console)
+        ]
+        outgoing = _outgoing(config, opened, [*doors.sinks, *own])
+        outgoing.start(0 if opened.virtual else time.monotonic_ns())
+        if config.overlay:
+            stack.enter_context(overlay_beside(config.bind, config.requests))
         gc.freeze()  # the models stay; the collector need not walk them at every tick
         interrupts.running = True
         sent_ns = opened.origin_ns
         for sent_ns, output in opened.stream:
-            outlets.give(sent_ns, output)
+            outgoing.give(sent_ns, output)
             if isinstance(output, Estimate):
                 first = not any(summary.estimates for summary in summaries.values())
                 sd_notify.tell("READY=1\nWATCHDOG=1" if first else "WATCHDOG=1")
                 summaries[output.source].add(sent_ns, output)
-                outlets.answer(output)
+                outgoing.tick()
             elif isinstance(output, Heard) and config.words and config.timeline is not None:
                 _keep(words, output)
             if interrupts.asked:
                 break
         sd_notify.tell("STOPPING=1")
         end_ns = sent_ns if opened.virtual else time.monotonic_ns()
-        outlets.give(end_ns, Notice("stopping", end_ns))
+        outgoing.give(end_ns, Notice("stopping", end_ns))
     return Recognised(opened.name, summaries, list(words.values()))
+
+
+def _sinks(config: Live, opened: Opened, doors: Doors, console: Console) -> Iterator[Sink]:
+    """The sinks that the config asks for, beside those whose doors were opened before."""
+    if config.record is not None:
+        yield Recorder(config.record)
+    if config.record_gaps is not None:
+        yield GapRecorder(config.record_gaps)
+    if doors.control is not None:
+        yield ControlHandlers(doors.control, _controlled(config, opened))
+    quiet = sd_notify.wanted()  # the journal is no place for what somebody felt
+    yield LiveTerminal(opened, console, words=config.words, quiet=quiet)
+
+
+def _outgoing(config: Live, opened: Opened, sinks: Sequence[Sink]) -> Outgoing:
+    checkpoint = opened.models.checkpoint
+    return Outgoing(
+        Messages(opened.session, checkpoint.sha256, checkpoint.labels, opened.name),
+        Previews(checkpoint, config.faces, config.frames),
+        sinks,
+        opened.info,
+        config.words,
+    )
+
+
+def _controlled(config: Live, opened: Opened) -> Controlled:
+    assert opened.realtime is not None  # the control port is open in real time only
+    return Controlled(
+        [track.pipe for track in opened.realtime.tracks],
+        opened.info,
+        json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+        opened.models.checkpoint,
+        opened.captures,
+        opened.models.personal is not None,
+        config.personal or usual_path(),
+    )
 
 
 def _keep(words: dict[int, Word], heard: Heard) -> None:

@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
-from normtr.personal import usual_path, write
+from normtr.personal import write
 from stream.clock import Monotonic
 from stream.pipeline.events import Asked
 from stream.pipeline.ingest import AFFECTS
-from stream.pipeline.outputs import Notice
+from stream.pipeline.outputs import Notice, Output
+from stream.pipeline.pipe import Pipe
+from stream.pipeline.user_baseline import Baseline
 from stream.pipeline.window_assembler import Estimate
-from stream.publish.control import Verb
-from stream.session.session import Opened
-from stream.session.source_config import SourceConfig
-from stream.session.user_baseline import Neutral
+from stream.publish.control import Control, Verb
+from stream.publish.sink import Sink
+from stream.wire import HEALTH, Message
 
 LONGEST_LABEL = 200
 CALIBRATION_S = 10.0
 
 
-class Desk:
+@dataclass(frozen=True)
+class Controlled:
+    """What of a session, in real time, can be asked and steered."""
+
+    pipes: Sequence[Pipe]
+    """One for each source."""
+    info: Callable[[], dict[str, Any]]
+    """The body of the `info` message."""
+    config: dict[str, Any]
+    """The settings, as JSON."""
+    checkpoint: Checkpoint
+    captures: bool
+    """Whether a person is being recorded by camera or microphone."""
+    calibrated: bool
+    """Whether a baseline of the person is taken off."""
+    baseline: Path
+    """Where a measured baseline is written."""
+
+
+class ControlHandlers(Sink):
     """Verbs are called from the control thread, the rest from the session's."""
 
-    def __init__(self, config: SourceConfig, opened: Opened) -> None:
-        """`opened`: in real time."""
-        assert opened.realtime is not None
-        self.health: dict[str, dict[str, Any]] = {}
-        """The newest `health` payload, by source."""
-        self._config = config
-        self._opened = opened
-        self._pipes = [track.pipe for track in opened.realtime.tracks]
+    def __init__(self, control: Control, controlled: Controlled) -> None:
+        """`control`: bound, and answering from `start` on."""
+        self._control = control
+        self._controlled = controlled
+        self._pipes = controlled.pipes
         self._clock = Monotonic()
         self._lock = threading.Lock()
-        self._neutral: Neutral | None = None
+        self._health_payloads: dict[str, dict[str, Any]] = {}  # the newest, by source
+        self._measuring: Baseline | None = None
+        self._over: list[Notice] = []
+
+    def start(self) -> None:
+        self._control.serve(self.verbs)
 
     @property
     def verbs(self) -> dict[str, Verb]:
@@ -54,31 +78,43 @@ class Desk:
             "calibrate": self._calibrate,
         }
 
-    def add(self, estimate: Estimate) -> Notice | None:
-        """Collect for a calibration that was asked for; what there is to say at its end."""
-        neutral = self._neutral
-        if neutral is None or not neutral.add(estimate):
-            return None
-        self._neutral = None
+    def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
+        """Keep the health of each source, and collect for a baseline that was asked for."""
+        for message in messages:
+            if message.topic == HEALTH:
+                payload = dict(message.payload)
+                self._health_payloads[payload["source"]] = payload
+        if isinstance(output, Estimate) and self._measuring is not None:
+            self._collect(self._measuring, output)
+
+    def asks(self) -> Iterable[Notice]:
+        over, self._over = self._over, []
+        return over
+
+    def _collect(self, measuring: Baseline, estimate: Estimate) -> None:
+        if not measuring.add(estimate):
+            return
+        self._measuring = None
         at_ns = estimate.window.end_ns
         try:
-            write(self._config.personal or usual_path(), neutral.personal())
+            write(self._controlled.baseline, measuring.personal())
         except UserError as error:
-            return Notice("not_calibrated", at_ns, None, str(error))
-        steps = ", ".join(f"{m} {n}" for m, n in neutral.valid.items())
-        return Notice("calibrated", at_ns, None, f"measured on steps: {steps}")
+            self._over.append(Notice("not_calibrated", at_ns, None, str(error)))
+            return
+        steps = ", ".join(f"{m} {n}" for m, n in measuring.valid.items())
+        self._over.append(Notice("calibrated", at_ns, None, f"measured on steps: {steps}"))
 
     def _info(self) -> dict[str, Any]:
-        return {"info": self._opened.info()}
+        return {"info": self._controlled.info()}
 
     def _time(self) -> dict[str, Any]:
         return {"now_ns": self._clock.now_ns(), "utc_ns": time.time_ns()}
 
     def _health(self) -> dict[str, Any]:
-        return {"health": dict(self.health)}
+        return {"health": dict(self._health_payloads)}
 
     def _read_config(self) -> dict[str, Any]:
-        return {"config": json.loads(json.dumps(asdict(self._config), default=str))}
+        return {"config": self._controlled.config}
 
     def _pause(self) -> dict[str, Any]:
         if self._hold("paused", tuple(AFFECTS)):
@@ -106,18 +142,18 @@ class Desk:
         return {"t_ns": self._say("mark", None, label)}
 
     def _calibrate(self) -> dict[str, Any]:
-        if not self._opened.captures:
+        if not self._controlled.captures:
             raise UserError(
                 "a clip is played, and a calibration is of the person before camera and microphone."
             )
         if len(self._pipes) > 1:
             raise UserError("a calibration is of one person, and there are several sources.")
-        if self._opened.models.personal is not None:
+        if self._controlled.calibrated:
             raise UserError("a calibration is measured without one; start without --calibrated.")
         with self._lock:
-            if self._neutral is not None:
+            if self._measuring is not None:
                 raise UserError("a calibration is being measured already.")
-            self._neutral = Neutral(self._opened.models.checkpoint, CALIBRATION_S)
+            self._measuring = Baseline(self._controlled.checkpoint, CALIBRATION_S)
         return {"seconds": CALIBRATION_S}
 
     def _hold(self, cause: str, devices: tuple[str, ...]) -> bool:

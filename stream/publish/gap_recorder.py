@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from normtr import gap_trace
 from stream.pipeline.finalized_gaps import Causes, Settled
+from stream.pipeline.outputs import Output
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.line_file import LineFile
+from stream.publish.sink import Sink
+from stream.wire import Message
 
 
-class GapRecorder:
+class GapRecorder(Sink):
     """Line by line into the file itself: a session that is killed leaves what it had written."""
 
     def __init__(self, path: Path) -> None:
@@ -19,9 +22,10 @@ class GapRecorder:
         self._settled = Settled()
         self._file = LineFile(path)
 
-    def add(self, estimate: Estimate) -> None:
+    def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
         """Raises UserError when the disk takes no more."""
-        self._write(self._settled.add(estimate))
+        if isinstance(output, Estimate):
+            self._write(self._settled.add(output))
 
     def close(self) -> None:
         self._write(self._settled.rest())

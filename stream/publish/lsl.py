@@ -8,15 +8,20 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from normtr.errors import UserError
+from stream.publish.sink import Sink
+from stream.wire import AFFECT, Message
+
+if TYPE_CHECKING:
+    from stream.pipeline.outputs import Output
 
 ABSTAINED = "abstained"
 READINGS = 5
 
 
-class LslOutlets:
+class LslOutlets(Sink):
     """One stream a source, opened with its first estimate. Used by one thread."""
 
     def __init__(self) -> None:
@@ -29,6 +34,11 @@ class LslOutlets:
             ) from None
         self._pylsl = pylsl
         self._outlets: dict[str, Any] = {}
+
+    def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
+        for message in messages:
+            if message.topic == AFFECT:
+                self.push(message.payload)
 
     def push(self, affect: Mapping[str, Any]) -> None:
         """Send the probabilities of an `affect` payload, and 1 for what is abstained from, else 0.

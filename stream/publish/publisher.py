@@ -7,12 +7,18 @@ thrown away: it connects again by itself once it reads, and then gets what is ne
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zmq
 
 from stream.publish.endpoint import Endpoint
+from stream.publish.sink import InfoWanted, Sink
 from stream.wire import INFO, TOPICS, Message, encode
+
+if TYPE_CHECKING:
+    from stream.pipeline.outputs import Output
 
 HIGH_WATER = 1000
 """No more messages than this wait for one subscriber; it loses what comes beyond,"""
@@ -39,7 +45,7 @@ _SETTINGS = {
 }
 
 
-class Publisher:
+class Publisher(Sink):
     """Owned by one thread, as ZeroMQ sockets are."""
 
     def __init__(self, address: str, keys: Path | None = None, patient: bool = False) -> None:
@@ -69,7 +75,14 @@ class Publisher:
         self._hear()
         return bool(self._prefixes)
 
-    def wanted(self, topic: str) -> bool:
+    def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
+        for message in messages:
+            self.send(message)
+
+    def asks(self) -> Iterable[InfoWanted]:
+        return [InfoWanted()] if self.info_wanted() else []
+
+    def wants(self, topic: str) -> bool:
         """Whether somebody subscribes to the topic now."""
         self._hear()
         return any(topic.encode().startswith(prefix) for prefix in self._prefixes)

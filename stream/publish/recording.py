@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from normtr.errors import UserError
 from stream.publish.line_file import LineFile
-from stream.wire import MAX_BYTES, Message
+from stream.publish.sink import Sink
+from stream.wire import FRAME, MAX_BYTES, Message
+
+if TYPE_CHECKING:
+    from stream.pipeline.outputs import Output
 
 MAX_LINE = 8 * MAX_BYTES
 """A larger message than the wire takes has no longer line; JSON writes a byte in 6 at most."""
 
 
-class Recorder:
+class Recorder(Sink):
     """Writes line by line to a temporary name; the file gets its own at `close`."""
 
     def __init__(self, path: Path) -> None:
@@ -28,9 +32,15 @@ class Recorder:
         self._partial = path.with_name(path.name + ".partial")
         self._file = LineFile(self._partial, path)
 
-    def write(self, message: Message) -> None:
+    def wants(self, topic: str) -> bool:
+        """Pictures of people are not recorded."""
+        return topic != FRAME
+
+    def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
         """Raises UserError when the disk takes no more."""
-        self._file.write(line(message))
+        for message in messages:
+            if message.topic != FRAME:
+                self._file.write(line(message))
 
     def close(self) -> None:
         self._file.close()

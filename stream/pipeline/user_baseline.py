@@ -1,0 +1,46 @@
+"""A person's neutral steps, collected from the estimates of a session."""
+
+from __future__ import annotations
+
+from normtr.checkpoint import Checkpoint
+from normtr.personal import FEWEST, Personal, measured
+from normtr.window import NONE, Row
+from stream.pipeline.window_assembler import Estimate
+
+START_LIMIT_S = 20.0
+"""How long the devices may take until something of the person is seen or heard."""
+
+
+class Baseline:
+    """Collects the rows of a session's steps, each as the estimate that closed it saw it."""
+
+    def __init__(self, checkpoint: Checkpoint, seconds: float) -> None:
+        """`seconds`: how long, from the first step that holds anything of the person."""
+        self.step_s = checkpoint.spec.step_ms / 1000
+        self.wanted = max(1, round(seconds / self.step_s))
+        """So many steps."""
+        self._checkpoint = checkpoint
+        self._waited = 0
+        self._rows: dict[str, list[Row]] = {m: [] for m in FEWEST}
+        self.steps = 0
+        """How many have passed since the first that held anything of the person."""
+
+    @property
+    def valid(self) -> dict[str, int]:
+        """Steps that gave a row, per modality."""
+        return {m: len(rows) for m, rows in self._rows.items()}
+
+    def add(self, estimate: Estimate) -> bool:
+        """Whether it is over: enough steps have passed, or nobody came for a long time."""
+        for m, rows in self._rows.items():
+            if estimate.window.gaps[m][-1] == NONE:
+                rows.append(estimate.window.rows[m][-1])
+        if any(self.valid.values()):
+            self.steps += 1
+        else:
+            self._waited += 1
+        return self.steps >= self.wanted or self._waited * self.step_s >= START_LIMIT_S
+
+    def personal(self) -> Personal:
+        """Raises UserError when too little was valid."""
+        return measured(self._checkpoint, self._rows)

@@ -1,0 +1,81 @@
+"""The terminal during a session: the live status, or a line each second, and what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live as Redraw
+
+from stream.pipeline.events import Heard, Word
+from stream.pipeline.outputs import Notice, Output
+from stream.publish.sink import Sink
+from stream.session.session import Opened
+from stream.views import status
+from stream.wire import AFFECT, Message
+
+SHOWN_WORDS = 12
+"""So many of the last words are shown."""
+
+
+class LiveTerminal(Sink):
+    """Draws on a terminal; elsewhere it prints a line for each whole second."""
+
+    def __init__(self, opened: Opened, console: Console, *, words: bool, quiet: bool) -> None:
+        """`words`: show what was said, too. `quiet`: print notices only, where nobody watches."""
+        self._opened = opened
+        self._console = console
+        self._words, self._quiet = words, quiet
+        self._shown: Sequence[Word] = ()
+        self._newest: dict[str, Mapping[str, Any]] = {}  # `affect`, by source
+        self._redraw = (
+            Redraw(console=console, auto_refresh=False, transient=True)
+            if console.is_terminal and not opened.virtual
+            else None
+        )
+        self._capture = (
+            f"{opened.name} being read; nothing leaves this machine"
+            if opened.captures
+            else f"playing {opened.name}"
+        )
+
+    def start(self) -> None:
+        if self._redraw is not None:
+            self._redraw.start()
+
+    def close(self) -> None:
+        if self._redraw is not None:
+            self._redraw.stop()
+
+    def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
+        if isinstance(output, Heard):
+            self._shown = output.words[-SHOWN_WORDS:]
+        for message in messages:
+            if message.topic == AFFECT:
+                self._show(message.payload)
+        if isinstance(output, Notice) and output.detail and not self._opened.virtual:
+            of = output.source if len(self._opened.sources) > 1 else ""
+            where = "".join(f"{word}: " for word in (of, output.modality) if word)
+            self._console.print(f"{where}{output.detail}", soft_wrap=True)
+
+    def _show(self, affect: Mapping[str, Any]) -> None:
+        words = [word.word.text for word in self._shown] if self._words else []
+        self._newest[affect["source"]] = affect
+        if self._redraw is not None:
+            seen = (
+                status.status(affect, self._capture, words)
+                if len(self._opened.sources) == 1
+                else Group(*map(self._line, self._newest.values()), self._capture)
+            )
+            self._redraw.update(seen, refresh=True)
+        elif not self._quiet and not self._opened.virtual and self._is_whole_second(affect):
+            print(self._line(affect), file=self._console.file)
+
+    def _is_whole_second(self, affect: Mapping[str, Any]) -> bool:
+        end_ns: int = affect["t_ns"]
+        return (end_ns - self._opened.origin_ns) % 1_000_000_000 == 0
+
+    def _line(self, affect: Mapping[str, Any]) -> str:
+        line = status.line(affect, status.since(self._opened.origin_ns, affect["t_ns"]))
+        return line if len(self._opened.sources) == 1 else f"{line}  {affect['source']}"
