@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.cause import Cause
 from normtr.device import Device, Placed
 from normtr.resnet import Committee
 from normtr.spec import FaceSpec
@@ -137,7 +138,7 @@ def is_poor(crop: Image, face: Face, spec: FaceSpec) -> bool:
 class FaceRow:
     """What one frame gave: a row [dim] float32, or None and the cause (`no_face`, `poor_image`)."""
 
-    cause: str
+    cause: Cause
     vector: NDArray[np.float32] | None = None
     face: Face | None = None
 
@@ -160,7 +161,7 @@ class FaceEncoder:
         """RGB uint8 [H, W, 3] -> FaceRow of the largest face."""
         faces = self.faces(frame)
         if not faces:
-            return FaceRow("no_face")
+            return FaceRow(Cause.NO_FACE)
         return self.of(align(frame, faces[0], self.spec), faces[0])
 
     def faces(self, frame: Image) -> list[Face]:
@@ -170,8 +171,8 @@ class FaceEncoder:
     def of(self, crop: Image, face: Face) -> FaceRow:
         """FaceRow of one face and its aligned crop."""
         if is_poor(crop, face, self.spec):
-            return FaceRow("poor_image", face=face)
-        return FaceRow("none", self.row(crop), face)
+            return FaceRow(Cause.POOR_IMAGE, face=face)
+        return FaceRow(Cause.NONE, self.row(crop), face)
 
     def row(self, crop: Image) -> NDArray[np.float32]:
         """Aligned grey crop uint8 [crop_px, crop_px] -> float32 [dim]."""

@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from normtr.cause import GAPS, Cause
 from normtr.errors import UserError
 from normtr.spec import MODALITIES
-from normtr.window import CAUSES, NONE
 
 Step = dict[str, str]
 """Modality -> cause, `none` where it was there."""
@@ -40,7 +40,7 @@ def read(path: Path) -> list[list[Step]]:
             number, step = int(record["step"]), {m: record[m] for m in MODALITIES}
         except (ValueError, KeyError, TypeError):
             raise UserError(f"line {row} of the gap trace {path} is damaged.") from None
-        if unknown := set(step.values()) - {NONE, *CAUSES}:
+        if unknown := set(step.values()) - {Cause.NONE, *GAPS}:
             raise UserError(
                 f"line {row} of the gap trace {path} has no gap cause {unknown.pop()!r}."
             )

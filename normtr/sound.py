@@ -10,6 +10,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from normtr.cause import Cause
+
 Samples = NDArray[np.float32]
 
 NS_PER_S = 1_000_000_000
@@ -37,7 +39,7 @@ class Hole:
 
     begin: int
     end: int
-    cause: str
+    cause: Cause
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Drift:
             self.ppm = -1e6 * float(times @ lags) / float(times @ times)
 
 
-def hole_cause(holes: Iterable[Hole], begin: int, end: int, rate: int) -> str:
+def hole_cause(holes: Iterable[Hole], begin: int, end: int, rate: int) -> Cause:
     """The gap cause of a step whose own sound is samples [begin, end); `none` if it is whole."""
     inside = [
         (min(hole.end, end) - max(hole.begin, begin), hole.cause)
@@ -144,5 +146,5 @@ def hole_cause(holes: Iterable[Hole], begin: int, end: int, rate: int) -> str:
         if hole.begin < end and hole.end > begin
     ]
     if sum(length for length, _ in inside) <= MAX_HOLE_S * rate:
-        return "none"
+        return Cause.NONE
     return max(inside)[1]

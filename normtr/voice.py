@@ -9,26 +9,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from normtr.cause import Cause
 from normtr.models import speech_model
 from normtr.sound import Samples
 from normtr.spec import VoiceSpec
 
 
-def gate(samples: Samples, spec: VoiceSpec) -> str:
+def gate(samples: Samples, spec: VoiceSpec) -> Cause:
     """`muted`, `silence` or `none` for the last `gate_samples` of the context."""
     last = samples[-spec.gate_samples :]
     if float(np.abs(last).max(initial=0.0)) <= spec.muted_peak:
-        return "muted"
+        return Cause.MUTED
     frames = last[: len(last) // spec.gate_frame * spec.gate_frame]
     power = np.square(frames.reshape(-1, spec.gate_frame)).mean(axis=1).max(initial=0.0)
-    return "none" if power >= 10.0 ** (spec.gate_dbfs / 10.0) else "silence"
+    return Cause.NONE if power >= 10.0 ** (spec.gate_dbfs / 10.0) else Cause.SILENCE
 
 
 @dataclass(frozen=True)
 class VoiceRow:
     """A row [dim] float32, or None and the cause (`muted`, `silence`)."""
 
-    cause: str
+    cause: Cause
     vector: NDArray[np.float32] | None = None
 
 
@@ -93,9 +94,9 @@ class VoiceEncoder:
         if samples.shape != (self.spec.context_samples,):
             raise ValueError(f"a voice row needs {self.spec.context_samples} samples")
         cause = gate(samples, self.spec)
-        if cause != "none":
+        if cause != Cause.NONE:
             return VoiceRow(cause)
         x = torch.from_numpy(self._states(samples))[None]
         with torch.inference_mode():
             row: NDArray[np.float32] = self._network.row(x)[0].numpy()
-        return VoiceRow("none", row)
+        return VoiceRow(Cause.NONE, row)

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.cause import GAPS, Cause, first_cause
 from normtr.spec import MODALITIES, FeatureSpec
 
-NONE = "none"
-CAUSES = (
-    "off",
-    "starting",
-    "paused",
-    "muted",
-    "denied",
-    "no_device",
-    "no_track",
-    "stalled",
-    "dropped",
-    "error",
-    "late",
-    "no_face",
-    "poor_image",
-    "silence",
-    "no_words",
-)
-"""Why a step has no row; where several hold, the first of this order is named."""
-
 Row = NDArray[np.float32]
-
-
-def first_cause(causes: Iterable[str]) -> str:
-    """The cause that is named where several hold; `none` where none does."""
-    return min((cause for cause in causes if cause != NONE), key=CAUSES.index, default=NONE)
 
 
 class Slots:
@@ -60,11 +36,11 @@ class Slots:
         return step
 
 
-def mean_row(rows: Sequence[tuple[str, Row | None]]) -> tuple[str, Row | None]:
+def mean_row(rows: Sequence[tuple[Cause, Row | None]]) -> tuple[Cause, Row | None]:
     """Several pictures of a step -> its row: the mean of those that gave one, else the cause."""
     vectors = [row for _, row in rows if row is not None]
     if vectors:
-        return NONE, np.mean(vectors, axis=0, dtype=np.float32)
+        return Cause.NONE, np.mean(vectors, axis=0, dtype=np.float32)
     return first_cause(cause for cause, _ in rows), None
 
 
@@ -78,7 +54,7 @@ class Window:
     begin_ns: int
     step_ns: int
     rows: Mapping[str, Row]
-    gaps: Mapping[str, tuple[str, ...]]
+    gaps: Mapping[str, tuple[Cause, ...]]
 
     @property
     def steps(self) -> int:
@@ -91,7 +67,7 @@ class Window:
     @property
     def valid(self) -> NDArray[np.bool_]:
         """bool [modalities, T]."""
-        return np.array([[cause == NONE for cause in self.gaps[m]] for m in MODALITIES])
+        return np.array([[cause == Cause.NONE for cause in self.gaps[m]] for m in MODALITIES])
 
     @property
     def share(self) -> dict[str, float]:
@@ -100,7 +76,7 @@ class Window:
 
 
 def assemble(
-    spec: FeatureSpec, begin_ns: int, columns: Mapping[str, Sequence[tuple[str, Row | None]]]
+    spec: FeatureSpec, begin_ns: int, columns: Mapping[str, Sequence[tuple[Cause, Row | None]]]
 ) -> Window:
     """Put (cause, row) pairs, T per modality, into a Window.
 
@@ -108,15 +84,15 @@ def assemble(
     ValueError for an unknown cause, a missing row or a row of another width.
     """
     rows: dict[str, Row] = {}
-    gaps: dict[str, tuple[str, ...]] = {}
+    gaps: dict[str, tuple[Cause, ...]] = {}
     for modality, dim in spec.dims.items():
         column = columns[modality]
         if len(column) != spec.steps:
             raise ValueError(f"{modality} has {len(column)} steps, not {spec.steps}")
         out = np.zeros((spec.steps, dim), np.float32)
         for step, (cause, row) in enumerate(column):
-            if cause != NONE:
-                if cause not in CAUSES:
+            if cause != Cause.NONE:
+                if cause not in GAPS:  # from a file or another program
                     raise ValueError(f"unknown gap cause {cause!r}")
                 continue
             if row is None or row.shape != (dim,):

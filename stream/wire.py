@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -31,6 +32,30 @@ MAX_BYTES = 1_000_000
 """A larger frame is refused before it is decoded."""
 LARGEST_REQUEST = 10_000
 """Bytes of a request at the control port; a larger one is refused with a sentence."""
+
+
+class NoticeKind(StrEnum):
+    """What an `er.v1.notify` tells of."""
+
+    DEVICE_LOST = "device_lost"
+    DEVICE_BACK = "device_back"
+    MUTED = "muted"
+    UNMUTED = "unmuted"
+    WORKER_ERROR = "worker_error"
+    WORKER_DOWN = "worker_down"
+    WORKER_RESTARTED = "worker_restarted"
+    LATE_WORDS = "late_words"
+    PERSON_CHANGED = "person_changed"
+    SOURCE_ENDED = "source_ended"
+    FELL_BACK_TO_CPU = "fell_back_to_cpu"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    DEGRADED = "degraded"
+    RECOVERED = "recovered"
+    MARK = "mark"
+    CALIBRATED = "calibrated"
+    NOT_CALIBRATED = "not_calibrated"
+    STOPPING = "stopping"
 
 
 class WireError(ValueError):

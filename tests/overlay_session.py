@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from normtr.window import CAUSES
+from normtr.cause import GAPS
 from stream.publish import recording
 from stream.wire import AFFECT, INFO, NOTIFY, Message
 
@@ -26,7 +26,7 @@ def cause(modality: str, step: int) -> str:
     if within < 6 or step >= STEPS - 12:
         return "none"
     offset = {"face": 0, "voice": 5, "text": 10}[modality]
-    found = CAUSES[(turn + offset) % len(CAUSES)]
+    found = GAPS[(turn + offset) % len(GAPS)]
     only = {"no_face": "face", "poor_image": "face", "silence": "voice", "no_words": "text"}
     return found if only.get(found, modality) == modality else "late"
 

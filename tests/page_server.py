@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from normtr.cause import GAPS, Cause
 from normtr.spec import LABELS, MODALITIES
-from normtr.window import CAUSES, NONE
 from stream.publish.publisher import Publisher
 from stream.wire import AFFECT, INFO, TEXT, Message
 from tests.test_client import SAID
@@ -21,7 +21,7 @@ from tests.test_replay import INFO_PAYLOAD
 STEP_NS = 250_000_000
 RUN = 6
 """Steps of each gap, and between two."""
-ALL_CAUSES = 2 * RUN * len(CAUSES)
+ALL_CAUSES = 2 * RUN * len(GAPS)
 """After so many steps, 45 s, every cause has come up in every modality; from then on all is there."""
 SECRET = "neverontheoverlay"
 """The word that is said at each step."""
@@ -39,7 +39,7 @@ except UserError as error:
 
 def cause(modality: str, step: int) -> str:
     place = step // RUN + 3 * MODALITIES.index(modality)
-    return NONE if place % 2 == 0 or step >= ALL_CAUSES else CAUSES[place // 2 % len(CAUSES)]
+    return Cause.NONE if place % 2 == 0 or step >= ALL_CAUSES else GAPS[place // 2 % len(GAPS)]
 
 
 def estimate(step: int, session: str, **keys: Any) -> Message:

@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from normtr import checkpoint, face
+from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.judge import Judge
 from normtr.pools import one_thread_each
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
-from normtr.window import NONE, Window, assemble
+from normtr.window import Window, assemble
 from tests.clips import tone
 
 KEPT = Path(__file__).with_name("regression.json")
@@ -50,7 +51,9 @@ def window(number: int, spec: FeatureSpec) -> Window:
     for m in MODALITIES:
         rows = np.maximum(random.normal(size=(spec.steps, spec.dims[m])), 0).astype(np.float32)
         gone = random.random(spec.steps) < number / 11
-        columns[m] = [("error", None) if g else (NONE, r) for g, r in zip(gone, rows, strict=True)]
+        columns[m] = [
+            ("error", None) if g else (Cause.NONE, r) for g, r in zip(gone, rows, strict=True)
+        ]
     return assemble(spec, 0, columns)
 
 

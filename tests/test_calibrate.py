@@ -13,11 +13,12 @@ import pytest
 
 import stream
 from normtr import checkpoint, personal
+from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.judge import Judge
 from normtr.spec import LABELS
-from normtr.window import NONE, Window, assemble
+from normtr.window import Window, assemble
 from stream.commands import calibrate
 from stream.session.session import DEMO
 from tests import clips
@@ -42,7 +43,7 @@ def rows(shipped: Checkpoint, n: int = 20) -> dict[str, list[Any]]:
 
 def window(shipped: Checkpoint, seen: dict[str, list[Any]]) -> Window:
     columns: dict[str, list[Any]] = {
-        m: [(NONE, row) for row in of[: shipped.spec.steps]] for m, of in seen.items()
+        m: [(Cause.NONE, row) for row in of[: shipped.spec.steps]] for m, of in seen.items()
     }
     return assemble(shipped.spec, 0, {**columns, "text": [("off", None)] * shipped.spec.steps})
 

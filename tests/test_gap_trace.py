@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from normtr import gap_trace
+from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.judge import Judgement
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
-from normtr.window import NONE, assemble
+from normtr.window import assemble
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.gap_recorder import GapRecorder
 
@@ -58,9 +59,9 @@ def test_steps_that_no_window_held_begin_another_stream(tmp_path: Path) -> None:
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "gaps.jsonl"
-    whole = gap_trace.line(0, causes(NONE)) + gap_trace.line(1, causes(NONE))
-    path.write_text(whole + gap_trace.line(2, causes(NONE))[:30])
-    assert gap_trace.read(path) == [[causes(NONE)] * 2]
+    whole = gap_trace.line(0, causes(Cause.NONE)) + gap_trace.line(1, causes(Cause.NONE))
+    path.write_text(whole + gap_trace.line(2, causes(Cause.NONE))[:30])
+    assert gap_trace.read(path) == [[causes(Cause.NONE)] * 2]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
         ('{"step": 0}\n', "line 1 .* is damaged"),
         ("[]\n", "line 1 .* is damaged"),
         (gap_trace.line(0, causes("tired")), "'tired'"),
-        (gap_trace.line(0, causes(NONE)) + "\x00\n", "line 2 .* is damaged"),
+        (gap_trace.line(0, causes(Cause.NONE)) + "\x00\n", "line 2 .* is damaged"),
     ],
 )
 def test_what_is_no_trace_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
@@ -83,10 +84,10 @@ def test_what_is_no_trace_is_one_sentence(tmp_path: Path, text: str, said: str) 
 
 
 def test_a_trace_tells_nothing_but_causes() -> None:
-    assert set(json.loads(gap_trace.line(5, causes(NONE)))) == {"step", *MODALITIES}
+    assert set(json.loads(gap_trace.line(5, causes(Cause.NONE)))) == {"step", *MODALITIES}
     assert np.all(
         [
-            value in (5, *causes(NONE).values())
-            for value in json.loads(gap_trace.line(5, causes(NONE))).values()
+            value in (5, *causes(Cause.NONE).values())
+            for value in json.loads(gap_trace.line(5, causes(Cause.NONE))).values()
         ]
     )

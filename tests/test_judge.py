@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from normtr.calibration import Calibration, with_neutral
+from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.judge import Judge
 from normtr.model import NormTr, NormTrConfig
 from normtr.resnet import Committee
 from normtr.spec import LABELS, MODALITIES, FaceSpec, FeatureSpec, VoiceSpec
 from normtr.voice import VoiceNetwork
-from normtr.window import NONE, Window, assemble
+from normtr.window import Window, assemble
 
 SPEC = FeatureSpec(face=FaceSpec(width=4), voice=VoiceSpec(width=4, dim=8))
 UNIFORM = (1 / 7,) * 7
@@ -47,7 +48,8 @@ def window(valid: dict[str, int], seed: int = 0) -> Window:
     for m, dim in SPEC.dims.items():
         rows = random.normal(size=(SPEC.steps, dim)).astype(np.float32)
         columns[m] = [
-            (NONE, rows[t]) if t < valid.get(m, 0) else ("error", None) for t in range(SPEC.steps)
+            (Cause.NONE, rows[t]) if t < valid.get(m, 0) else ("error", None)
+            for t in range(SPEC.steps)
         ]
     return assemble(SPEC, 0, columns)
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from normtr.window import CAUSES
+from normtr.cause import GAPS
 from stream.client.received import received
 from stream.overlay.state import NO_DATA, NOTE_S, STALE_S, OverlayState, Shown
-from stream.views.labels_and_colours import CAUSE_COLOURS, MARKS, NOTHING, SAYING
+from stream.views.labels_and_colours import CAUSE_LOOKS, NOTHING
 from stream.wire import Message
 from tests import overlay_session as session
 
@@ -100,14 +100,12 @@ def test_the_badge_is_on_unless_somebody_says_that_nobody_is_captured() -> None:
     assert shown([session.info(), replayed]).capture.saying == "replay of a recording"
 
 
-@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize("cause", GAPS)
 def test_a_light_says_in_words_why_it_is_out(cause: str) -> None:
     lights = shown([session.affect(9, gaps=gaps(face=cause, voice=cause, text=cause))]).lights
     assert not any(light.lit for light in lights)
     assert all(light.saying for light in lights)
-    assert cause in CAUSE_COLOURS
-    assert cause in MARKS
-    assert cause in SAYING
+    assert cause in CAUSE_LOOKS
     said = {"muted": "microphone muted", "no_face": "no face", "no_device": "no microphone"}
     said["no_track"] = "no sound in the clip"
     assert lights[1].saying == said.get(cause, lights[1].saying)
@@ -125,7 +123,7 @@ def test_a_brief_gap_puts_out_no_light_but_a_muted_microphone_does_at_once() -> 
 def test_every_cause_is_in_the_minute_that_is_shown() -> None:
     view = shown(map(session.affect, range(session.STEPS)))
     seen = {cause for column in view.columns for cause in column.causes.values()}
-    assert seen == {"none", *CAUSES}
+    assert seen == {"none", *GAPS}
     assert len(view.columns) == 60
 
 
@@ -182,7 +180,7 @@ names = st.text(max_size=8)
     st.lists(st.tuples(names, numbers), min_size=1, max_size=9),
     st.dictionaries(
         st.sampled_from(["face", "voice", "text", "gaze"]),
-        st.lists(st.sampled_from(["none", *CAUSES, "other"]), min_size=1, max_size=20),
+        st.lists(st.sampled_from(["none", *GAPS, "other"]), min_size=1, max_size=20),
         min_size=1,
     ),
     st.integers(1, 10**12),

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from normtr import checkpoint
+from normtr.cause import Cause
 from normtr.judge import Judgement
 from normtr.spec import LABELS, FeatureSpec
-from normtr.window import NONE, Window, assemble
+from normtr.window import Window, assemble
 from stream.commands import live
 from stream.pipeline.smoothing import Smoothed, Smoother
 from stream.session.session import DEMO
@@ -26,7 +27,7 @@ def smoother() -> Smoother:
 
 def window(step: int, valid: bool) -> Window:
     columns = {
-        m: [(NONE, np.ones(dim, np.float32)) if valid else ("stalled", None)] * SPEC.steps
+        m: [(Cause.NONE, np.ones(dim, np.float32)) if valid else ("stalled", None)] * SPEC.steps
         for m, dim in SPEC.dims.items()
     }
     return assemble(SPEC, step * SPEC.step_ns, columns)

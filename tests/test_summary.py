@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from normtr.cause import Cause
 from normtr.judge import Judgement
 from normtr.spec import LABELS, FeatureSpec
-from normtr.window import NONE, Row, assemble
+from normtr.window import Row, assemble
 from stream.pipeline.window_assembler import Estimate
 from stream.views.summary import NOTHING, REMEMBERED, STRETCHES, Summary
 
@@ -23,8 +24,8 @@ def estimate(step: int, voice: list[str], top: int = 0, abstained: bool = False)
     n = SPEC.steps
 
     def column(causes: list[str], dim: int) -> list[tuple[str, Row | None]]:
-        whole = [NONE] * (n - len(causes)) + causes
-        return [(c, np.ones(dim, np.float32) if c == NONE else None) for c in whole]
+        whole = [Cause.NONE] * (n - len(causes)) + causes
+        return [(c, np.ones(dim, np.float32) if c == Cause.NONE else None) for c in whole]
 
     dims = SPEC.dims
     columns = {
@@ -43,12 +44,18 @@ def estimate(step: int, voice: list[str], top: int = 0, abstained: bool = False)
 def test_a_step_is_told_by_the_last_estimate_that_holds_it() -> None:
     summary = Summary(LABELS, 0)
     summary.add(0, estimate(0, ["late"]))
-    summary.add(0, estimate(1, [NONE, "silence"]))
+    summary.add(0, estimate(1, [Cause.NONE, "silence"]))
     summary.add(0, estimate(4, ["muted", "silence", "silence", "late"]))  # two ticks were skipped
     told = dict(summary.steps())
-    assert [told[n]["voice"] for n in range(5)] == [NONE, "muted", "silence", "silence", "late"]
-    assert {causes["face"] for causes in told.values()} == {NONE}
-    assert summary.causes("voice") == {NONE: 1, "muted": 1, "silence": 2, "late": 1}
+    assert [told[n]["voice"] for n in range(5)] == [
+        Cause.NONE,
+        "muted",
+        "silence",
+        "silence",
+        "late",
+    ]
+    assert {causes["face"] for causes in told.values()} == {Cause.NONE}
+    assert summary.causes("voice") == {Cause.NONE: 1, "muted": 1, "silence": 2, "late": 1}
     assert summary.ends_s() == [0.25, 0.5, 1.25]
 
 
@@ -88,5 +95,5 @@ def test_memory_is_small_and_ends_growing() -> None:
     numbers = [number for number, _ in summary.steps()]
     assert REMEMBERED <= len(numbers) <= 2 * REMEMBERED + SPEC.steps
     assert numbers == list(range(numbers[0], 5 * REMEMBERED))
-    assert summary.causes("voice")[NONE] == 5 * REMEMBERED
+    assert summary.causes("voice")[Cause.NONE] == 5 * REMEMBERED
     assert len(summary.curves()) == len(summary.ends_s()) == len(summary.abstained())

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from normtr.cause import GAPS
 from normtr.errors import UserError
-from normtr.window import CAUSES
 from stream.client.received import received
 from stream.commands import keys
 from stream.overlay.page_state import page_state
@@ -28,7 +28,7 @@ from stream.overlay.page_token import TOKEN, kept_token
 from stream.overlay.state import OverlayState
 from stream.overlay.web import MOST_PAGES
 from stream.views.history import SECONDS
-from stream.views.labels_and_colours import CAUSE_COLOURS, ink
+from stream.views.labels_and_colours import CAUSE_LOOKS, ink
 from tests.page_server import SECRET, Feed, PageServer, estimate
 from tests.ports import free_port
 
@@ -136,7 +136,7 @@ def test_the_page_hears_a_minute_with_every_cause_and_no_word(server: PageServer
             heard.append(frame.data)
             state = json.loads(frame.data)
             causes = [{run["cause"] for run in gap["runs"]} for gap in state["gaps"]]
-            if state["fresh"] and all(set(CAUSES) <= told for told in causes):
+            if state["fresh"] and all(set(GAPS) <= told for told in causes):
                 return heard
         return []
 
@@ -296,7 +296,7 @@ def test_before_anything_was_heard_there_is_a_state_too() -> None:
     assert not any(light["on"] for light in told["lights"])
 
 
-@pytest.mark.parametrize("colour", CAUSE_COLOURS.values())
+@pytest.mark.parametrize("colour", [shown.colour for shown in CAUSE_LOOKS.values()])
 def test_what_is_written_on_a_colour_can_be_read(colour: str) -> None:
     def light(code: str) -> float:
         parts = [int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)]

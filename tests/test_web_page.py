@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.image
 import pytest
 
+from normtr.cause import GAPS
 from normtr.spec import LABELS
-from normtr.window import CAUSES
-from stream.views.labels_and_colours import CAUSE_COLOURS, NOTHING, SAYING
+from stream.views.labels_and_colours import NOTHING, look
 from tests import components
 from tests.page_server import SECRET, Feed, PageServer
 from tests.ports import free_port
@@ -110,16 +110,14 @@ def test_a_minute_with_every_cause_is_shown(page: Page, server: PageServer, addr
         fresh(page)
         page.wait_for_timeout(500)  # what was sent last is drawn
         page.locator("#badge.on", has_text="camera and microphone in use").wait_for()
-        page.locator("#legend li").nth(len(CAUSES) - 1).wait_for(timeout=READY_MS)
+        page.locator("#legend li").nth(len(GAPS) - 1).wait_for(timeout=READY_MS)
         legend = page.locator("#legend li > span").all_inner_texts()
-        assert sorted(legend) == sorted(SAYING[cause] for cause in CAUSES)
+        assert sorted(legend) == sorted(look(cause).text for cause in GAPS)
         painted = page.evaluate(  # in one go: the runs are drawn anew four times a second
             """() => Array.from(document.querySelectorAll(".strip > div"), run =>
                 [run.className, getComputedStyle(run).backgroundColor])"""
         )
-        assert {cause: rgb(CAUSE_COLOURS[cause]) for cause in CAUSES}.items() <= dict(
-            painted
-        ).items()
+        assert {cause: rgb(look(cause).colour) for cause in GAPS}.items() <= dict(painted).items()
         headline = page.locator("#headline").inner_text()
         assert headline in LABELS
         assert page.get_by_role("meter").count() == len(LABELS)

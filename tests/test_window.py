@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from normtr.cause import GAPS, Cause, first_cause
 from normtr.spec import MODALITIES, FaceSpec, FeatureSpec
-from normtr.window import CAUSES, NONE, Row, Slots, assemble, first_cause, mean_row
+from normtr.window import Row, Slots, assemble, mean_row
 
 SPEC = FeatureSpec()
 SECOND = 1_000_000_000
 Column = list[tuple[str, Row | None]]
 
-causes = st.sampled_from([NONE, *CAUSES])
+causes = st.sampled_from([Cause.NONE, *GAPS])
 rising_times = st.lists(st.integers(0, 400_000_000), max_size=200).map(
     lambda gaps: [sum(gaps[: n + 1]) for n in range(len(gaps))]
 )
@@ -25,11 +26,11 @@ rising_times = st.lists(st.integers(0, 400_000_000), max_size=200).map(
 def column(modality: str, causes: Sequence[str]) -> Column:
     """A row of ones wherever the cause is `none`."""
     row = np.ones(SPEC.dims[modality], np.float32)
-    return [(cause, row if cause == NONE else None) for cause in causes]
+    return [(cause, row if cause == Cause.NONE else None) for cause in causes]
 
 
 def columns(**causes: Sequence[str]) -> dict[str, Column]:
-    return {m: column(m, causes.get(m, [NONE] * SPEC.steps)) for m in MODALITIES}
+    return {m: column(m, causes.get(m, [Cause.NONE] * SPEC.steps)) for m in MODALITIES}
 
 
 def test_causes_stand_in_the_order_in_which_they_are_named() -> None:
@@ -47,7 +48,7 @@ def test_causes_stand_in_the_order_in_which_they_are_named() -> None:
         ),
         *("error", "late", "no_face", "poor_image", "silence", "no_words"),
     )
-    assert order == CAUSES
+    assert order == GAPS
 
 
 @given(st.lists(causes))
@@ -55,9 +56,9 @@ def test_the_first_cause_is_one_that_holds_and_none_only_where_nothing_is_wrong(
     held: list[str],
 ) -> None:
     named = first_cause(held)
-    wrong = set(held) - {NONE}
-    assert (named == NONE) == (not wrong)
-    assert not wrong or named == next(cause for cause in CAUSES if cause in wrong)
+    wrong = set(held) - {Cause.NONE}
+    assert (named == Cause.NONE) == (not wrong)
+    assert not wrong or named == next(cause for cause in GAPS if cause in wrong)
     assert first_cause(reversed(held)) == named
 
 
@@ -106,8 +107,8 @@ def test_a_picture_that_comes_again_or_from_the_past_is_not_wanted() -> None:
 
 def test_the_row_of_a_step_is_the_mean_of_the_pictures_that_gave_one() -> None:
     one, three = np.float32([1, 1]), np.float32([3, 5])
-    cause, row = mean_row([(NONE, one), ("no_face", None), (NONE, three)])
-    assert cause == NONE
+    cause, row = mean_row([(Cause.NONE, one), ("no_face", None), (Cause.NONE, three)])
+    assert cause == Cause.NONE
     assert row is not None
     assert row.dtype == np.float32
     assert row.tolist() == [2, 3]
@@ -122,7 +123,7 @@ def test_invalid_steps_are_zero_rows_and_validity_says_the_same_as_the_causes(
     assert (window.steps, window.end_ns) == (16, 9 * SECOND)
     for m, valid in zip(MODALITIES, window.valid, strict=True):
         assert window.gaps[m] == tuple(gaps[m])
-        assert valid.tolist() == [cause == NONE for cause in gaps[m]]
+        assert valid.tolist() == [cause == Cause.NONE for cause in gaps[m]]
         assert np.array_equal(window.rows[m].any(axis=1), valid)
         assert window.share[m] == valid.mean()
         assert window.rows[m].shape == (16, SPEC.dims[m])
@@ -144,8 +145,8 @@ def test_a_finished_window_cannot_be_written_to() -> None:
     ("step", "sentence"),
     [
         (("asleep", None), "unknown gap cause 'asleep'"),
-        ((NONE, None), "valid but has no row"),
-        ((NONE, np.ones(5, np.float32)), "valid but has no row of 512"),
+        ((Cause.NONE, None), "valid but has no row"),
+        ((Cause.NONE, np.ones(5, np.float32)), "valid but has no row of 512"),
     ],
 )
 def test_a_step_that_contradicts_itself_is_refused(
@@ -159,4 +160,4 @@ def test_a_step_that_contradicts_itself_is_refused(
 
 def test_a_column_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="text has 3 steps, not 16"):
-        assemble(SPEC, 0, columns(text=[NONE] * 3))
+        assemble(SPEC, 0, columns(text=[Cause.NONE] * 3))

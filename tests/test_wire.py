@@ -17,23 +17,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normtr import checkpoint
+from normtr.cause import GAPS, Cause
 from normtr.face import Face, FaceRow
 from normtr.judge import Judgement
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.text import TimedWord
-from normtr.window import CAUSES, NONE, assemble
+from normtr.window import assemble
 from stream.pipeline.events import Heard, Seen, Word, WordChange
 from stream.pipeline.outputs import Health, Notice, Output, SourceHealth
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.messages import Messages
 from stream.publish.previews import LONGER_PX, Previews
+from stream.views.labels_and_colours import CAUSE_LOOKS
 from stream.wire import (
     AFFECT,
     FACE,
     FRAME,
     INFO,
+    NOTIFY,
     TOPICS,
     Message,
+    NoticeKind,
     WireError,
     decode,
     encode,
@@ -48,7 +52,7 @@ PREVIEWS = Previews(PREVIEWS_OF, faces=True, frames=True)
 def estimate(causes: list[str]) -> Estimate:
     spec = FeatureSpec()
     columns = {
-        m: [(c, np.ones(dim, np.float32) if c == NONE else None) for c in causes]
+        m: [(c, np.ones(dim, np.float32) if c == Cause.NONE else None) for c in causes]
         for m, dim in spec.dims.items()
     }
     window = assemble(spec, 1_000_000_000, columns)
@@ -62,7 +66,7 @@ def outputs() -> list[Output]:
     source = SourceHealth(True, 25.0, 0, 12.5)
     dead = SourceHealth(False, 0.0, 4, None)
     return [
-        estimate([*CAUSES, NONE]),
+        estimate([*GAPS, Cause.NONE]),
         Health(
             5,
             {"camera": source, "microphone": dead},
@@ -229,14 +233,24 @@ def test_affect_has_every_field_of_the_contract() -> None:
         *("confidence", "abstained", "window", "gaps", "share", "latency_ms", "model"),
     }
     assert set(payload["gaps"]) == set(payload["share"]) == set(MODALITIES)
-    assert payload["gaps"]["face"] == [*CAUSES, NONE]
+    assert payload["gaps"]["face"] == [*GAPS, Cause.NONE]
     assert payload["latency_ms"]["settle"] == 150.0
     assert payload["t_ns"] == payload["window"]["end_ns"] == 5_000_000_000
 
 
+def test_the_schemas_know_the_causes_and_the_kinds_of_notices() -> None:
+    """In any order; the enums are what the program uses."""
+    gaps = schema(AFFECT)["properties"]["gaps"]["properties"]
+    for modality in MODALITIES:
+        assert set(gaps[modality]["items"]["enum"]) == set(Cause)
+    assert set(schema(FACE)["properties"]["cause"]["enum"]) <= set(Cause)
+    assert set(schema(NOTIFY)["properties"]["kind"]["enum"]) == set(NoticeKind)
+    assert set(CAUSE_LOOKS) == set(Cause)
+
+
 def test_the_schema_names_every_gap_cause() -> None:
     gaps = schema(AFFECT)["properties"]["gaps"]["properties"]["face"]["items"]["enum"]
-    assert gaps == [NONE, *CAUSES]
+    assert gaps == [Cause.NONE, *GAPS]
 
 
 def test_what_is_said_of_one_source_bears_its_name_and_the_rest_that_of_all() -> None:
@@ -251,7 +265,7 @@ def test_what_is_said_of_one_source_bears_its_name_and_the_rest_that_of_all() ->
 def test_seq_counts_per_topic() -> None:
     source = Messages("s" * 16, "", LABELS)
     seqs = [m.payload["seq"] for _ in range(3) for m in source.of(0, Notice("paused", 0))]
-    seqs += [m.payload["seq"] for m in source.of(0, estimate([NONE] * 16))]
+    seqs += [m.payload["seq"] for m in source.of(0, estimate([Cause.NONE] * 16))]
     assert seqs == [0, 1, 2, 0]
 
 

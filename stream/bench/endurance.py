@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from normtr.window import NONE, first_cause
+from normtr.cause import Cause, first_cause
 from stream.bench.faults import EXPECTED, Fault, Plan
 from stream.pipeline.events import Heard
 from stream.pipeline.outputs import Health, Notice, Output
 from stream.pipeline.window_assembler import SLOW, Estimate
+from stream.wire import NoticeKind
 
 SETTLED_S = 300.0
 """Memory is judged from here on."""
@@ -126,7 +127,9 @@ class Endurance:
             "memory_mib_in_10_minutes": memory,
         }
 
-    def reactions(self, plan: Plan, gaps: Mapping[str, Sequence[str]], step_s: float) -> list[Any]:
+    def reactions(
+        self, plan: Plan, gaps: Mapping[str, Sequence[Cause]], step_s: float
+    ) -> list[Any]:
         """Of each lost or stalled device: seconds to the notify, and to the first valid step."""
         out = []
         for fault in plan.faults:
@@ -136,7 +139,7 @@ class Endurance:
             told = [
                 at_s - fault.at_s
                 for at_s, notice in self.notices
-                if notice.kind == "device_lost"
+                if notice.kind == NoticeKind.DEVICE_LOST
                 and notice.modality == modality
                 and fault.at_s <= at_s <= fault.until_s
             ]
@@ -144,7 +147,7 @@ class Endurance:
             back = (
                 (step + 1) * step_s - fault.until_s
                 for step in range(first, len(gaps[modality]))
-                if gaps[modality][step] == NONE
+                if gaps[modality][step] == Cause.NONE
             )
             out.append(
                 {
@@ -158,8 +161,8 @@ class Endurance:
 
 def wrong_causes(
     plan: Plan,
-    gaps: Mapping[str, Sequence[str]],
-    baseline: Mapping[str, Sequence[str]],
+    gaps: Mapping[str, Sequence[Cause]],
+    baseline: Mapping[str, Sequence[Cause]],
     clip_s: float,
     step_s: float,
 ) -> dict[str, Any]:
@@ -185,10 +188,10 @@ def _allowed(
     faults: Sequence[Fault],
     modality: str,
     step: int,
-    baseline: Sequence[str],
+    baseline: Sequence[Cause],
     clip_s: float,
     step_s: float,
-) -> set[str]:
+) -> set[Cause]:
     """The right causes of a step; none where it lies at an edge of a fault."""
     begin_s, end_s = step * step_s, (step + 1) * step_s
     at = int((begin_s % clip_s) / step_s)

@@ -12,18 +12,19 @@ import dacite
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.cause import Cause
 from normtr.errors import UsageError
 from stream.pipeline.events import FEEDS
 from stream.pipeline.ingest import AFFECTS, Feed
 
 Kind = Literal["cover", "mute", "stall", "lose", "overflow", "kill", "flood", "deaf"]
 EXPECTED = {
-    "cover": "no_face",
-    "mute": "muted",
-    "stall": "stalled",
-    "lose": "no_device",
-    "overflow": "dropped",
-    "kill": "error",
+    "cover": Cause.NO_FACE,
+    "mute": Cause.MUTED,
+    "stall": Cause.STALLED,
+    "lose": Cause.NO_DEVICE,
+    "overflow": Cause.DROPPED,
+    "kill": Cause.ERROR,
 }
 """The gap cause that a fault of the input, or of a worker, must be told by."""
 OF = {"cover": ("camera",), "mute": ("microphone",), "overflow": ("microphone",)}
@@ -113,10 +114,10 @@ class Faulty:
         else:
             self._intake.picture(at_ns, image)
 
-    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
+    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None:
         self.sound(at_ns, samples, rate, cause)
 
-    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
+    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None:
         kinds = self._kinds("microphone", at_ns)
         if kinds & {"stall", "lose"}:
             self._gone("microphone", at_ns, kinds)
@@ -124,10 +125,10 @@ class Faulty:
             self._overflowed = True
         else:
             given = np.zeros_like(samples) if "mute" in kinds else samples
-            self._intake.sound(at_ns, given, rate, "dropped" if self._overflowed else cause)
+            self._intake.sound(at_ns, given, rate, Cause.DROPPED if self._overflowed else cause)
             self._overflowed = False
 
-    def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None:
+    def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None:
         self._intake.condition(source, cause, at_ns, detail)
 
     def end(self, source: str, at_ns: int, reason: str = "") -> None:
@@ -138,4 +139,6 @@ class Faulty:
 
     def _gone(self, device: str, at_ns: int, kinds: set[str]) -> None:
         if "lose" in kinds:
-            self._intake.condition(device, "no_device", at_ns, f"the plan takes the {device} away")
+            self._intake.condition(
+                device, Cause.NO_DEVICE, at_ns, f"the plan takes the {device} away"
+            )

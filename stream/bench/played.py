@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from normtr.cause import Cause
 from normtr.media import Media
 from normtr.progress import say
 from stream.bench import faults as fault_plans
@@ -167,7 +168,7 @@ def _of_source(seconds: float, pipe: Pipe, endurance: Endurance) -> dict[str, An
     }
 
 
-def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[str]], float]:
+def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[Cause]], float]:
     """Each step's gap cause of the clip played once in virtual time, and its length in seconds."""
     (source,) = config.sources
     with Media(source) as media:
@@ -180,8 +181,10 @@ def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[str]
     return _by_step(summary), clip_s
 
 
-def _by_step(summary: Summary) -> dict[str, list[str]]:
+def _by_step(summary: Summary) -> dict[str, list[Cause]]:
     """Each step's cause; `late` where no estimate held it."""
     found = dict(summary.steps())
     steps = range(max(found, default=-1) + 1)
-    return {m: [found[n][m] if n in found else "late" for n in steps] for m in ("face", "voice")}
+    return {
+        m: [found[n][m] if n in found else Cause.LATE for n in steps] for m in ("face", "voice")
+    }

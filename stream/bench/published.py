@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import psutil
 
+from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.judge import Judgement
 from normtr.spec import LABELS, FeatureSpec
-from normtr.window import NONE, assemble
+from normtr.window import assemble
 from stream.bench.endurance import Series
 from stream.bench.wire import BenchWire
 from stream.bench.wire_readers import FLOODED
@@ -24,7 +25,7 @@ from stream.pipeline.outputs import Notice
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.messages import Messages
 from stream.publish.publisher import Publisher
-from stream.wire import FRAME, INFO
+from stream.wire import FRAME, INFO, NoticeKind
 
 FLOOD_HZ, FLOOD_S = 20_000, 4.0
 """How many messages the flood sends in a second, if it can, and for how long."""
@@ -47,7 +48,7 @@ def measure(
     sent, per_s = _flood(publisher, wire)
     time.sleep(1.0)  # the flood is not to push out its end
     now_ns = time.monotonic_ns()
-    for message in wire.of(now_ns, Notice("stopping", now_ns)):
+    for message in wire.of(now_ns, Notice(NoticeKind.STOPPING, now_ns)):
         publisher.send(message)
     assert readers.stdout is not None
     seen = json.loads(readers.stdout.readline())
@@ -132,7 +133,9 @@ def _flood(publisher: Publisher, wire: Messages) -> tuple[int, float]:
 
 
 def _estimate(spec: FeatureSpec) -> Estimate:
-    columns = {m: [(NONE, np.zeros(dim, np.float32))] * spec.steps for m, dim in spec.dims.items()}
+    columns = {
+        m: [(Cause.NONE, np.zeros(dim, np.float32))] * spec.steps for m, dim in spec.dims.items()
+    }
     window = assemble(spec, 0, columns)
     judgement = Judgement((1 / 7,) * 7, LABELS[0], 1 / 7, False, dict.fromkeys(columns, 1 / 3))
     return Estimate(0, window, judgement, window.end_ns, 2)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.media import Media, Picture
 from stream.clock import Monotonic
@@ -56,13 +57,13 @@ class Witness:
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None:
         self._pictures.append((at_ns, float(image()[::4, ::4].mean())))
 
-    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, _cause: str) -> None:
+    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, _cause: Cause) -> None:
         hop = max(round(HOP_S * rate), 1)
         for begin in range(0, len(samples), hop):
             loudest = float(np.abs(samples[begin : begin + hop]).max())
             self._sounds.append((at_ns + begin * 1_000_000_000 // rate, loudest))
 
-    def condition(self, source: str, _cause: str | None, _at_ns: int, detail: str = "") -> None:
+    def condition(self, source: str, _cause: Cause | None, _at_ns: int, detail: str = "") -> None:
         self.reasons[source] = detail or f"the {source} gives nothing."
 
     def has_begun(self) -> bool:
@@ -129,7 +130,7 @@ def _play(source: str, witness: Witness) -> None:
             if isinstance(item, Picture):
                 witness.picture(item.at_ns, item.image)
             else:
-                witness.heard(item.at_ns, item.samples, item.rate, "")
+                witness.heard(item.at_ns, item.samples, item.rate, Cause.NONE)
 
 
 def _watch(camera: str, microphone: str | None, witness: Witness) -> None:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.cause import Cause
 from stream.capture.cameras import NoCamera, choose, not_opened
 from stream.capture.frame_clock import FrameClock
 from stream.clock import Clock
@@ -90,7 +91,7 @@ class Camera:
         self._hanging: list[_Reader] = []
 
     def start(self, intake: Sink, clock: Clock) -> None:
-        intake.condition("camera", "starting", clock.now_ns())
+        intake.condition("camera", Cause.STARTING, clock.now_ns())
         threading.Thread(
             target=self._supervise, args=(intake, clock), name="camera", daemon=True
         ).start()
@@ -147,7 +148,7 @@ class _Reader(threading.Thread):
         except NoCamera as lost:
             self.lost = lost
 
-    def _read(self, capture: cv2.VideoCapture) -> str:
+    def _read(self, capture: cv2.VideoCapture) -> Cause:
         """Returns the cause for which no frame comes any more."""
         times = FrameClock()
         has_clock = not Path(self._which).is_file()
@@ -159,7 +160,7 @@ class _Reader(threading.Thread):
             if now_ns - asked_ns > AT_ONCE_NS:
                 waited_ns = now_ns
             if not got or self.left.is_set():
-                return "stalled" if now_ns - waited_ns < KEPT_NS else "no_device"
+                return Cause.STALLED if now_ns - waited_ns < KEPT_NS else Cause.NO_DEVICE
             self._moved_ns = now_ns
             self.frames += 1
             told_ms = capture.get(cv2.CAP_PROP_POS_MSEC) if has_clock else 0.0

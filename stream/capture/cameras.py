@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+from normtr.cause import Cause
 from normtr.errors import UserError
 
 _LISTS = {"darwin": "avfoundation", "win32": "dshow"}
@@ -17,7 +18,7 @@ _LISTS = {"darwin": "avfoundation", "win32": "dshow"}
 class NoCamera(UserError):
     """Why a camera cannot be used; `cause` is the gap cause: `no_device`, `denied`, `stalled`."""
 
-    def __init__(self, cause: str, sentence: str) -> None:
+    def __init__(self, cause: Cause, sentence: str) -> None:
         super().__init__(sentence)
         self.cause = cause
 
@@ -66,7 +67,9 @@ def choose(which: str) -> int | str:
             return choose(index)
     listed = ", ".join(f"{index} ({name})" for index, name in known)
     what = f"there is no camera {which!r}; "
-    raise NoCamera("no_device", what + (f"there are: {listed}." if known else "none is listed."))
+    raise NoCamera(
+        Cause.NO_DEVICE, what + (f"there are: {listed}." if known else "none is listed.")
+    )
 
 
 def _there(which: str, path: Path) -> int | str:
@@ -74,13 +77,13 @@ def _there(which: str, path: Path) -> int | str:
     try:
         is_device = path.is_char_device()
         if not path.exists():
-            raise NoCamera("no_device", f"there is no camera {which}: {path} does not exist.")
+            raise NoCamera(Cause.NO_DEVICE, f"there is no camera {which}: {path} does not exist.")
         allowed = os.access(path, os.R_OK | os.W_OK if is_device else os.R_OK)
     except PermissionError:
         is_device = allowed = False
     if not allowed:
         cure = "; `sudo usermod -aG video $USER` and a new login allow it" if is_device else ""
-        raise NoCamera("denied", f"camera {which} is forbidden: {path} cannot be read{cure}.")
+        raise NoCamera(Cause.DENIED, f"camera {which} is forbidden: {path} cannot be read{cure}.")
     number = re.fullmatch(r"/dev/video(\d+)", str(path.resolve()))
     return int(number[1]) if number else str(path)
 
@@ -89,8 +92,12 @@ def not_opened(which: str, chosen: int | str) -> NoCamera:
     """What to say of a camera that is there and cannot be opened."""
     path = Path(f"/dev/video{chosen}" if isinstance(chosen, int) else chosen)
     if users := _users(path):
-        return NoCamera("no_device", f"camera {which} is taken by {users}; close it there first.")
-    return NoCamera("no_device", f"camera {which} cannot be opened; does another program use it?")
+        return NoCamera(
+            Cause.NO_DEVICE, f"camera {which} is taken by {users}; close it there first."
+        )
+    return NoCamera(
+        Cause.NO_DEVICE, f"camera {which} cannot be opened; does another program use it?"
+    )
 
 
 def _users(path: Path) -> str:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
+from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.media import Media, Picture, Piece
 from stream.clock import Clock
@@ -18,9 +19,9 @@ BLOCK_NS = 100_000_000
 def conditions(media: Media, intake: Feed, at_ns: int) -> None:
     """Say what the clip has not got."""
     if not media.has_picture:
-        intake.condition("camera", "no_track", at_ns, f"{media.name} has no picture")
+        intake.condition("camera", Cause.NO_TRACK, at_ns, f"{media.name} has no picture")
     if not media.has_sound:
-        intake.condition("microphone", "no_track", at_ns, f"{media.name} has no sound")
+        intake.condition("microphone", Cause.NO_TRACK, at_ns, f"{media.name} has no sound")
 
 
 def feed(item: Picture | Piece, intake: Feed) -> None:
@@ -29,7 +30,7 @@ def feed(item: Picture | Piece, intake: Feed) -> None:
     if isinstance(item, Picture):
         intake.picture(at_ns, item.image)
     else:
-        intake.sound(at_ns, item.samples, item.rate, "stalled")
+        intake.sound(at_ns, item.samples, item.rate, Cause.STALLED)
 
 
 def repeated(source: str, first: Media, until_ns: int | None) -> Iterator[Picture | Piece]:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from normtr.cause import Cause
 from normtr.errors import UserError
 from stream.capture.sound_clock import Block, Timeline
 from stream.capture.sound_input import LIST_LIMIT_S, RETRY_S, Input, choose
@@ -73,7 +74,7 @@ class Microphone:
         self._ends_ns = 0
 
     def start(self, intake: Sink, clock: Clock) -> None:
-        intake.condition("microphone", "starting", clock.now_ns())
+        intake.condition("microphone", Cause.STARTING, clock.now_ns())
         for work in (self._listen, self._watch):
             threading.Thread(
                 target=work, args=(intake, clock), name="microphone", daemon=True
@@ -132,7 +133,7 @@ class Microphone:
             record, data = got
             now_ns = clock.now_ns()
             if "lost" in record:
-                intake.condition("microphone", "no_device", now_ns, record["lost"])
+                intake.condition("microphone", Cause.NO_DEVICE, now_ns, record["lost"])
                 opened = None
             elif opened is None:
                 opened = _Opened(**record)
@@ -140,13 +141,13 @@ class Microphone:
                 block = opened.block(record, data)
                 for begin_ns, placed in opened.timeline.push(block):
                     mono = placed.samples.mean(axis=1, dtype=np.float32)
-                    cause = "dropped" if placed.overflowed else "stalled"
+                    cause = Cause.DROPPED if placed.overflowed else Cause.STALLED
                     intake.heard(begin_ns - self._latency_ns, mono, opened.rate, cause)
                 count += 1
             self._ends_ns = now_ns + (SILENT_LIMIT_NS if data else OPEN_LIMIT_NS)
         if opened and not self._stop.is_set() and clock.now_ns() <= self._ends_ns:
             lost = f"microphone {opened.name} gives no more sound."
-            intake.condition("microphone", "no_device", clock.now_ns(), lost)
+            intake.condition("microphone", Cause.NO_DEVICE, clock.now_ns(), lost)
         return count
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dacite import DaciteError, from_dict
 
+from normtr.cause import Cause
 from stream.wire import (
     AFFECT,
     FACE,
@@ -175,7 +176,7 @@ class Face(Received):
     landmarks: tuple[tuple[float, ...], ...] | None = None
     score: float | None = None
     probabilities: tuple[float, ...] | None = None
-    cause: str = "none"
+    cause: Cause = Cause.NONE
     """Why the picture gave no row, if it gave none."""
 
 

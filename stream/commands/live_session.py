@@ -31,6 +31,7 @@ from stream.publish.sink import Sink
 from stream.session.session import Opened, open_session
 from stream.views.live_terminal import LiveTerminal
 from stream.views.summary import Summary
+from stream.wire import NoticeKind
 
 DRAWN_WORDS = 10_000
 """So many of the last words can be drawn."""
@@ -83,7 +84,7 @@ def recognise(config: Live, doors: Doors, console: Console, interrupts: Interrup
                 break
         sd_notify.tell("STOPPING=1")
         end_ns = sent_ns if opened.virtual else time.monotonic_ns()
-        outgoing.give(end_ns, Notice("stopping", end_ns))
+        outgoing.give(end_ns, Notice(NoticeKind.STOPPING, end_ns))
     return Recognised(opened.name, summaries, list(words.values()))
 
 

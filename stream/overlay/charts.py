@@ -8,11 +8,12 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer
 from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPen
 from PySide6.QtWidgets import QToolTip
 
+from normtr.cause import Cause
 from stream.overlay.part import CENTRE, LEFT, RIGHT, Part, as_tip, fitting, resized
 from stream.overlay.state import Shown, within
 from stream.overlay.theme import Theme, opacity
 from stream.views.history import SECONDS
-from stream.views.labels_and_colours import MARKS, NAMES, SAYING, ink, name, reason
+from stream.views.labels_and_colours import NAMES, ink, look, name, reason
 
 GLIDE_FRAMES, GLIDE_MS = 3, 50
 UNHEARD = "No recognizer was heard yet. Start one with: normtr live"
@@ -102,7 +103,9 @@ class History(Part):
 
     def describe(self, shown: Shown) -> str:
         missing = {
-            modality: sum(column.causes.get(modality, "none") != "none" for column in shown.columns)
+            modality: sum(
+                column.causes.get(modality, Cause.NONE) != Cause.NONE for column in shown.columns
+            )
             for modality in NAMES
         }
         told = (f"{NAMES[m]} missing for {seconds} s" for m, seconds in missing.items() if seconds)
@@ -160,7 +163,7 @@ class Light(Part):
         if light is None:
             return
         line, width = self.line_height(), float(self.width())
-        colour = self.theme.cause("none", True) if light.lit else self.theme.dim
+        colour = self.theme.cause(Cause.NONE, True) if light.lit else self.theme.dim
         self.dot(painter, QPointF(line * 0.35, line * 0.55), light.lit, colour)
         box = QRectF(line, 0, width - line, line * 1.1)
         room = QFontMetricsF(painter.font()).horizontalAdvance(self.accessibleName()) + 12
@@ -183,14 +186,14 @@ class Light(Part):
             run = QRectF(strip.left() + first * each, strip.top(), (end - first) * each, 0)
             run.setHeight(strip.height())
             colour = self.theme.cause(cause, shown.fresh)
-            if cause == "none":  # a thin line, so that a gap is seen by its shape, too
+            if cause == Cause.NONE:  # a thin line, so that a gap is seen by its shape, too
                 run.adjust(0, strip.height() * 0.36, 0, -strip.height() * 0.36)
                 painter.fillRect(run, colour)
                 continue
             painter.fillRect(run.adjusted(0.5, 0, -0.5, 0), colour)
             painter.setPen(QPen(self.theme.edge, 1))
             painter.drawRect(run.adjusted(0.5, 0.5, -0.5, -0.5))
-            names = reason(self.modality, cause), SAYING.get(cause, ""), MARKS.get(cause, "?")
+            names = reason(self.modality, cause), look(cause).text, look(cause).mark
             if text := fitting(names, run.width(), metrics):
                 self.write(painter, run, text, QColor(ink(colour.name())), CENTRE)
 

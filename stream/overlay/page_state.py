@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
+from normtr.cause import Cause
 from stream.overlay.state import Shown, within
 from stream.views.history import SECONDS, Column
 from stream.views.labels_and_colours import (
-    CAUSE_COLOURS,
-    MARKS,
-    SAYING,
-    cause_colour,
+    CAUSE_LOOKS,
     emotion_colour,
     ink,
+    look,
     name,
     reason,
 )
@@ -71,16 +70,16 @@ def _causes(columns: Iterable[Column], modality: str) -> Iterator[dict[str, Any]
 
 def _missing(columns: Iterable[Column]) -> list[str]:
     """The causes of gaps, each once, always in the same order."""
-    seen = {cause for column in columns for cause in column.causes.values()} - {"", "none"}
-    return [cause for cause in CAUSE_COLOURS if cause in seen] + sorted(seen - set(CAUSE_COLOURS))
+    seen = {cause for column in columns for cause in column.causes.values()} - {"", Cause.NONE}
+    return [cause for cause in CAUSE_LOOKS if cause in seen] + sorted(seen - set(CAUSE_LOOKS))
 
 
 def _entry(cause: str) -> dict[str, str]:
-    colour = cause_colour(cause)
+    colour = look(cause).colour
     return {
         "cause": cause,
-        "says": SAYING.get(cause, cause),
-        "mark": MARKS.get(cause, "?"),
+        "says": look(cause).text,
+        "mark": look(cause).mark,
         "colour": colour,
         "ink": ink(colour),
     }

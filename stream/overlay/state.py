@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from normtr.cause import Cause
 from stream.client.received import Affect, Info, Notify, Received
 from stream.views.history import Column, History
 from stream.views.labels_and_colours import DEVICES, NAMES, NOTHING, name, reason
+from stream.wire import NoticeKind
 
 STALE_S = 1.2
 """Without an estimate for so long everything is grey; who asks every 0.25 s shows it within 1.5."""
 NOTE_S = 5.0
 """So long an event is told."""
 NO_DATA = "no data"
-BRIEF = frozenset({"dropped", "late", "no_face", "poor_image", "silence", "no_words"})
+BRIEF = frozenset(
+    {Cause.DROPPED, Cause.LATE, Cause.NO_FACE, Cause.POOR_IMAGE, Cause.SILENCE, Cause.NO_WORDS}
+)
 """Gaps that come and go in ordinary use: a light goes out once nothing came for `LIT_S`."""
 LIT_S = {"face": 1.0, "voice": 1.0, "text": 4.0}
-ABSENT = frozenset({"off", "no_device", "no_track", "denied"})
+ABSENT = frozenset({Cause.OFF, Cause.NO_DEVICE, Cause.NO_TRACK, Cause.DENIED})
 """Causes with which a device is not in use."""
 
 
@@ -99,7 +103,7 @@ class OverlayState:
         elif isinstance(message, Info):
             self._info = message
         elif isinstance(message, Notify):
-            self._ended = message.kind == "stopping"
+            self._ended = message.kind == NoticeKind.STOPPING
             where = f"{message.source}: " if message.source in self._sources else ""
             where += f"{name(message.modality)}: " if message.modality else ""
             self.tell(where + (message.detail or message.kind.replace("_", " ")), now_s)
@@ -121,7 +125,7 @@ class OverlayState:
         fresh = not self._ended and now_s - self._heard_s <= STALE_S
         causes = {modality: gaps[-1] for modality, gaps in affect.gaps.items()}
         said = affect.smoothed or affect
-        paused = "paused" in causes.values()
+        paused = Cause.PAUSED in causes.values()
         if not fresh:
             headline = NO_DATA
         elif paused:
@@ -185,7 +189,7 @@ class OverlayState:
             return Capture(False, "nothing is captured")
         devices: dict[str, str] = {}  # of voice and words, what is said of the voice counts
         for modality, device in DEVICES.items():
-            cause = causes.get(modality, "off")
+            cause = causes.get(modality, Cause.OFF)
             if cause not in ABSENT:
                 devices.setdefault(device, cause)
         if not devices:
@@ -195,7 +199,7 @@ class OverlayState:
             return Capture(True, f"{names} may be in use")
         if "paused" in devices.values():
             return Capture(True, f"{names} open, paused")
-        muted = [device for device, cause in devices.items() if cause == "muted"]
+        muted = [device for device, cause in devices.items() if cause == Cause.MUTED]
         used = [device for device in devices if device not in muted]
         parts = [f"{' and '.join(used)} in use"] if used else []
         parts += [f"{' and '.join(muted)} muted"] if muted else []
@@ -204,7 +208,7 @@ class OverlayState:
 
 def _light(modality: str, gaps: Sequence[str], step_ns: int) -> Light:
     steps = max(round(LIT_S.get(modality, 1.0) * 1e9 / step_ns), 1)
-    lit = gaps[-1] == "none" or (gaps[-1] in BRIEF and "none" in gaps[-steps:])
+    lit = gaps[-1] == Cause.NONE or (gaps[-1] in BRIEF and Cause.NONE in gaps[-steps:])
     return Light(modality, lit, "here" if lit else reason(modality, gaps[-1]))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtGui import QColor
 
-from stream.views.labels_and_colours import cause_colour, emotion_colour
+from stream.views.labels_and_colours import emotion_colour, look
 
 FAINTEST = 0.45
 """Opacity of what has no confidence; it stays legible."""
@@ -30,7 +30,7 @@ class Theme:
         return colour
 
     def cause(self, cause: str, fresh: bool) -> QColor:
-        colour = QColor(cause_colour(cause))
+        colour = QColor(look(cause).colour)
         return colour if fresh else grey(colour)
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.cause import Cause
 from normtr.face import FaceRow
 from normtr.text import TextEncoder, TimedWord
+from stream.wire import NoticeKind
 
 FEEDS = {"face": "face", "voice": "voice", "transcribe": "text"}
 """The modality that each stage works for."""
@@ -37,7 +39,7 @@ class FeatureRow:
 
     modality: str
     step: int
-    cause: str
+    cause: Cause
     vector: NDArray[np.float32] | None
     begin_ns: int
     end_ns: int
@@ -96,7 +98,7 @@ class Condition:
     """From `at_ns` on this modality is kept from working by `cause`; None: it works again."""
 
     modality: str
-    cause: str | None
+    cause: Cause | None
     at_ns: int
     detail: str = ""
 
@@ -105,7 +107,7 @@ class Condition:
 class Asked:
     """Somebody asked for this over the control port; it goes out as a notice."""
 
-    kind: str
+    kind: NoticeKind
     at_ns: int
     modality: str | None = None
     detail: str = ""

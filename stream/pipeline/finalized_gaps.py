@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from normtr.cause import Cause
 from stream.pipeline.window_assembler import Estimate
 
-Causes = dict[str, str]
+Causes = dict[str, Cause]
 
 
 class Settled:
     """Rows and words come late, so a step is settled only when no window holds it any more."""
 
     def __init__(self) -> None:
-        self._gaps: Mapping[str, tuple[str, ...]] = {}
+        self._gaps: Mapping[str, tuple[Cause, ...]] = {}
         self._first = self._end = 0  # the steps of the last window
 
     def add(self, estimate: Estimate) -> Iterator[tuple[int, Causes]]:

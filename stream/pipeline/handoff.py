@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.cause import Cause
 from normtr.sound import Hole
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ class SoundRing:
         with self._lock:
             self._copy_in(samples)
 
-    def skip_to(self, begin: int, cause: str) -> None:
+    def skip_to(self, begin: int, cause: Cause) -> None:
         """Mark everything from the end up to sample `begin` as a hole; zeros stand there."""
         with self._lock:
             if begin <= self._end:

@@ -10,9 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.cause import Cause, first_cause
 from normtr.sound import Placed, SoundTrack
 from normtr.spec import FeatureSpec
-from normtr.window import Slots, first_cause
+from normtr.window import Slots
 from stream.clock import Clock
 from stream.pipeline.events import Arrived, Condition, Dropped, Ended, Event
 from stream.pipeline.handoff import Newest, SoundRing
@@ -47,9 +48,9 @@ class Sink(Protocol):
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None: ...
 
-    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None: ...
+    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None: ...
 
-    def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None: ...
+    def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None: ...
 
 
 class Feed(Sink, Protocol):
@@ -57,7 +58,7 @@ class Feed(Sink, Protocol):
 
     origin_ns: int
 
-    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None: ...
+    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None: ...
 
     def end(self, source: str, at_ns: int, reason: str = "") -> None: ...
 
@@ -95,10 +96,10 @@ class Intake:
         self._slots = Slots(spec)
         self._track = SoundTrack(spec.voice.sample_rate)
         self._samples_per_step = spec.voice.sample_rate * spec.step_ms // 1000
-        self._conditions: dict[str, str | None] = {}
-        self._held: dict[str, frozenset[str]] = dict.fromkeys(AFFECTS, frozenset())
+        self._conditions: dict[str, Cause | None] = {}
+        self._held: dict[str, frozenset[Cause]] = dict.fromkeys(AFFECTS, frozenset())
         self._released_ns = dict.fromkeys(AFFECTS, 0)
-        self._told: dict[str, str | None] = {}
+        self._told: dict[str, Cause | None] = {}
         self._lock = threading.Lock()
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None:
@@ -116,24 +117,24 @@ class Intake:
             self._post(Dropped("face", displaced.step))
         self._ring_bells()
 
-    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
+    def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None:
         """Mono float32 samples, the first at `at_ns`; a hole before them is due to `cause`."""
         self._hear(at_ns, samples, rate, cause, steered=False)
 
-    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str) -> None:
+    def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None:
         """As `sound`, but from a device, whose clock drifts: the times are measured ones."""
         self._hear(at_ns, samples, rate, cause, steered=True)
 
-    def condition(self, source: str, cause: str | None, at_ns: int, detail: str = "") -> None:
+    def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None:
         """From `at_ns` on the source is kept from working by `cause`; None: it works."""
         self._conditions[source] = cause
         self._tell(source, at_ns, detail)
 
-    def standing(self, source: str) -> str | None:
+    def standing(self, source: str) -> Cause | None:
         """The cause that keeps the source from working now."""
         return self._conditions.get(source)
 
-    def hold(self, source: str, cause: str, at_ns: int) -> bool:
+    def hold(self, source: str, cause: Cause, at_ns: int) -> bool:
         """Use nothing of the source from now on, for `cause` (`paused`, `muted`).
 
         Returns whether that is new. It goes on giving; several causes can hold it at once.
@@ -144,7 +145,7 @@ class Intake:
         self._tell(source, at_ns)
         return new
 
-    def release(self, source: str, cause: str, at_ns: int) -> bool:
+    def release(self, source: str, cause: Cause, at_ns: int) -> bool:
         """Hold the source no more for `cause`; returns whether it was held for that."""
         with self._lock:
             was = cause in self._held[source]
@@ -164,12 +165,12 @@ class Intake:
     def end(self, source: str, at_ns: int, reason: str = "") -> None:
         """The source has nothing more to give; `reason`: what broke it."""
         if source == "microphone":
-            self._place(self._track.flush(), "stalled")
+            self._place(self._track.flush(), Cause.STALLED)
         self._post(Ended(source, at_ns, reason))
         self._ring_bells()
 
     def _hear(
-        self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: str, *, steered: bool
+        self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause, *, steered: bool
     ) -> None:
         self._seen("microphone", at_ns)
         if {"voice", "text"} <= self._off:
@@ -198,7 +199,7 @@ class Intake:
             for modality in (m for m in AFFECTS[source] if m not in self._off):
                 self._post(Condition(modality, cause, at_ns, detail))
 
-    def _place(self, pieces: list[Placed], cause: str) -> None:
+    def _place(self, pieces: list[Placed], cause: Cause) -> None:
         causes = self._held["microphone"]
         held = first_cause(causes) if causes else None
         for piece in pieces:

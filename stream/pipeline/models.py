@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from normtr import checkpoint, heap, personal
+from normtr.cause import Cause
 from normtr.device import Cuda, Device
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
@@ -94,7 +95,7 @@ class Models:
         self.voice(ramp)
         if self.text is not None:
             self.text.warm_up()
-        nothing = {m: [("starting", None)] * spec.steps for m in MODALITIES}
+        nothing = {m: [(Cause.STARTING, None)] * spec.steps for m in MODALITIES}
         self.judge([assemble(spec, 0, nothing)] * self._sources)
 
 

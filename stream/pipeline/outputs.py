@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from stream.pipeline.events import Heard, Seen
 from stream.pipeline.window_assembler import Estimate
+from stream.wire import NoticeKind
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something a subscriber should know: `kind` as in the schema of `er.v1.notify`."""
+    """Something a subscriber should know."""
 
-    kind: str
+    kind: NoticeKind
     at_ns: int
     modality: str | None = None
     detail: str = ""

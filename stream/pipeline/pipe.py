@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 import numpy as np
 import psutil
 
+from normtr.cause import Cause
 from normtr.judge import Judge, Judgement
 from normtr.window import Window
 from stream.pipeline.events import (
     FEEDS,
+    Arrived,
     Asked,
     Condition,
     Down,
+    Dropped,
+    Ended,
     Event,
     Failed,
     FeatureRow,
@@ -35,8 +40,9 @@ from stream.pipeline.smoothing import Smoother
 from stream.pipeline.transcriber import Transcriber
 from stream.pipeline.window_assembler import SLOW, Estimate, Recognizer
 from stream.pipeline.workers import FaceWorker, VoiceWorker, Worker
+from stream.wire import NoticeKind
 
-LOST = ("denied", "no_device", "no_track", "stalled")
+LOST = (Cause.DENIED, Cause.NO_DEVICE, Cause.NO_TRACK, Cause.STALLED)
 """Causes that are told when they begin and end."""
 LATE_NS = 50_000_000
 """A tick that begins later than this was not in time."""
@@ -116,30 +122,39 @@ class Pipe:
     def absorb(self, event: Event) -> Sequence[Output]:
         """Take an event in; return what of it goes out at once."""
         self.recognizer.handle(event)
-        if isinstance(event, TextReady) or (
-            isinstance(event, Down) and event.stage == "transcribe"
-        ):
-            self._loading = False
-        if isinstance(event, Heard):
-            self._words = event.words
-            return [*self._behind(event), *([event] if event.changes else [])]
-        if isinstance(event, Failed):
-            at_ns = self.origin_ns + event.step * self.spec.step_ns
-            return [Notice("worker_error", at_ns, event.modality, event.reason)]
-        if isinstance(event, Seen):
-            return [] if self.intake.was_held("camera", event.at_ns) else [event]
-        if isinstance(event, Asked):
-            return [Notice(event.kind, event.at_ns, event.modality, event.detail)]
-        if isinstance(event, OtherPerson):
-            return [Notice("person_changed", event.at_ns, "face", "another person is in view")]
-        if isinstance(event, Down):
-            return [Notice("worker_down", event.at_ns, FEEDS[event.stage], event.reason)]
-        if isinstance(event, Restarted):
-            self.restarts[event.stage] += 1
-            return [Notice("worker_restarted", event.at_ns, FEEDS[event.stage], event.reason)]
-        if isinstance(event, FeatureRow) and event.modality == "voice":
-            return self._mute_notices(event)
-        return self._notices(event) if isinstance(event, Condition) else []
+        match event:
+            case TextReady():
+                self._loading = False
+            case Heard():
+                self._words = event.words
+                return [*self._behind(event), *([event] if event.changes else [])]
+            case Failed():
+                at_ns = self.origin_ns + event.step * self.spec.step_ns
+                return [Notice(NoticeKind.WORKER_ERROR, at_ns, event.modality, event.reason)]
+            case Seen():
+                return [] if self.intake.was_held("camera", event.at_ns) else [event]
+            case Asked():
+                return [Notice(event.kind, event.at_ns, event.modality, event.detail)]
+            case OtherPerson():
+                detail = "another person is in view"
+                return [Notice(NoticeKind.PERSON_CHANGED, event.at_ns, "face", detail)]
+            case Down():
+                self._loading = self._loading and event.stage != "transcribe"
+                feeds = FEEDS[event.stage]
+                return [Notice(NoticeKind.WORKER_DOWN, event.at_ns, feeds, event.reason)]
+            case Restarted():
+                self.restarts[event.stage] += 1
+                feeds = FEEDS[event.stage]
+                return [Notice(NoticeKind.WORKER_RESTARTED, event.at_ns, feeds, event.reason)]
+            case FeatureRow():
+                return self._mute_notices(event) if event.modality == "voice" else []
+            case Condition():
+                return self._notices(event)
+            case Arrived() | Dropped() | Ended():
+                pass  # the window assembler and the session take these
+            case _:
+                assert_never(event)
+        return []
 
     def ask(self, asked: Asked) -> None:
         """Have it go out as a notice; from any thread."""
@@ -163,34 +178,39 @@ class Pipe:
         pacing.change(step, level)
         detail = f"level {level} of {len(LEVELS) - 1} from now on: {LEVELS[level].saying}"
         at_ns = self.origin_ns + step * self.spec.step_ns
-        return [Notice("degraded" if change > 0 else "recovered", at_ns, None, detail)]
+        kind = NoticeKind.DEGRADED if change > 0 else NoticeKind.RECOVERED
+        return [Notice(kind, at_ns, None, detail)]
 
     def _behind(self, event: Heard) -> Sequence[Notice]:
         if event.skipped is None:
             return []
         begin_ns, end_ns = event.skipped
         detail = f"{(end_ns - begin_ns) / 1e9:.1f} s of sound were skipped to keep up"
-        return [Notice("late_words", begin_ns, "text", detail)]
+        return [Notice(NoticeKind.LATE_WORDS, begin_ns, "text", detail)]
 
     def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
         """A device that is muted, or whose sound was led elsewhere, gives exact zeros."""
         held = self.intake.was_held("microphone", row.begin_ns)
-        if row.cause == "muted" and not self._muted and not held:
+        if row.cause == Cause.MUTED and not self._muted and not held:
             self._muted = True
             detail = "only exact zeros come: the microphone is muted, or another one is in use"
-            return [Notice("muted", row.end_ns, row.modality, detail)]
-        if row.cause in ("none", "silence") and self._muted:
+            return [Notice(NoticeKind.MUTED, row.end_ns, row.modality, detail)]
+        if row.cause in (Cause.NONE, Cause.SILENCE) and self._muted:
             self._muted = False
-            return [Notice("unmuted", row.begin_ns, row.modality, "sound comes again")]
+            return [Notice(NoticeKind.UNMUTED, row.begin_ns, row.modality, "sound comes again")]
         return []
 
     def _notices(self, event: Condition) -> Sequence[Notice]:
         before = self._standing.get(event.modality)
         self._standing[event.modality] = event.cause
         if event.cause in LOST:
-            return [Notice("device_lost", event.at_ns, event.modality, event.detail or event.cause)]
+            return [
+                Notice(
+                    NoticeKind.DEVICE_LOST, event.at_ns, event.modality, event.detail or event.cause
+                )
+            ]
         if event.cause is None and before in LOST:
-            return [Notice("device_back", event.at_ns, event.modality, event.detail)]
+            return [Notice(NoticeKind.DEVICE_BACK, event.at_ns, event.modality, event.detail)]
         return []
 
     def health(self, now_ns: int, *, measured: bool) -> Health:

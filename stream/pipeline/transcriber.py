@@ -15,7 +15,7 @@ from normtr.text import TimedWord
 from stream.pipeline.events import Heard, Word, WordChange
 from stream.pipeline.handoff import Sound, SoundRing
 from stream.pipeline.load_shedding import Pacing
-from stream.pipeline.transcriber_config import TranscriberConfig
+from stream.pipeline.pipe_config import TranscriberConfig
 from stream.pipeline.word_revision import Guess, Hypothesis
 
 MEMORY_NS = 30_000_000_000

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.personal import FEWEST, Personal, measured
-from normtr.window import NONE, Row
+from normtr.window import Row
 from stream.pipeline.window_assembler import Estimate
 
 START_LIMIT_S = 20.0
@@ -33,7 +34,7 @@ class Baseline:
     def add(self, estimate: Estimate) -> bool:
         """Whether it is over: enough steps have passed, or nobody came for a long time."""
         for m, rows in self._rows.items():
-            if estimate.window.gaps[m][-1] == NONE:
+            if estimate.window.gaps[m][-1] == Cause.NONE:
                 rows.append(estimate.window.rows[m][-1])
         if any(self.valid.values()):
             self.steps += 1

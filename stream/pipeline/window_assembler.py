@@ -5,29 +5,35 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import assert_never
 
+from normtr.cause import Cause, first_cause
 from normtr.judge import Judgement
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder, TimedWord
-from normtr.window import NONE, Row, Window, assemble, first_cause, mean_row
+from normtr.window import Row, Window, assemble, mean_row
 from stream.pipeline.events import (
     FEEDS,
     Arrived,
+    Asked,
     Condition,
     Down,
     Dropped,
+    Ended,
     Event,
     Failed,
     FeatureRow,
     Heard,
+    OtherPerson,
     Restarted,
+    Seen,
     TextReady,
 )
 from stream.pipeline.smoothing import Smoothed
 
-SLOW = ("dropped", "late")
+SLOW = (Cause.DROPPED, Cause.LATE)
 """Causes that show a machine too slow."""
-UNREADY = (*SLOW, "error")
+UNREADY = (*SLOW, Cause.ERROR)
 """Causes of ours: the input was there, its row was not."""
 
 
@@ -55,21 +61,21 @@ class Step:
     arrived: int = 0
     dropped: int = 0
     failed: int = 0
-    rows: list[tuple[str, Row | None]] = field(default_factory=list)
+    rows: list[tuple[Cause, Row | None]] = field(default_factory=list)
 
-    def outcome(self) -> tuple[str, Row | None]:
+    def outcome(self) -> tuple[Cause, Row | None]:
         """A row counts only when nothing of its step was lost or is still missing.
 
         Otherwise the row would hang on how busy the machine was, not on the gaps alone.
         """
         if self.dropped:
-            return "dropped", None
+            return Cause.DROPPED, None
         if self.failed:
-            return "error", None
+            return Cause.ERROR, None
         if not self.arrived:
-            return "stalled", None
+            return Cause.STALLED, None
         if len(self.rows) < self.arrived:
-            return "late", None
+            return Cause.LATE, None
         return mean_row(self.rows)
 
 
@@ -94,7 +100,7 @@ class Recognizer:
         self._origin_ns = origin_ns
         self._text_encoder: TextEncoder | None = None
         self._steps: dict[str, dict[int, Step]] = {m: defaultdict(Step) for m in MODALITIES}
-        self._conditions: dict[str, list[tuple[int, str]]] = {m: [] for m in MODALITIES}
+        self._conditions: dict[str, list[tuple[int, Cause]]] = {m: [] for m in MODALITIES}
         self._down: dict[str, list[tuple[int, int | None]]] = {m: [] for m in MODALITIES}
         self._off = frozenset(off)
         self._words: tuple[TimedWord, ...] = ()
@@ -103,30 +109,33 @@ class Recognizer:
 
     def handle(self, event: Event) -> None:
         """Take in what a source or worker says."""
-        if isinstance(event, TextReady):
-            self._text_encoder = event.encoder
-        elif isinstance(event, Heard):
-            self._words = tuple(word.word for word in event.words)
-            self._horizon_ns = event.horizon_ns
-            if event.skipped is not None:
-                self._unheard.append(event.skipped)
-        elif isinstance(event, Condition):
-            self._conditions[event.modality].append((event.at_ns, event.cause or NONE))
-        elif isinstance(event, Down):
-            self._lose(FEEDS[event.stage], event.at_ns)
-        elif isinstance(event, Restarted):
-            *before, (begin_ns, _) = self._down[FEEDS[event.stage]]
-            self._down[FEEDS[event.stage]] = [*before, (begin_ns, event.at_ns)]
-        elif isinstance(event, Arrived | Dropped | Failed | FeatureRow):
-            step = self._steps[event.modality][event.step]
-            if isinstance(event, Arrived):
-                step.arrived += 1
-            elif isinstance(event, Dropped):
-                step.dropped += 1
-            elif isinstance(event, Failed):
-                step.failed += 1
-            else:
-                step.rows.append((event.cause, event.vector))
+        match event:
+            case TextReady():
+                self._text_encoder = event.encoder
+            case Heard():
+                self._words = tuple(word.word for word in event.words)
+                self._horizon_ns = event.horizon_ns
+                if event.skipped is not None:
+                    self._unheard.append(event.skipped)
+            case Condition():
+                self._conditions[event.modality].append((event.at_ns, event.cause or Cause.NONE))
+            case Down():
+                self._lose(FEEDS[event.stage], event.at_ns)
+            case Restarted():
+                *before, (begin_ns, _) = self._down[FEEDS[event.stage]]
+                self._down[FEEDS[event.stage]] = [*before, (begin_ns, event.at_ns)]
+            case Arrived():
+                self._steps[event.modality][event.step].arrived += 1
+            case Dropped():
+                self._steps[event.modality][event.step].dropped += 1
+            case Failed():
+                self._steps[event.modality][event.step].failed += 1
+            case FeatureRow():
+                self._steps[event.modality][event.step].rows.append((event.cause, event.vector))
+            case Seen() | Asked() | OtherPerson() | Ended():
+                pass  # they say nothing of a step
+            case _:
+                assert_never(event)
 
     def window(self, step: int) -> Window:
         """The window whose last step is `step` (0 = the first of the session); in rising order."""
@@ -141,7 +150,7 @@ class Recognizer:
         window = assemble(spec, begin_ns, columns)
         self._forget(numbers[0])
         for modality, fresh in self.fresh.items():
-            if self._steps[modality][step].arrived and window.gaps[modality][-1] != "off":
+            if self._steps[modality][step].arrived and window.gaps[modality][-1] != Cause.OFF:
                 fresh.existed += 1
                 fresh.ready += window.gaps[modality][-1] not in UNREADY
         return window
@@ -150,17 +159,17 @@ class Recognizer:
         """How many pictures a step of the last window has used."""
         return len(self._steps["face"][step].rows)
 
-    def _outcome(self, modality: str, step: int) -> tuple[str, Row | None]:
+    def _outcome(self, modality: str, step: int) -> tuple[Cause, Row | None]:
         standing = self._standing(modality, step)
-        if step < 0 or standing in ("off", "starting", "paused"):
+        if step < 0 or standing in (Cause.OFF, Cause.STARTING, Cause.PAUSED):
             return standing, None
         cause, row = self._steps[modality][step].outcome()
         if cause in UNREADY and self._is_down(modality, step):
-            cause = "error"
-        if standing != NONE:
+            cause = Cause.ERROR
+        if standing != Cause.NONE:
             # A step that nothing came in for is explained by what kept it out.
-            cause = standing if cause == "stalled" else first_cause((standing, cause))
-        return (cause, row) if cause == NONE else (cause, None)
+            cause = standing if cause == Cause.STALLED else first_cause((standing, cause))
+        return (cause, row) if cause == Cause.NONE else (cause, None)
 
     def _lose(self, modality: str, at_ns: int) -> None:
         """From `at_ns` on no worker answers, until one is restarted."""
@@ -178,49 +187,53 @@ class Recognizer:
             for down_ns, up_ns in self._down[modality]
         )
 
-    def _standing(self, modality: str, step: int) -> str:
+    def _standing(self, modality: str, step: int) -> Cause:
         """The condition in force at the step's end."""
         if modality in self._off:
-            return "off"
+            return Cause.OFF
         if step < 0:
-            return "starting"
+            return Cause.STARTING
         end_ns = self._origin_ns + (step + 1) * self.spec.step_ns
-        cause = NONE
+        cause = Cause.NONE
         for at_ns, changed in self._conditions[modality]:
             if at_ns < end_ns:
                 cause = changed
         return cause
 
-    def _heard(self, step: int, cause: str) -> str:
+    def _heard(self, step: int, cause: Cause) -> Cause:
         """A step that the voice worker gave up is whole for the words."""
-        return NONE if cause == "dropped" and self._steps["voice"][step].dropped else cause
+        return (
+            Cause.NONE if cause == Cause.DROPPED and self._steps["voice"][step].dropped else cause
+        )
 
     def _text(
-        self, begin_ns: int, numbers: range, voice: list[str]
-    ) -> list[tuple[str, Row | None]]:
+        self, begin_ns: int, numbers: range, voice: list[Cause]
+    ) -> list[tuple[Cause, Row | None]]:
         if "text" in self._off:
-            return [("off", None)] * len(numbers)
+            return [(Cause.OFF, None)] * len(numbers)
         if self._text_encoder is None:
-            return [("error" if self._is_down("text", n) else "starting", None) for n in numbers]
+            return [
+                (Cause.ERROR if self._is_down("text", n) else Cause.STARTING, None) for n in numbers
+            ]
         rows = self._text_encoder.rows(self._words, begin_ns, self.spec.step_ns, self.spec.steps)
-        column: list[tuple[str, Row | None]] = []
+        column: list[tuple[Cause, Row | None]] = []
         for number, row, heard in zip(numbers, rows, voice, strict=True):
             standing = self._standing("text", number)
             end_ns = self._origin_ns + (number + 1) * self.spec.step_ns
-            if standing != NONE:
+            if standing != Cause.NONE:
                 column.append((standing, None))
             elif row is not None:
-                column.append((NONE, row))
-            elif heard in ("paused", "muted", "stalled", "dropped"):
+                column.append((Cause.NONE, row))
+            elif heard in (Cause.PAUSED, Cause.MUTED, Cause.STALLED, Cause.DROPPED):
                 column.append((heard, None))
-            elif heard != "silence" and self._is_down("text", number):
-                column.append(("error", None))
-            elif heard != "silence" and self._was_skipped(end_ns):
-                column.append(("dropped", None))
-            elif end_ns > self._horizon_ns and heard != "silence":
-                column.append(("late", None))
+            elif heard != Cause.SILENCE and self._is_down("text", number):
+                column.append((Cause.ERROR, None))
+            elif heard != Cause.SILENCE and self._was_skipped(end_ns):
+                column.append((Cause.DROPPED, None))
+            elif end_ns > self._horizon_ns and heard != Cause.SILENCE:
+                column.append((Cause.LATE, None))
             else:
-                column.append(("no_words", None))
+                column.append((Cause.NO_WORDS, None))
         return column
 
     def _was_skipped(self, end_ns: int) -> bool:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from normtr.cause import Cause
 from normtr.face import FaceEncoder, FaceRow, align
 from normtr.sound import Samples, hole_cause
 from normtr.spec import FeatureSpec
 from normtr.voice import VoiceEncoder, VoiceRow
-from normtr.window import NONE
 from stream.pipeline.events import Dropped, Event, FeatureRow, OtherPerson, Seen
 from stream.pipeline.handoff import Newest, SoundRing
 from stream.pipeline.ingest import Shot
@@ -54,7 +54,7 @@ class FaceWorker:
         faces = self._encoder.faces(work.image)[:MOST]
         crops = [align(work.image, face, self._encoder.spec) for face in faces]
         chosen = self._person.choose(at_ns, work.image.shape[:2], faces, crops)
-        row = FaceRow("no_face")
+        row = FaceRow(Cause.NO_FACE)
         if chosen.index is not None:
             row = self._encoder.of(crops[chosen.index], faces[chosen.index])
         out = FeatureRow("face", work.step, row.cause, row.vector, at_ns, at_ns, 0)
@@ -68,9 +68,9 @@ class Second:
 
     step: int
     samples: Samples
-    cause: str
+    cause: Cause
     wanted: bool
-    skipped: tuple[tuple[int, str], ...]
+    skipped: tuple[tuple[int, Cause], ...]
     """Earlier steps that nobody had time for, and the cause of those that had no sound."""
 
 
@@ -110,14 +110,14 @@ class VoiceWorker:
 
     def run(self, work: Second) -> Sequence[Event]:
         events = [self._without_row(step, cause) for step, cause in work.skipped]
-        if work.cause != NONE or not work.wanted:
+        if work.cause != Cause.NONE or not work.wanted:
             return [*events, self._without_row(work.step, work.cause)]
         return [*events, self._row(work.step, self._encoder(work.samples))]
 
-    def _without_row(self, step: int, cause: str) -> Event:
-        return Dropped("voice", step) if cause == NONE else self._row(step, VoiceRow(cause))
+    def _without_row(self, step: int, cause: Cause) -> Event:
+        return Dropped("voice", step) if cause == Cause.NONE else self._row(step, VoiceRow(cause))
 
-    def _cause(self, step: int) -> str:
+    def _cause(self, step: int) -> Cause:
         """Why the step's own sound is not there; `none` if it is."""
         begin, end = step * self._per_step, (step + 1) * self._per_step
         return hole_cause(self._ring.holes, begin, end, self._ring.rate)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.personal import write
@@ -21,7 +22,7 @@ from stream.pipeline.user_baseline import Baseline
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.control import Control, Verb
 from stream.publish.sink import Sink
-from stream.wire import HEALTH, Message
+from stream.wire import HEALTH, Message, NoticeKind
 
 LONGEST_LABEL = 200
 CALIBRATION_S = 10.0
@@ -99,10 +100,10 @@ class ControlHandlers(Sink):
         try:
             write(self._controlled.baseline, measuring.personal())
         except UserError as error:
-            self._over.append(Notice("not_calibrated", at_ns, None, str(error)))
+            self._over.append(Notice(NoticeKind.NOT_CALIBRATED, at_ns, None, str(error)))
             return
         steps = ", ".join(f"{m} {n}" for m, n in measuring.valid.items())
-        self._over.append(Notice("calibrated", at_ns, None, f"measured on steps: {steps}"))
+        self._over.append(Notice(NoticeKind.CALIBRATED, at_ns, None, f"measured on steps: {steps}"))
 
     def _info(self) -> dict[str, Any]:
         return {"info": self._controlled.info()}
@@ -117,29 +118,29 @@ class ControlHandlers(Sink):
         return {"config": self._controlled.config}
 
     def _pause(self) -> dict[str, Any]:
-        if self._hold("paused", tuple(AFFECTS)):
-            self._say("paused", None, "paused by request")
+        if self._hold(Cause.PAUSED, tuple(AFFECTS)):
+            self._say(NoticeKind.PAUSED, None, "paused by request")
         return {}
 
     def _resume(self) -> dict[str, Any]:
-        if self._release("paused", tuple(AFFECTS)):
-            self._say("resumed", None, "resumed by request")
+        if self._release(Cause.PAUSED, tuple(AFFECTS)):
+            self._say(NoticeKind.RESUMED, None, "resumed by request")
         return {}
 
     def _mute(self, device: str) -> dict[str, Any]:
-        if self._hold("muted", _known(device)):
-            self._say("muted", AFFECTS[device][0], f"the {device} is muted by request")
+        if self._hold(Cause.MUTED, _known(device)):
+            self._say(NoticeKind.MUTED, AFFECTS[device][0], f"the {device} is muted by request")
         return {}
 
     def _unmute(self, device: str) -> dict[str, Any]:
-        if self._release("muted", _known(device)):
-            self._say("unmuted", AFFECTS[device][0], f"the {device} is unmuted by request")
+        if self._release(Cause.MUTED, _known(device)):
+            self._say(NoticeKind.UNMUTED, AFFECTS[device][0], f"the {device} is unmuted by request")
         return {}
 
     def _mark(self, label: str) -> dict[str, Any]:
         if not 0 < len(label) <= LONGEST_LABEL:
             raise UserError(f"a label has 1 to {LONGEST_LABEL} characters.")
-        return {"t_ns": self._say("mark", None, label)}
+        return {"t_ns": self._say(NoticeKind.MARK, None, label)}
 
     def _calibrate(self) -> dict[str, Any]:
         if not self._controlled.captures:
@@ -156,18 +157,18 @@ class ControlHandlers(Sink):
             self._measuring = Baseline(self._controlled.checkpoint, CALIBRATION_S)
         return {"seconds": CALIBRATION_S}
 
-    def _hold(self, cause: str, devices: tuple[str, ...]) -> bool:
+    def _hold(self, cause: Cause, devices: tuple[str, ...]) -> bool:
         """Whether any was not held before."""
         now_ns = self._clock.now_ns()
         new = [p.intake.hold(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(new)
 
-    def _release(self, cause: str, devices: tuple[str, ...]) -> bool:
+    def _release(self, cause: Cause, devices: tuple[str, ...]) -> bool:
         now_ns = self._clock.now_ns()
         was = [p.intake.release(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(was)
 
-    def _say(self, kind: str, modality: str | None, detail: str) -> int:
+    def _say(self, kind: NoticeKind, modality: str | None, detail: str) -> int:
         """Have it published; its time."""
         now_ns = self._clock.now_ns()
         self._pipes[0].ask(Asked(kind, now_ns, modality, detail))

@@ -13,6 +13,7 @@ from stream.pipeline.pipe import judged
 from stream.pipeline.pipe_config import PipeConfig
 from stream.pipeline.worker_supervisor import POLL_S, Around
 from stream.session.source_session import Given, Track
+from stream.wire import NoticeKind
 
 TIDIED_STEPS = 240
 """So often the memory that was freed goes back to the system: each minute."""
@@ -95,7 +96,7 @@ class Session:
             if (step + 1) * track.pipe.spec.step_ms % 1000 == 0:
                 yield track.sent(track.pipe.health(began_ns, measured=True))
         if lost := self._device.newly_lost():
-            yield self._clock.now_ns(), Notice("fell_back_to_cpu", began_ns, None, lost)
+            yield self._clock.now_ns(), Notice(NoticeKind.FELL_BACK_TO_CPU, began_ns, None, lost)
 
     def _part(self, step: int) -> Iterator[Sent]:
         """From the sources for which this step lies beyond the end; the others go on."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from normtr.cause import Cause
 from stream.clock import Clock
 from stream.pipeline.events import Asked, Ended, Event
 from stream.pipeline.ingest import Source
@@ -15,6 +16,7 @@ from stream.pipeline.outputs import Notice, Output, Sent
 from stream.pipeline.pipe import Pipe
 from stream.pipeline.pipe_config import PipeConfig
 from stream.pipeline.worker_supervisor import Around, Stage
+from stream.wire import NoticeKind
 
 LAST_WORDS_S = 3.0
 STALLED_NS = 1_000_000_000
@@ -99,13 +101,13 @@ class Track:
                 stage.stop()
         self._finish_by = time.monotonic() + LAST_WORDS_S
         if (own := self._own_end()) is not None:
-            yield self.sent(Notice("source_ended", own.at_ns, None, own.reason))
+            yield self.sent(Notice(NoticeKind.SOURCE_ENDED, own.at_ns, None, own.reason))
 
     def expire(self) -> Iterator[Sent]:
         """Give up the last words when their time is over; call it now and then."""
         if self.listening and time.monotonic() > self._finish_by:
             self.stop()
-            yield self.sent(Notice("late_words", self._clock.now_ns(), "text"))
+            yield self.sent(Notice(NoticeKind.LATE_WORDS, self._clock.now_ns(), "text"))
 
     @property
     def listening(self) -> bool:
@@ -132,6 +134,6 @@ class Track:
             newest_ns = intake.meters[device].newest_ns
             silent_ns = now_ns - (origin_ns if newest_ns is None else newest_ns)
             limit_ns = STARTING_NS if newest_ns is None else STALLED_NS
-            if silent_ns > limit_ns and intake.standing(device) in (None, "starting"):
+            if silent_ns > limit_ns and intake.standing(device) in (None, Cause.STARTING):
                 since_ns = origin_ns if newest_ns is None else newest_ns
-                intake.condition(device, "stalled", since_ns, f"the {device} gives nothing")
+                intake.condition(device, Cause.STALLED, since_ns, f"the {device} gives nothing")

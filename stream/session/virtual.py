@@ -19,6 +19,7 @@ from stream.pipeline.models import Models
 from stream.pipeline.outputs import Notice, Sent
 from stream.pipeline.pipe import Pipe, judged
 from stream.pipeline.pipe_config import PipeConfig
+from stream.wire import NoticeKind
 
 PACKET, RESULT, TICK = 0, 1, 2
 
@@ -118,7 +119,7 @@ class _Loop:
         found = judged([self._pipe], [window], self._judge, step, now_ns)
         yield from ((sent_ns, estimate) for estimate in found)
         if lost := self._device.newly_lost():
-            yield sent_ns, Notice("fell_back_to_cpu", now_ns, None, lost)
+            yield sent_ns, Notice(NoticeKind.FELL_BACK_TO_CPU, now_ns, None, lost)
         if (step + 1) * self._pipe.spec.step_ms % 1000 == 0:
             yield sent_ns, self._pipe.health(now_ns, measured=False)
         self._push(self._pipe.closes_ns(step + 1), TICK, step + 1)

@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from normtr.cause import Cause
+
 NOTHING = "not enough to say"
 """What is shown of a window that is abstained from."""
-SAYING = {
-    "none": "here",
-    "off": "switched off",
-    "starting": "starting",
-    "paused": "paused",
-    "muted": "muted",
-    "denied": "not permitted",
-    "no_device": "no device",
-    "no_track": "not in the clip",
-    "stalled": "nothing arrives",
-    "dropped": "dropped",
-    "error": "error",
-    "late": "late",
-    "no_face": "no face",
-    "poor_image": "poor picture",
-    "silence": "silence",
-    "no_words": "no words",
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a cause is shown: in words, by one letter, and by a colour `#rrggbb`."""
+
+    text: str
+    mark: str
+    """It is told where there is no room for more; nothing is told by colour alone."""
+    colour: str
+
+
+CAUSE_LOOKS = {
+    Cause.OFF: Look("switched off", "o", "#bbbbbb"),
+    Cause.STARTING: Look("starting", "s", "#dddddd"),
+    Cause.PAUSED: Look("paused", "p", "#999999"),
+    Cause.MUTED: Look("muted", "m", "#5b4a8a"),
+    Cause.DENIED: Look("not permitted", "!", "#7a1f1f"),
+    Cause.NO_DEVICE: Look("no device", "x", "#333333"),
+    Cause.NO_TRACK: Look("not in the clip", "t", "#2f6f6f"),
+    Cause.STALLED: Look("nothing arrives", "z", "#8c564b"),
+    Cause.DROPPED: Look("dropped", "d", "#d62728"),
+    Cause.ERROR: Look("error", "e", "#ff0000"),
+    Cause.LATE: Look("late", "l", "#ff9f1c"),
+    Cause.NO_FACE: Look("no face", "f", "#4a90d9"),
+    Cause.POOR_IMAGE: Look("poor picture", "b", "#9ad1e0"),
+    Cause.SILENCE: Look("silence", "·", "#c9b458"),
+    Cause.NO_WORDS: Look("no words", "·", "#e5e5c0"),
+    Cause.NONE: Look("here", "▮", "#2ca02c"),
 }
-MARKS = {
-    "none": "▮",
-    "off": "o",
-    "starting": "s",
-    "paused": "p",
-    "muted": "m",
-    "denied": "!",
-    "no_device": "x",
-    "no_track": "t",
-    "stalled": "z",
-    "dropped": "d",
-    "error": "e",
-    "late": "l",
-    "no_face": "f",
-    "poor_image": "b",
-    "silence": "·",
-    "no_words": "·",
-}
-"""The same in one letter, where there is no room for more; never told by colour alone."""
+"""Every cause, in the order in which they are named."""
 OF_DEVICE = {
-    "muted": "{} muted",
-    "denied": "{} not permitted",
-    "no_device": "no {}",
-    "stalled": "{} gives nothing",
+    Cause.MUTED: "{} muted",
+    Cause.DENIED: "{} not permitted",
+    Cause.NO_DEVICE: "no {}",
+    Cause.STALLED: "{} gives nothing",
 }
 """Causes that lie with the camera or the microphone, told with its name."""
 TRACKS = {"face": "picture", "voice": "sound", "text": "sound"}
@@ -65,24 +63,6 @@ EMOTION_COLOURS = {
 }
 """Okabe and Ito's, which colour-blind people can tell apart."""
 OTHER_COLOUR = "#8c8c8c"
-THERE_COLOUR = "#2ca02c"
-CAUSE_COLOURS = {
-    "off": "#bbbbbb",
-    "starting": "#dddddd",
-    "paused": "#999999",
-    "muted": "#5b4a8a",
-    "denied": "#7a1f1f",
-    "no_device": "#333333",
-    "no_track": "#2f6f6f",
-    "stalled": "#8c564b",
-    "dropped": "#d62728",
-    "error": "#ff0000",
-    "late": "#ff9f1c",
-    "no_face": "#4a90d9",
-    "poor_image": "#9ad1e0",
-    "silence": "#c9b458",
-    "no_words": "#e5e5c0",
-}
 
 
 def name(modality: str) -> str:
@@ -95,18 +75,18 @@ def emotion_colour(label: str) -> str:
     return EMOTION_COLOURS.get(label, OTHER_COLOUR)
 
 
-def cause_colour(cause: str) -> str:
-    """`#rrggbb`; one for all causes that are not known."""
-    return THERE_COLOUR if cause == "none" else CAUSE_COLOURS.get(cause, OTHER_COLOUR)
+def look(cause: str) -> Look:
+    """How a cause is shown; one of a newer publisher, which is not known here, by its name."""
+    return CAUSE_LOOKS[Cause(cause)] if cause in CAUSE_LOOKS else Look(cause, "?", OTHER_COLOUR)
 
 
 def reason(modality: str, cause: str) -> str:
     """Why the modality is not there, in words: `microphone muted`, `no face`."""
-    if cause == "no_track":
+    if cause == Cause.NO_TRACK:
         return f"no {TRACKS.get(modality, modality)} in the clip"
     if cause in OF_DEVICE:
-        return OF_DEVICE[cause].format(DEVICES.get(modality, modality))
-    return SAYING.get(cause, cause)
+        return OF_DEVICE[Cause(cause)].format(DEVICES.get(modality, modality))
+    return look(cause).text
 
 
 def ink(colour: str) -> str:

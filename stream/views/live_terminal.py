@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live as Redraw
@@ -11,9 +11,11 @@ from rich.live import Live as Redraw
 from stream.pipeline.events import Heard, Word
 from stream.pipeline.outputs import Notice, Output
 from stream.publish.sink import Sink
-from stream.session.session import Opened
 from stream.views import status
 from stream.wire import AFFECT, Message
+
+if TYPE_CHECKING:
+    from stream.session.session import Opened
 
 SHOWN_WORDS = 12
 """So many of the last words are shown."""

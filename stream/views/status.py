@@ -10,9 +10,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from normtr.cause import Cause
 from stream.client.received import Affect
 from stream.views.history import Column
-from stream.views.labels_and_colours import MARKS, NOTHING, SAYING
+from stream.views.labels_and_colours import CAUSE_LOOKS, NOTHING, look
 
 BAR = 20
 COLOURS = {
@@ -43,9 +44,9 @@ def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -
     lights = Text()
     for modality, gaps in affect["gaps"].items():
         cause = gaps[-1]
-        lights.append("● ", style="green" if cause == "none" else "red")
-        lights.append(f"{modality:<6}{SAYING.get(cause, cause):<16}")
-        marks = "".join("▮" if gap == "none" else "▯" for gap in gaps)
+        lights.append("● ", style="green" if cause == Cause.NONE else "red")
+        lights.append(f"{modality:<6}{look(cause).text:<16}")
+        marks = "".join("▮" if gap == Cause.NONE else "▯" for gap in gaps)
         lights.append(f"{marks}\n", style="dim")
     shown = affect.get("smoothed") or affect
     head = Text.assemble(
@@ -81,10 +82,11 @@ def history(affect: Affect, columns: Sequence[Column]) -> Text:
             cause = column.causes.get(modality, "")
             seen[cause] = None
             rows.append(
-                MARKS.get(cause, "?" if cause else " "), style="green" if cause == "none" else "red"
+                look(cause).mark if cause else " ",
+                style="green" if cause == Cause.NONE else "red",
             )
         rows.append("\n")
-    told = [f"{MARKS[cause]} {SAYING[cause]}" for cause in MARKS if cause in seen]
+    told = [f"{shown.mark} {shown.text}" for cause, shown in CAUSE_LOOKS.items() if cause in seen]
     return rows.append(f"{f'{len(columns)} s':>9} {'   '.join(told)}", style="dim")
 
 
@@ -92,7 +94,7 @@ def line(affect: Mapping[str, Any], at: str) -> str:
     """The same in one line, for a terminal that cannot redraw or a file; `at`: when it was."""
     shown = affect.get("smoothed") or affect
     lights = " ".join(
-        f"{modality}={SAYING.get(gaps[-1], gaps[-1]).replace(' ', '_')}"
+        f"{modality}={look(gaps[-1]).text.replace(' ', '_')}"
         for modality, gaps in affect["gaps"].items()
     )
     return f"{at}  {_verdict(shown):<18} {shown['confidence']:4.0%}  {lights}"

@@ -16,8 +16,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from normtr.cause import GAPS, Cause
 from normtr.spec import MODALITIES
-from normtr.window import CAUSES, NONE
 from stream.pipeline.finalized_gaps import Causes, Settled
 from stream.pipeline.window_assembler import Estimate
 from stream.views.labels_and_colours import NOTHING
@@ -27,7 +27,7 @@ REMEMBERED = 7200
 STRETCHES = 30
 """So many last stretches of one label are shown."""
 
-_NAMES = (NONE, *CAUSES)
+_NAMES = (Cause.NONE, *GAPS)
 _CODES = {cause: code for code, cause in enumerate(_NAMES)}
 
 
@@ -116,7 +116,7 @@ class Summary:
         gaps = Table("", "valid steps", "gaps by cause", title="What was there")
         for modality in MODALITIES:
             counts = self.causes(modality)
-            valid = counts.pop(NONE, 0)
+            valid = counts.pop(Cause.NONE, 0)
             causes = ", ".join(f"{cause} {n}" for cause, n in counts.most_common())
             gaps.add_row(modality, f"{valid / (valid + counts.total()):.0%}", causes)
         p50, p95 = np.percentile(self._total_ms, [50, 95])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from normtr.cause import GAPS, Cause
 from normtr.spec import MODALITIES
 from normtr.whole_file import whole_file
-from normtr.window import CAUSES, NONE
 from stream.pipeline.events import Word
-from stream.views.labels_and_colours import CAUSE_COLOURS, SAYING, THERE_COLOUR
+from stream.views.labels_and_colours import look
 from stream.views.status import COLOURS
 from stream.views.summary import Summary
 
@@ -46,13 +46,13 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     for row, modality in enumerate(MODALITIES):
         for step, causes in summary.steps():
             cause = causes[modality]
-            colour = THERE_COLOUR if cause == NONE else CAUSE_COLOURS[cause]
+            colour = look(cause).colour
             bottom.barh(row, step_s, left=step * step_s, height=0.8, color=colour, linewidth=0)
             seen.add(cause)
     bottom.set_yticks(range(len(MODALITIES)), MODALITIES)
     bottom.invert_yaxis()
-    patches = [Patch(color=THERE_COLOUR, label="there")] + [
-        Patch(color=CAUSE_COLOURS[c], label=SAYING[c]) for c in CAUSES if c in seen
+    patches = [Patch(color=look(Cause.NONE).colour, label="there")] + [
+        Patch(color=look(c).colour, label=look(c).text) for c in GAPS if c in seen
     ]
     bottom.legend(
         handles=patches, loc="upper left", bbox_to_anchor=(1.005, 1.1), fontsize=8, frameon=False

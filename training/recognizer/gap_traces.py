@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr import gap_trace
+from normtr.cause import Cause
 from normtr.spec import MODALITIES
-from normtr.window import NONE
 
 SHIPPED = Path(__file__).with_name("gap_traces.jsonl")
 
@@ -26,7 +26,7 @@ class Traces:
         """What `normtr live --record-gaps` wrote; None: the shipped streams. Raises UserError."""
         return Traces(
             tuple(
-                np.array([[step[m] == NONE for step in stream] for m in MODALITIES])
+                np.array([[step[m] == Cause.NONE for step in stream] for m in MODALITIES])
                 for stream in gap_trace.read(path or SHIPPED)
             )
         )

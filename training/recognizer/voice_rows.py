@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from normtr.cause import Cause
 from normtr.pools import one_thread_each
 from normtr.sound import Samples
 from normtr.spec import FeatureSpec
@@ -80,7 +81,7 @@ def _piece(
                 sound = sounds.elsewhere(recorded, other, rate, random)
                 phase = int(random.integers(rate * spec.step_ms // 1000))
             for step, context in enumerate(contexts(sound, spec, phase)):
-                if gate(context, spec.voice) == "none":
+                if gate(context, spec.voice) == Cause.NONE:
                     values.append(encoder(context).astype(np.float16))
                     of.append((number, version, step))
     clip, version_of, step_of = np.array(of, np.int64).reshape(-1, 3).T

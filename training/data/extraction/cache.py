@@ -20,11 +20,11 @@ import dacite
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.spec import MODALITIES, FeatureSpec, SpecError
 from normtr.text import TimedWord
 from normtr.whole_file import whole_file
-from normtr.window import NONE
 
 FORMAT = 1
 MANIFEST, CLIPS, GAPS = "manifest.json", "clips.jsonl", "gaps.npy"
@@ -204,7 +204,7 @@ def _check(manifest: Manifest) -> None:
     features = manifest.features
     if features.spec.sha256() != features.spec_sha256:
         raise ValueError("its feature specification was changed")
-    if features.gaps[:1] != (NONE,) or not set(features.modalities) <= set(MODALITIES):
+    if features.gaps[:1] != (Cause.NONE,) or not set(features.modalities) <= set(MODALITIES):
         raise ValueError("it names unknown gaps or modalities")
     known = None if manifest.classes is None else set(manifest.classes)
     for clip, _ in manifest.clips:

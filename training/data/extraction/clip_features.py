@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr import checkpoint, speech
+from normtr.cause import GAPS, Cause
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
 from normtr.pools import one_thread_each
@@ -17,11 +18,11 @@ from normtr.spec import MODALITIES
 from normtr.speech import Whisper
 from normtr.text import TextEncoder, TimedWord
 from normtr.voice import VoiceEncoder
-from normtr.window import CAUSES, NONE, Row
+from normtr.window import Row
 from training.data.extraction.clip_rows import Outcome, clip_rows
 from training.data.extraction.transcript import transcript
 
-GAP_NAMES = (NONE, *CAUSES)
+GAP_NAMES = (Cause.NONE, *GAPS)
 """What the numbers of `ClipFeatures.gaps` mean."""
 
 
@@ -85,7 +86,7 @@ class ClipEncoder:
                 _text(row, cause) for row, (cause, _) in zip(rows, found.voice, strict=True)
             )
         else:
-            columns["text"] = (("off", None),) * len(found.voice)
+            columns["text"] = ((Cause.OFF, None),) * len(found.voice)
         return ClipFeatures(
             {m: _stacked(columns[m], dim) for m, dim in self._spec.dims.items()},
             np.array(
@@ -95,12 +96,12 @@ class ClipEncoder:
         )
 
 
-def _text(row: Row | None, voice: str) -> Outcome:
+def _text(row: Row | None, voice: Cause) -> Outcome:
     """As the recognizer says it once every word is known."""
     if row is not None:
-        return NONE, row
-    missing = voice in ("no_track", "muted", "stalled", "dropped")
-    return (voice if missing else "no_words"), None
+        return Cause.NONE, row
+    missing = voice in (Cause.NO_TRACK, Cause.MUTED, Cause.STALLED, Cause.DROPPED)
+    return (voice if missing else Cause.NO_WORDS), None
 
 
 def _stacked(column: Sequence[Outcome], dim: int) -> Row:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
 from normtr.media import Media, Picture
@@ -14,9 +15,9 @@ from normtr.sound import Hole, Placed, Samples, SoundTrack, hole_cause
 from normtr.spec import FeatureSpec
 from normtr.text import TextEncoder, TimedWord
 from normtr.voice import VoiceEncoder
-from normtr.window import NONE, Row, Slots, Window, assemble, mean_row
+from normtr.window import Row, Slots, Window, assemble, mean_row
 
-Outcome = tuple[str, Row | None]
+Outcome = tuple[Cause, Row | None]
 
 MISSING_NS = 1_000_000_000
 """A clip that ends so much before the end it states is damaged."""
@@ -59,13 +60,13 @@ def clip_rows(
         )
     placed += track.flush()
     steps = max(1, end_ns // spec.step_ns)
-    nothing: Outcome = ("stalled" if media.has_picture else "no_track", None)
+    nothing: Outcome = (Cause.STALLED if media.has_picture else Cause.NO_TRACK, None)
     face = [mean_row(pictures[n]) if n in pictures else nothing for n in range(steps)]
     samples, holes = _laid_out(placed)
     if media.has_sound:
         voice = _voice(samples, holes, steps, spec, voice_encoder)
     else:
-        voice = [("no_track", None)] * steps
+        voice = [(Cause.NO_TRACK, None)] * steps
     return ClipRows(tuple(face), tuple(voice), samples)
 
 
@@ -79,10 +80,10 @@ def _voice(
     for step in range(steps):
         end = (step + 1) * per_step
         if end > len(samples):
-            out.append(("stalled", None))
+            out.append((Cause.STALLED, None))
             continue
         cause = hole_cause(holes, end - per_step, end, spec.voice.sample_rate)
-        if cause != NONE:
+        if cause != Cause.NONE:
             out.append((cause, None))
             continue
         row = encoder(padded[end : end + context])
@@ -99,7 +100,7 @@ def _laid_out(placed: Sequence[Placed]) -> tuple[Samples, list[Hole]]:
         skip = max(-piece.begin, 0)
         begin = piece.begin + skip
         if begin > end:
-            holes.append(Hole(end, begin, "stalled"))
+            holes.append(Hole(end, begin, Cause.STALLED))
             parts.append(np.zeros(begin - end, np.float32))
         parts.append(piece.samples[skip:])
         end = max(begin, end) + len(piece.samples[skip:])
@@ -110,7 +111,7 @@ def window_under(
     rows: ClipRows,
     spec: FeatureSpec,
     step: int,
-    gaps: Mapping[str, Sequence[str]],
+    gaps: Mapping[str, Sequence[Cause]],
     words: Sequence[TimedWord],
     text_encoder: TextEncoder,
 ) -> Window:
