@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stream.session.inprocess import estimates
+    from stream.session.session import estimates
     from stream.session.source_config import SourceConfig
 
 __all__ = ["SourceConfig", "estimates"]
@@ -16,7 +16,7 @@ __all__ = ["SourceConfig", "estimates"]
 
 def __getattr__(name: str) -> Any:
     if name == "estimates":
-        from stream.session.inprocess import estimates
+        from stream.session.session import estimates
 
         return estimates
     if name == "SourceConfig":

@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from normtr.errors import UserError
+from normtr.spec import FeatureSpec
 from stream.clock import Clock
 from stream.pipeline.events import FEEDS, Down, Event, Failed, Restarted, stamped
-from stream.pipeline.ingest import Shot
-from stream.pipeline.pipe import Pipe
+from stream.pipeline.ingest import Intake, Shot
 from stream.pipeline.workers import Second, Worker
 
 POLL_S = 0.05
@@ -46,6 +46,22 @@ class Limit:
 LIMITS = {"face": Limit(20.0, 3.0), "voice": Limit(20.0, 3.0), "transcribe": Limit(60.0, 10.0)}
 
 
+class Stages(Protocol):
+    """What makes the workers of the stages, and is told what they take: a pipe."""
+
+    spec: FeatureSpec
+    origin_ns: int
+    intake: Intake
+
+    def worker(self, stage: str, anew: bool = False) -> Worker:
+        """The worker of a stage; `anew`: it replaces one. Raises UserError when it cannot work."""
+        ...
+
+    def timed(self, stage: str, took_ns: int) -> None:
+        """Remember what one run of a stage took."""
+        ...
+
+
 @dataclass
 class _Life:
     """What a worker's thread tells while it lives; written by that thread alone."""
@@ -72,7 +88,7 @@ class Stage:
     """`start`, `check` at every tick, `stop`: all from one thread."""
 
     def __init__(
-        self, name: str, pipe: Pipe, clock: Clock, post: Callable[[Event], None], around: Around
+        self, name: str, pipe: Stages, clock: Clock, post: Callable[[Event], None], around: Around
     ) -> None:
         self.name = name
         self._pipe = pipe

@@ -23,6 +23,7 @@ from stream.pipeline.ingest import Source
 from stream.pipeline.models import Models
 from stream.pipeline.outputs import Sent
 from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.window_assembler import Estimate
 from stream.pipeline.worker_supervisor import Around
 from stream.session import virtual
 from stream.session.realtime import Session
@@ -123,6 +124,18 @@ def open_session(
         not clips,
         remark,
     )
+
+
+def estimates(config: SourceConfig | None = None) -> Iterator[Estimate]:
+    """Estimates as they are made; nothing is published. Closing the iterator ends the session.
+
+    Each says of which `source` it is: of several, one a source comes at every tick.
+
+    Raises UserError with one sentence when source, devices or checkpoint cannot be used.
+    """
+    for _, output in open_session(config or SourceConfig()).stream:
+        if isinstance(output, Estimate):
+            yield output
 
 
 def _given(
