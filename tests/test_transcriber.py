@@ -18,7 +18,9 @@ from normtr.speech import RATE, Whisper
 from stream.pipeline.events import Heard, Word
 from stream.pipeline.handoff import Samples, SoundRing
 from stream.pipeline.load_shedding import Pacing
-from stream.pipeline.transcriber import Transcriber, TranscriberConfig, load_whisper
+from stream.pipeline.models import load_whisper
+from stream.pipeline.pipe_config import TranscriberConfig
+from stream.pipeline.transcriber import Transcriber
 from tests import components
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "replay_clips"

@@ -21,8 +21,7 @@ from normtr.speech import Whisper
 from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
 from normtr.window import assemble
-from stream.pipeline.pipe_config import PipeConfig
-from stream.pipeline.transcriber import load_whisper
+from stream.pipeline.pipe_config import PipeConfig, TranscriberConfig
 
 
 def choose_device(wanted: str) -> Device:
@@ -97,6 +96,11 @@ class Models:
             self.text.warm_up()
         nothing = {m: [(Cause.STARTING, None)] * spec.steps for m in MODALITIES}
         self.judge([assemble(spec, 0, nothing)] * self._sources)
+
+
+def load_whisper(config: TranscriberConfig, users: int = 1) -> Whisper:
+    """The speech model (about 0.5 s), for so many threads. Raises UserError when unusable."""
+    return Whisper(config.model, config.language, users)
 
 
 class _Once:

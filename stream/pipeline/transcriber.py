@@ -22,11 +22,6 @@ MEMORY_NS = 30_000_000_000
 UNSETTLED_S = 0.3
 
 
-def load_whisper(config: TranscriberConfig, users: int = 1) -> Whisper:
-    """The speech model (about 0.5 s), for so many threads. Raises UserError when unusable."""
-    return Whisper(config.model, config.language, users)
-
-
 @dataclass(frozen=True)
 class Passage:
     """The sound of one pass; `final`: nothing comes after it.
