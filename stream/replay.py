@@ -74,7 +74,7 @@ def run(argv: list[str]) -> int:
         path = Path(config.file)
         publisher = Publisher(config.bind, config.curve_keys, patient=True)
         try:
-            # All is read before the first is sent: of an hour some ten seconds.
+            # All is read before the first is sent, which takes some seconds for an hour.
             sent = [sent_ns for sent_ns, _ in messages(path)]
             if not sent:
                 raise UserError(f"the recording {path} holds no message.")
