@@ -193,7 +193,7 @@ def test_refusals_of_the_program(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", session(1))
     with path.open("a") as file:
         file.write("{}\n")
-    assert refused(path, verb="replay") == (
+    assert refused(path, "--bind", free_port(), verb="replay") == (
         1,
         f"normtr replay: line 4 of the recording {path} is damaged.",
     )
@@ -214,8 +214,9 @@ def test_options_that_cannot_be(options: list[str], says: str, tmp_path: Path) -
         replay.run([str(path), *options])
 
 
-def test_a_busy_port_is_one_sentence(tmp_path: Path) -> None:
-    path, address = write(tmp_path / "a.jsonl", session(1)), free_port()
+def test_a_busy_port_is_one_sentence_before_anything_is_read(tmp_path: Path) -> None:
+    path, address = tmp_path / "a.jsonl", free_port()
+    path.write_text("no recording\n")
     with pytest.raises(UserError, match="is in use"), closing(Publisher(address)):
         replay.run([str(path), "--bind", address])
 

@@ -235,7 +235,10 @@ def test_a_locked_recognizer_is_heard_with_keys(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("address", "port", "says"),
-    [("nowhere", 0, "cannot connect to nowhere"), ("tcp://127.0.0.1:1", 70_000, "port 70000")],
+    [
+        ("nowhere", 0, "'nowhere' is no address; give --address tcp://HOST:PORT"),
+        ("tcp://127.0.0.1:1", 70_000, "--port lies between 0 (a free one) and 65535, not at 70000"),
+    ],
 )
 def test_what_cannot_be_served_is_one_sentence(
     address: str, port: int, says: str, tmp_path: Path
@@ -244,7 +247,7 @@ def test_what_cannot_be_served_is_one_sentence(
     assert one.url == ""
     status, error = one.end()
     assert status == 1
-    assert error.startswith(says) or f"cannot serve on {says}" in error
+    assert error.startswith(says)
     assert len(error.splitlines()) == 1
 
 

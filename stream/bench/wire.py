@@ -42,18 +42,8 @@ def run(argv: list[str]) -> int:
         say(f"Publishing for {config.seconds:g} s, then a flood")
         from stream.bench.published import measure
 
-        readers = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "stream.bench.wire_readers",
-                config.bind,
-                *map(str, counts),
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-P", "-m", "stream.bench.wire_readers", config.bind]
+        readers = subprocess.Popen([*command, *map(str, counts)], stdout=subprocess.PIPE, text=True)
         try:
             report = measure(config, publisher, readers)
         finally:

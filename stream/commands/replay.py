@@ -72,12 +72,13 @@ def run(argv: list[str]) -> int:
     interrupts = Interrupts()
     try:
         path = Path(config.file)
-        sent = [sent_ns for sent_ns, _ in messages(path)]  # all is read before the first is sent
-        if not sent:
-            raise UserError(f"the recording {path} holds no message.")
-        seconds = (max(sent) - min(sent)) / 1e9 / config.speed
         publisher = Publisher(config.bind, config.curve_keys, patient=True)
         try:
+            # All is read before the first is sent, which takes some seconds for an hour.
+            sent = [sent_ns for sent_ns, _ in messages(path)]
+            if not sent:
+                raise UserError(f"the recording {path} holds no message.")
+            seconds = (max(sent) - min(sent)) / 1e9 / config.speed
             if recording.interrupted(path):
                 _say("The recording's last line is not whole; left out.")
             _say(f"{len(sent)} messages in {seconds:.1f} s, {config.bind}")

@@ -23,8 +23,9 @@ from stream.wire import LARGEST_REQUEST
 
 LARGEST_READ = 10_000_000
 """Bytes of a frame, so that whoever sends too much is told; beyond, the connection is ended."""
-REQUESTS_WAITING = 1
-"""Requests kept for one client, each of which can be that large; the next ones wait on its side."""
+REQUESTS_WAITING = 4
+"""Requests kept for one client, each of which can be that large; the next ones wait on its side. With
+keys the client's identity takes a place, too."""
 ANSWERS_WAITING = 100
 """Answers kept for one client, all of them small."""
 POLL_MS = 100
