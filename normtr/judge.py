@@ -107,7 +107,7 @@ def _wanted(network: nn.Module, valid: Tensor, wanted: Tensor, *rows: Tensor) ->
 
 
 def _all(network: NormTr, valid: Tensor, wanted: Tensor, *rows: Tensor) -> Tensor:
-    """The same of all versions, in steps that hang on no value, as a GPU likes it."""
+    """The same of all versions, in steps that depend on no value, as a GPU likes it."""
     named = dict(zip(MODALITIES, rows, strict=True))
     tokens = network.extract(named, valid[:, 0], every=True).under(valid)
     logits = network.fuse(tokens, valid.flatten(0, 1))

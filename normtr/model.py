@@ -179,7 +179,7 @@ class NormTr(nn.Module):
         """rows float [B, T, N_m] per modality, valid bool [B, M, T] -> NRGF and MF.
 
         Invalid steps are zero before the projection (3.2). `every`: their tokens are computed, too,
-        though not used: no shape hangs on a value then, so that a GPU need not be waited for.
+        though not used: no shape depends on a value then, so that a GPU need not be waited for.
         """
         b, m, t = valid.shape
         projected = []

@@ -107,7 +107,7 @@ class TextEncoder:
         """One row [dim] a step of the window, None where no word's middle lies in the step.
 
         The context is the last `max_words` words whose middle lies in the `context_ms` before
-        the window's end, so that it does not hang on how long old words are remembered.
+        the window's end, so that it does not depend on how long old words are remembered.
         """
         end_ns = begin_ns + steps * step_ns
         first_ns = end_ns - self.spec.context_ms * NS_PER_MS

@@ -28,7 +28,7 @@ KEPT = Path(__file__).with_name("regression.json")
 
 
 def crop(number: int) -> NDArray[np.uint8]:
-    """A face of a few strokes: its mouth and brows hang on the number."""
+    """A face of a few strokes: its mouth and brows depend on the number."""
     picture = np.full((48, 48), 190, np.uint8)
     for x in (15, 32):
         cv2.circle(picture, (x, 19), 3, 60, -1)
@@ -59,7 +59,7 @@ def window(number: int, spec: FeatureSpec) -> Window:
 
 def outputs(loaded: Checkpoint) -> list[list[float]]:
     """Five crops and five seconds as class probabilities, two sentences, eight windows."""
-    one_thread_each()  # as live: the int8 encoder's states hang on the number of threads
+    one_thread_each()  # as live: the int8 encoder's states depend on the number of threads
     voice = VoiceEncoder(loaded.spec.voice, loaded.voice)
     text = TextEncoder(loaded.spec.text, adapter=loaded.adapter)
     judge = Judge(loaded)

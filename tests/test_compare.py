@@ -137,7 +137,7 @@ masks = "none"
         "network.depth": [1],
     }
     assert config.fields("first") == {"hidden": 3, "space": space}
-    assert list(config.fields("first")["space"]) == list(space)  # the draws hang on it
+    assert list(config.fields("first")["space"]) == list(space)  # the draws depend on it
     assert config.fields("second") == {"hidden": 3, "space": space, "masks": "none"}
     assert config.fields("third") == {"hidden": 3, "space": {}, "masks": "rates"}
 

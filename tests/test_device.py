@@ -90,7 +90,7 @@ def windows(shipped: Checkpoint, numbers: list[int]) -> list[Window]:
 @settings(deadline=None, max_examples=20)
 @given(numbers=st.lists(st.integers(0, 14), min_size=1, max_size=6))
 def test_a_gpu_says_what_the_cpu_says(shipped: Checkpoint, numbers: list[int]) -> None:
-    """By its own forward, whose shapes hang on no value."""
+    """By its own forward, whose shapes depend on no value."""
     gpu = Small(runs=10**9)
     some = windows(shipped, numbers)
     there, here = Judge(shipped, Device(gpu))(some), Judge(shipped)(some)

@@ -1,4 +1,4 @@
-"""The encoders of IF-MMIN and NMER: a sample's numbers do not hang on its batch."""
+"""The encoders of IF-MMIN and NMER: a sample's numbers do not depend on its batch."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def spread(
 
 
 def apart(work: Callable[[T], bool], pieces: Sequence[T]) -> None:
-    """Trainings that do not hang on each other, each by one thread in a process of its own; on a
+    """Trainings that do not depend on each other, each by one thread in a process of its own; on a
     GPU one after the other. `work` gives True; it and the pieces must be picklable."""
     jobs = 1 if torch.cuda.is_available() else CORES
     for _, done in spread(pieces, partial(_by_one_thread, work), jobs):

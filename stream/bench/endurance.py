@@ -169,7 +169,7 @@ def wrong_causes(
     """Steps whose cause is neither the plan's nor the clip's own, but for one step around edges.
 
     `baseline`: each step's cause where the clip plays undisturbed; `gaps`: as the session told
-    them. Text is not judged: its gaps hang on words.
+    them. Text is not judged: its gaps depend on words.
     """
     out: dict[str, Any] = {}
     for modality in baseline:

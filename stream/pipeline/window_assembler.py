@@ -66,7 +66,7 @@ class Step:
     def outcome(self) -> tuple[Cause, Row | None]:
         """A row counts only when nothing of its step was lost or is still missing.
 
-        Otherwise the row would hang on how busy the machine was, not on the gaps alone.
+        Otherwise the row would depend on how busy the machine was, not on the gaps alone.
         """
         if self.dropped:
             return Cause.DROPPED, None

@@ -39,7 +39,7 @@ def statistics(windows: Windows) -> Statistics:
 def diffused(samples: Samples, left: Windows, erased: str, unit: Statistics, seed: int) -> Windows:
     """The samples, their rows noisy where `left` has lost them.
 
-    Each modality of a sample is at one random step of the schedule, which hangs on the seed and
+    Each modality of a sample is at one random step of the schedule, which depends on the seed and
     their names only.
     """
     kind, steps = schedule(erased)

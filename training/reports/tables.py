@@ -14,7 +14,7 @@ from training.reports.probe import Known, Probed
 from training.reports.run_groups import Section, System, settings, written
 
 TO = 0.8
-"""At rate 1 the two-class metrics hang on the sign of a constant, so areas also end here."""
+"""At rate 1 the two-class metrics depend on the sign of a constant, so areas also end here."""
 HALF = 0.5
 
 

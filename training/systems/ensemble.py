@@ -73,7 +73,7 @@ class Committee(Contender):
         return Reduced(Together([NormTr(config) for _ in range(self.members)]), windows.dims)
 
     def learn(self, network: Together, lesson: Lesson) -> None:
-        """One after the other; a member hangs on (seed, its number) only."""
+        """One after the other; a member depends on (seed, its number) only."""
         for number in range(1, self.members + 1):
             own = lesson.seed * 1_000 + number
             lightning.seed_everything(own, verbose=False)

@@ -88,7 +88,7 @@ class NoiseAware(lightning.LightningModule):
     """
 
     def __init__(self, network: NormTr, learning: Learning, steps: int, seed: int) -> None:
-        """`steps`: how many the whole run has; warm-up and cosine hang on it."""
+        """`steps`: how many the whole run has; warm-up and cosine depend on it."""
         super().__init__()
         config = network.config
         self.seed, self.learning, self.steps = seed, learning, steps
