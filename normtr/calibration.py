@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr.errors import UserError
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -45,6 +47,14 @@ class Calibration:
 
 
 def with_neutral(share: float, labels: Sequence[str]) -> tuple[float, ...]:
-    """The prior in which `share` of all windows are neutral, and the rest is even."""
+    """The prior in which `share` of all windows are neutral, and the rest is even.
+
+    Raises UserError where no label is `neutral`.
+    """
+    if "neutral" not in labels:
+        raise UserError(
+            f"a share of neutral windows can be expected only where a label is `neutral`; these "
+            f"are {', '.join(labels)}."
+        )
     rest = (1.0 - share) / (len(labels) - 1)
     return tuple(share if label == "neutral" else rest for label in labels)

@@ -176,7 +176,7 @@ def load(folder: Path) -> Checkpoint:
         raise CheckpointError(
             f"checkpoint {folder} does not fit: network, labels and features disagree."
         )
-    if not can_be_computed(calibration):
+    if not can_be_computed(calibration, len(labels)):
         raise CheckpointError(f"checkpoint {folder} does not fit: its calibration is no number.")
     tensors = _read_parts(folder, manifest)
     face = Committee(spec.face.width, spec.face.members, len(labels))
@@ -224,14 +224,14 @@ def _can_be_built(spec: FeatureSpec, config: NormTrConfig) -> bool:
     )
 
 
-def can_be_computed(calibration: Calibration) -> bool:
-    """Whether its numbers are finite and in their ranges."""
+def can_be_computed(calibration: Calibration, labels: int) -> bool:
+    """Whether its numbers are finite and in their ranges, and fit so many labels."""
     logs = (calibration.log_temperature, *calibration.missing.values())
     return (
         set(calibration.missing) <= set(MODALITIES)
         and math.isfinite(calibration.threshold)
         and all(abs(value) <= 10.0 for value in logs)
-        and len(calibration.prior) == len(LABELS)
+        and len(calibration.prior) == labels
         and all(0.0 < share < 1.0 for share in calibration.prior)
     )
 

@@ -51,11 +51,21 @@ def usual_path() -> Path:
     return data_folder.calibration()
 
 
+def check_labels(checkpoint: Checkpoint) -> None:
+    """Raises UserError where the bias of the face and voice networks is none of the labels."""
+    if checkpoint.labels != LABELS:
+        raise UserError(
+            f"a personal calibration is of the labels {', '.join(LABELS)}, and this recognizer's "
+            f"are {', '.join(checkpoint.labels)}: it works without one."
+        )
+
+
 def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> Personal:
     """Rows [dim] of a person's neutral steps, per modality -> their bias.
 
-    Raises UserError when neither face nor voice has enough of them.
+    Raises UserError when neither face nor voice has enough of them, or the labels are others.
     """
+    check_labels(checkpoint)
     steps = {m: len(rows.get(m, ())) for m in FEWEST}
     enough = [m for m, fewest in FEWEST.items() if steps[m] >= fewest]
     if not enough:
@@ -66,7 +76,7 @@ def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> Perso
             f"too little was seen and heard: face in {steps['face']} steps, voice in "
             f"{steps['voice']}; {wanted} are needed."
         )
-    neutral = checkpoint.labels.index("neutral")
+    neutral = LABELS.index("neutral")
     bias = {}
     for m in enough:
         weight, constant = _head(checkpoint, m)
@@ -105,6 +115,7 @@ def write(path: Path, personal: Personal) -> None:
 
 def read(path: Path, checkpoint: Checkpoint) -> Personal:
     """Raises UserError when there is none, it is damaged, or it was made with other weights."""
+    check_labels(checkpoint)
     try:
         with path.open("rb") as file:
             found = json.loads(file.read(MAX_BYTES))

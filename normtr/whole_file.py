@@ -1,4 +1,4 @@
-"""Output files that have their name only once they are whole."""
+"""Output files that have their name only once they are whole, and never take another's place."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from normtr.errors import UsageError
 from training.commands.compare import Compare, system
 from training.commands.train import Train
 from training.reports.run_groups import settings
+from training.systems.noise_aware import Learning
 
 FOLDER = Path(__file__).parents[1] / "configs"
 ALL = sorted(FOLDER.glob("*.toml"))
@@ -31,6 +32,15 @@ def test_a_shipped_config_is_accepted(path: Path, tmp_path: Path) -> None:
     config = parse(Train, ["--config", str(path), "--out", str(tmp_path)], "train")
     assert callable(config.part.train)
     assert config.out == tmp_path
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_what_a_benchmark_learns_depends_on_no_default(path: Path) -> None:
+    """Its epochs and its average are named; of one's own clips they follow from their number."""
+    learning = getattr(parse(Train, ["--config", str(path)], "train").part, "learning", None)
+    if isinstance(learning, Learning):
+        named = learning.epochs is not None and learning.ema is not None
+        assert named == (path.stem != "extracted")
 
 
 @pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)

@@ -62,6 +62,24 @@ def test_faces_of_a_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert evaluated(capsys, "--part=face", "--data", str(path), "--split", "0")["n"] == 2
 
 
+def test_a_file_of_another_kind_is_told_what_is_wanted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "faces.csv"
+    table.write_text("emotion,pixels\n0,70 80 82\n")
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    np.save(tmp_path / "alone.npy", np.zeros(3))
+    for path in (table, tmp_path / "other.npz", tmp_path / "alone.npy"):
+        assert cli.run(["evaluate", "--part", "face", "--data", str(path)]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(f"normtr evaluate: {path} cannot be read as FER2013: an .npz file")
+        assert "`images`" in said
+        assert "pickle" not in said
+        assert said.count("\n") == 1
+    assert cli.run(["evaluate", "--part", "face", "--data", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith("cannot be read: Is a directory.\n")
+
+
 def test_faces_as_the_detector_crops_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""A training run of any system on label-paired windows takes NORM-TR's place, live."""
+"""A training run of any system on a recognizer's own rows takes NORM-TR's place, live."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from normtr.errors import UserError
 from normtr.judge import Judge
 from normtr.spec import LABELS, MODALITIES
 from normtr.window import assemble
-from stream.commands import live
+from stream.commands import calibrate, live
 from stream.session.session import DEMO
+from tests.test_extract import filled
 from tests.test_training_fusion import bank
 from training import run_folder
+from training.data.extracted import Extracted
+from training.data.extraction.cache import Labelled
 from training.recognizer.live_run import load
 from training.recognizer.paired import BANKS, LabelPaired
 from training.recognizer.parts import centred, of_checkpoint
@@ -29,9 +32,10 @@ from training.systems.if_mmin import IfMmin
 from training.systems.linear import Linear
 from training.systems.nmer import Nmer
 from training.systems.noise_aware import Learning
-from training.systems.norm_tr import Architecture
+from training.systems.norm_tr import Architecture, Benchmark
 from training.systems.phase import Phase
 from training.systems.system import Contender
+from training.windows import Windows
 
 SHORT = Phase(constant=1, decay=1, batch=32, clip=1.0, dropout=0.0, beta1=0.5, lr=2e-3)
 
@@ -120,22 +124,14 @@ def test_the_demo_clip_is_judged_by_it(runs: dict[str, Path], system: str, tmp_p
 def test_other_runs_are_refused_in_a_sentence(
     runs: dict[str, Path], data: LabelPaired, tmp_path: Path
 ) -> None:
-    for change, said in (
-        (
-            lambda run: run["part"]["init_args"].update(
-                data={"class_path": "training.data.mosi.MosiWords", "init_args": {}}
-            ),
-            "cannot be used live",
-        ),
-        (lambda run: run["part"]["init_args"]["data"]["init_args"].update(steps=8), "8 steps"),
-    ):
-        folder = tmp_path / said.replace(" ", "")
-        shutil.copytree(runs["linear"], folder)
-        run = json.loads((folder / "run.json").read_text())
-        change(run)
-        (folder / "run.json").write_text(json.dumps(run))
-        with pytest.raises(UserError, match=said):
-            checkpoint.load(folder)
+    folder = tmp_path / "other"
+    shutil.copytree(runs["linear"], folder)
+    run = json.loads((folder / "run.json").read_text())
+    mosi = {"class_path": "training.data.mosi.MosiWords", "init_args": {}}
+    run["part"]["init_args"].update(data=mosi)
+    (folder / "run.json").write_text(json.dumps(run))
+    with pytest.raises(UserError, match="cannot be used live"):
+        checkpoint.load(folder)
     lacking = tmp_path / "lacking"
     shutil.copytree(runs["linear"], lacking)
     (lacking / "metrics.json").write_text("{}")
@@ -143,3 +139,135 @@ def test_other_runs_are_refused_in_a_sentence(
         load(lacking)
     with pytest.raises(UserError, match=r"train configs/fusion\.toml first"):
         replace(data, path=tmp_path).load("train")
+
+
+# Clips of one's own
+
+CLASSES = ("bored", "keen", "neutral", "puzzled")
+
+
+def clips(folder: Path, name: str, labels: tuple[str | float, ...]) -> Path:
+    """A cache of 8 clips a person, each of one label after the other; the rows tell nothing."""
+    found = [
+        Labelled(f"{split}-{i}.mp4", split, labels[i % len(labels)], f"{split}-{i // 8}")
+        for split, n in (("train", 16), ("valid", 8), ("test", 8))
+        for i in range(n)
+    ]
+    return filled(folder / name, found)
+
+
+def trained(part: Contender, folder: Path) -> Path:
+    run_folder.begin(folder, part, 1, resume=False)
+    run_folder.write_json(folder / "metrics.json", part.train(folder, 1, progress=False))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs on a cache that is gone by now."""
+    folder = tmp_path_factory.mktemp("own")
+    data = Extracted(clips(folder, "cache", CLASSES), steps=8)
+    small, quick = Architecture(width=16, depth=1), Learning(d1="none", d2="none", epochs=1)
+    heard = replace(data, modalities=("voice", "face"))
+    out = {
+        name: trained(part, folder / name)
+        for name, part in {
+            "linear": Linear(data),
+            "NMER": Nmer(data, first=replace(SHORT, batch=8), second=replace(SHORT, batch=8)),
+            "NORM-TR": Benchmark(heard, masks="none", network=small, learning=quick),
+        }.items()
+    }
+    shutil.rmtree(data.path)
+    return out
+
+
+@pytest.mark.parametrize("system", ["linear", "NMER", "NORM-TR"])
+def test_a_run_on_own_clips_is_live_with_its_own_labels(
+    own: dict[str, Path], system: str, tmp_path: Path
+) -> None:
+    record, picture = tmp_path / "a.jsonl", tmp_path / "a.png"
+    words = ["--source", str(DEMO), "--fast", "--seconds", "3", "--text", "off", "--faces"]
+    outputs = ["--record", str(record), "--timeline", str(picture), "--smoothing", "1"]
+    run = ["--checkpoint", str(own[system]), "--neutral", "0.5"]
+    assert live.run([*words, *outputs, *run]) == 0
+    said = [json.loads(line) for line in record.read_text().splitlines()]
+    info = next(m["payload"] for m in said if m["topic"] == "er.v1.info")
+    assert tuple(info["labels"]) == CLASSES
+    affects = [m["payload"] for m in said if m["topic"] == "er.v1.affect"]
+    assert len(affects) == 12
+    for affect in affects:
+        assert tuple(affect["labels"]) == CLASSES
+        assert sum(affect["probabilities"]) == pytest.approx(1, abs=1e-6)
+        assert affect["top"] in CLASSES
+        assert affect["smoothed"]["top"] in CLASSES
+        assert affect["window"]["steps"] == 8
+        assert [len(gaps) for gaps in affect["gaps"].values()] == [8] * 3
+    faces = [m["payload"] for m in said if m["topic"] == "er.v1.face"]
+    assert faces
+    assert all(face["probabilities"] is None for face in faces)  # of seven other labels
+    assert picture.stat().st_size > 10_000
+
+
+def test_it_judges_as_its_model_does_calibrated_on_its_validation_part(
+    own: dict[str, Path],
+) -> None:
+    loaded = checkpoint.load(own["NORM-TR"])
+    kept = json.loads((own["NORM-TR"] / "metrics.json").read_text())
+    assert loaded.labels == CLASSES
+    assert loaded.calibration.prior == pytest.approx([0.25] * 4)
+    assert dict(loaded.calibration.missing) == kept["calibration"]["missing"]
+    assert set(loaded.calibration.missing) == {"voice", "face"}
+    run = run_folder.read(own["NORM-TR"])
+    spec = loaded.spec
+    assert spec.steps == 8
+    random = np.random.default_rng(0)
+    rows: dict[str, Any] = {
+        m: [
+            ("none", row) if n % 3 else ("dropped", None)
+            for n, row in enumerate(random.normal(size=(8, dim)).astype(np.float32))
+        ]
+        for m, dim in spec.dims.items()
+    }
+    window = assemble(spec, 0, rows)
+    (judged,) = Judge(loaded)([window])
+    data = run.part.data
+    model = replace(run.part, data=replace(data, labels=CLASSES)).model(
+        Windows(
+            {m: torch.tensor(window.rows[m])[None] for m in data.modalities},
+            torch.zeros(1, 2, 8, dtype=torch.bool),
+            torch.zeros(1, dtype=torch.int64),
+        )
+    )
+    run_folder.fill(model, run)
+    valid = torch.from_numpy(window.valid[[1, 0]])[None]
+    with torch.inference_mode():
+        logits = model({m: torch.tensor(window.rows[m])[None] for m in data.modalities}, valid)
+    share = {m: np.array([window.valid[i].mean()]) for i, m in enumerate(MODALITIES)}
+    expected = loaded.calibration.probabilities(logits.numpy(), share)[0]
+    assert judged.probabilities == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_cannot_be_used_live_is_refused_in_a_sentence(
+    own: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbers = trained(Linear(Extracted(clips(tmp_path, "cache", (0.5, 1.0)))), tmp_path / "run")
+    with pytest.raises(UserError, match="it tells a number, and live shows classes"):
+        checkpoint.load(numbers)
+    other = tmp_path / "other"
+    shutil.copytree(own["linear"], other)
+    metrics = json.loads((other / "metrics.json").read_text())
+    (other / "metrics.json").write_text(json.dumps({**metrics, "rows_of": "0" * 64}))
+    with pytest.raises(UserError, match="rows of other weights than those of"):
+        checkpoint.load(other)
+    metrics["calibration"]["threshold"] = float("nan")
+    (other / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(UserError, match="has no calibration"):
+        checkpoint.load(other)
+    played = ["--source", str(DEMO), "--fast", "--seconds", "1", "--text", "off"]
+    assert live.run([*played, "--checkpoint", str(own["linear"]), "--calibrated"]) == 1
+    assert "bored, keen, neutral, puzzled: it works without one" in capsys.readouterr().err
+    with pytest.raises(UserError, match="a personal calibration is of the labels angry"):
+        calibrate.run(["--source", str(DEMO), "--checkpoint", str(own["linear"])])
+    unlike = trained(Linear(Extracted(clips(tmp_path, "two", ("yes", "no")))), tmp_path / "two run")
+    assert live.run([*played, "--checkpoint", str(unlike), "--neutral", "0.5"]) == 1
+    assert "only where a label is `neutral`; these are no, yes." in capsys.readouterr().err

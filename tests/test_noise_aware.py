@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from normtr.model import NormTr, NormTrConfig
-from training.systems.noise_aware import Learning, NoiseAware, dropout
-from training.windows import Batch
+from training.systems.noise_aware import Learning, NoiseAware, Plan, dropout, standardise
+from training.windows import Batch, Windows
 
 DIMS = {"voice": 5, "text": 7}
 B, M, T = 6, 2, 4
@@ -81,6 +81,34 @@ def test_regression_loss_is_the_configs() -> None:
     absolute = module(Learning(regression="l1"), outputs=1)
     assert squared.emotion_loss(outputs, labels).item() == 5.0
     assert absolute.emotion_loss(outputs, labels).item() == 2.0
+
+
+@pytest.mark.parametrize(
+    ("learning", "batches", "plan"),
+    [
+        (Learning(), 1, Plan(100, 100, 0.9)),  # 24 clips
+        (Learning(), 7, Plan(20, 140, 1 - 1 / 14)),
+        (Learning(), 1_000, Plan(20, 20_000, 0.9995)),
+        (Learning(epochs=2), 1, Plan(2, 2, 0.0)),
+        (Learning(epochs=12, ema=0.995), 1, Plan(12, 12, 0.995)),
+        (Learning(ema=0.0), 1, Plan(100, 100, 0.0)),
+    ],
+)
+def test_epochs_and_average_follow_the_updates_unless_named(
+    learning: Learning, batches: int, plan: Plan
+) -> None:
+    made = learning.plan(batches)
+    assert (made.epochs, made.updates) == (plan.epochs, plan.updates)
+    assert made.ema == pytest.approx(plan.ema)
+
+
+def test_a_modality_that_was_never_there_spoils_nothing() -> None:
+    rows, there, labels, *_ = batch(1, torch.zeros(B, dtype=torch.int64))
+    there[:, 1] = False
+    network = module(Learning()).network
+    standardise(network, Windows(rows, there, labels))
+    assert network(rows, there).isfinite().all()
+    assert network(rows, torch.ones_like(there)).isfinite().all()
 
 
 def test_reversal_is_constant_or_grows_from_zero() -> None:

@@ -148,13 +148,15 @@ def test_every_table_says_what_it_stands_on_and_pictures_are_there(made: Path) -
 def test_other_data_have_their_own_section_and_the_unfinished_run_is_named(
     made: Path, runs: Path
 ) -> None:
+    mean = result(runs / "base-2", "test", Protocol()).labels.mean()
     assert set(rows(made, "mosi_words", "Without noise")) == {
         "system",
         "---",
         "reference",
         "network.depth = 1",
+        f"chance: always {mean:.3g}",
     }
-    assert set(rows(made, "mosi_given", "Without noise")) == {"system", "---", "reference"}
+    assert "reference" in rows(made, "mosi_given", "Without noise")
     text = (made / "report.md").read_text()
     assert f"the run {runs / 'unfinished'} has not ended" in text.split("\n## Left out\n")[1]
     given = text.split("\n## mosi_given\n")[1]
@@ -168,6 +170,19 @@ def test_the_same_runs_give_the_same_report(made: Path, runs: Path, tmp_path: Pa
     assert (tmp_path / "again" / "report.md").read_text() == (made / "report.md").read_text()
 
 
+def test_nothing_that_is_there_is_written_over(made: Path, tmp_path: Path) -> None:
+    """Told before the runs are looked at; an empty folder holds nothing."""
+    before = {path: path.read_bytes() for path in made.iterdir()}
+    with pytest.raises(UserError, match="is there already; give another name, or --force"):
+        report.run([str(tmp_path / "no runs"), "--out", str(made)])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="there is no run in"):
+        report.run([str(tmp_path / "no runs"), "--out", str(tmp_path / "empty")])
+    with pytest.raises(UserError, match="there is no run in"):
+        report.run([str(tmp_path / "no runs"), "--out", str(made), "--force"])
+    assert {path: path.read_bytes() for path in made.iterdir()} == before
+
+
 def test_wrong_input_is_one_sentence(runs: Path, tmp_path: Path) -> None:
     out = ["--out", str(tmp_path / "out")]
     with pytest.raises(UserError, match="there is no run in"):
@@ -179,8 +194,11 @@ def test_wrong_input_is_one_sentence(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no noise"):
         report.run([str(runs / "base-1"), *out, "--noise", "wind"])
     (tmp_path / "file").write_text("")
+    taken = [str(runs / "base-1"), "--out", str(tmp_path / "file")]
+    with pytest.raises(UserError, match="is there already"):
+        report.run(taken)
     with pytest.raises(UserError, match="there can be no folder"):
-        report.run([str(runs / "base-1"), "--out", str(tmp_path / "file")])
+        report.run([*taken, "--force"])
     assert not (tmp_path / "out" / "report.md").exists()
 
 
@@ -194,6 +212,7 @@ class Toy:
     path: Path = Path("toy")
     name: str = "toy"
     outputs: int = 3
+    classes: tuple[str, ...] = ("joy", "calm", "fury")
 
     def at(self, path: Path) -> Toy:
         return replace(self, path=path)
@@ -231,6 +250,11 @@ def test_classes_have_accuracy_f1_and_uar() -> None:
     line = tables.at_rate_0(section).splitlines()
     assert line[0] == "| system | accuracy (%) | F1 (%) | UAR (%) |"
     assert line[2] == "| reference | 100.0 ± 0.0 | 100.0 ± 0.0 | 100.0 ± 0.0 |"
+    # Two of four samples are fury: right in a half, F1 2/3 for that half, recall of one class.
+    assert line[3] == "| chance: always fury | 50.0 | 33.3 | 33.3 |"
+    answers = tables.confusions(section).splitlines()
+    assert answers[0] == "| reference, % | n | joy | calm | fury |"
+    assert answers[4] == "| fury | 2 | 0.0 | 0.0 | 100.0 |"
     # Drawn: twice the first video (0.75), twice the second (0.5), or both.
     line = tables.intervals(section).splitlines()
     assert line[2] == "| reference | 100.0 | 100.0 | 100.0 | 62.5 | 50.0 | 75.0 |"
@@ -307,3 +331,10 @@ def test_runs_at_one_rate_are_left_to_evaluate(runs: Path) -> None:
     found = run_groups.find([runs / "base-1", copy])
     assert [path.name for path in found.runs] == ["base-1"]
     assert f"evaluate {copy} --protocol per-rate" in found.left_out[copy / "rate-0.3"]
+
+
+def test_one_group_has_no_interval_and_says_nothing_of_nan() -> None:
+    alone = replace(toy(Benchmark(Toy())), groups=("v",) * 4)
+    (section,) = run_groups.sections([alone])
+    line = tables.intervals(section).splitlines()
+    assert line[2] == "| reference | 100.0 | - | - | 62.5 | - | - |"

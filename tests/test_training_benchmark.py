@@ -219,6 +219,7 @@ def test_the_same_seed_gives_the_same_run_also_after_an_interruption(
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train.run(arguments(folder, broken))
     assert not (broken / "model.safetensors").exists()
+    assert (broken / "run.json").is_file()
     monkeypatch.undo()
     argv = arguments(folder, broken)
     argv[argv.index("--out")] = "--resume"
@@ -233,7 +234,11 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "
 
 def started(program: list[str], argv: list[str]) -> None:
     done = subprocess.run(
-        [*program, "train", *argv], capture_output=True, text=True, timeout=200, check=False
+        [*program, "train", *argv, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["dataset"] == "mosi_words"  # told once
@@ -273,6 +278,7 @@ def test_two_processes_with_dropout_are_one_more_seed(
 def test_two_processes_train_a_model_for_every_rate(folder: Path, tmp_path: Path) -> None:
     argv = arguments(folder, tmp_path / "run", "--devices", "2", "--protocol", "per-rate")
     argv += ["--part.init_args.learning.epochs", "1"]
+    argv += ["--json"]
     done = subprocess.run([*PROGRAM, "train", *argv], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == len(RATES)
@@ -368,6 +374,72 @@ def test_without_out_the_run_is_named_after_config_and_seed(
     monkeypatch.chdir(tmp_path)
     assert train.run([*argv, "--seed", "3", "--part.init_args.learning.epochs", "1"]) == 0
     assert (tmp_path / "runs/small-0.1-3/model.safetensors").is_file()
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_training_that_fails_leaves_no_folder_that_it_made(folder: Path, tmp_path: Path) -> None:
+    argv = arguments(folder, tmp_path / "runs" / "new")
+    bad = [*argv, "--part.init_args.data.init_args.path", str(tmp_path / "nowhere")]
+    for more in ([], ["--protocol", "per-rate"], ["--devices", "3"]):
+        with pytest.raises(UserError):
+            train.run([*bad, *more])
+        assert not (tmp_path / "runs").exists()
+    (tmp_path / "runs" / "new").mkdir(parents=True)  # somebody else's
+    (tmp_path / "runs" / "other").mkdir()
+    with pytest.raises(UserError):
+        train.run(bad)
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"new", "other"}
+
+
+def test_nothing_that_is_there_is_trained_over(run: Path, folder: Path, tmp_path: Path) -> None:
+    """Told before the data are looked at; `--force` takes a run's place, and lies beside others."""
+    argv = arguments(folder, tmp_path, "--part.init_args.learning.epochs", "1")
+    nowhere = ["--part.init_args.data.init_args.path", str(tmp_path / "nowhere")]
+    (tmp_path / "notes.txt").write_text("mine")
+    for more in ([], ["--protocol", "per-rate"]):
+        with pytest.raises(UserError, match="is there already; give another name, or --force"):
+            train.run([*argv, *nowhere, *more])
+    file = arguments(folder, tmp_path / "notes.txt")
+    with pytest.raises(UserError, match="is there already"):
+        train.run(file)
+    assert files(tmp_path) == {tmp_path / "notes.txt": b"mine"}
+    assert train.run([*argv, "--force"]) == 0
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    with pytest.raises(UserError, match=r"holds a run of other settings; .* or --force"):
+        train.run([*argv, "--seed", "2"])
+    shutil.copytree(run, tmp_path / "copy")
+    again = arguments(folder, tmp_path / "copy", "--part.init_args.learning.epochs", "1")
+    assert train.run([*again, "--seed", "2", "--force"]) == 0
+    assert json.loads((tmp_path / "copy" / "run.json").read_text())["seed"] == 2
+    assert torch.load(tmp_path / "copy" / "last.ckpt", weights_only=True)["epoch"] == 0
+    with pytest.raises(UsageError, match="leave --force out"):
+        train.run(["--resume" if w == "--out" else w for w in [*again, "--force"]])
+
+
+def test_training_says_what_matters_in_a_few_lines(folder: Path, tmp_path: Path) -> None:
+    argv = arguments(folder, tmp_path / "run")
+    done = subprocess.run([*PROGRAM, "train", *argv], capture_output=True, timeout=200)
+    out, told = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == 0, told
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    first, *more = out.splitlines()
+    mae, n = metrics["valid"]["metrics"]["mae"][0], metrics["valid"]["n"]
+    assert first.startswith(f"Validation, {n} samples, without noise: MAE {mae:.3f}, Corr ")
+    assert f"MAE {metrics['valid']['chance']['metrics']['mae']:.3f}" not in first
+    assert f": {metrics['valid']['chance']['metrics']['mae']:.3f})." in first
+    assert more == [
+        f"The run is in {tmp_path / 'run'}; all figures are in its metrics.json.",
+        f"Next: normtr evaluate {tmp_path / 'run'}",
+    ]
+    where = "GPU" if torch.cuda.is_available() else "CPU"
+    assert told.startswith(f"Training on the {where} into {tmp_path / 'run'}; ")
+    assert "validation mae" in told
+    assert told.count("\n") <= 3, told  # a bar is written over
+    for advertised in ("Tip", "litlogger", "GPU available", "deprecated", "is not empty"):
+        assert advertised not in told
 
 
 def test_per_rate_trains_a_model_for_each_rate(

@@ -26,6 +26,7 @@ class Classes:
     modalities: tuple[str, ...] = ("face", "voice", "text")
 
     name = "classes"
+    classes = ("one", "two", "three")
     outputs = 3
 
     def at(self, path: Path) -> Self:

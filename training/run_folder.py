@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from normtr.errors import UserError
-from normtr.whole_file import whole_file
+from normtr.whole_file import refuse_existing, whole_file
 from training.config_json import describe, restore
 
 SETTINGS, MODEL = "run.json", "model.safetensors"
+LOGS = ("hparams.yaml", "metrics.csv", "events.out.tfevents.*", "*.partial")
+"""Files from which nothing can be resumed."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +39,58 @@ def rate_folder(rate: float) -> str:
     return f"rate-{rate:g}"
 
 
-def begin(out: Path, part: Any, seed: int, *, resume: bool) -> None:
+def begin(out: Path, part: Any, seed: int, *, resume: bool, force: bool = False) -> None:
     """Make the folder, or see that it is one of the same settings.
 
-    `resume`: it must be there. Raises UserError.
+    `resume`: it must be there. `force`: a run that is there goes, and other files may lie beside
+    the new one. Raises UserError.
     """
     path = out / SETTINGS
+    if path.is_file() and force:
+        shutil.rmtree(out)
     if path.is_file():
         if not _made_from(_read(path), part, seed):
-            raise UserError(f"{out} holds a run of other settings; give another --out.")
+            raise UserError(
+                f"{out} holds a run of other settings; give another --out, or --force to replace it."
+            )
         return
     if resume:
         raise UserError(f"{out} holds no run to resume.")
+    refuse_filled(out, force, but=(f"{SETTINGS}.partial",))
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, {"part": describe(part), "seed": seed})
+
+
+def refuse_filled(folder: Path, force: bool, but: Collection[str] = ()) -> None:
+    """As `refuse_existing`, but a folder may be there that is empty `but` for these names."""
+    if not folder.is_dir() or any(path.name not in but for path in folder.iterdir()):
+        refuse_existing(folder, force)
+
+
+@contextmanager
+def gone_if_failed(out: Path) -> Iterator[None]:
+    """A folder that is made within goes again after an error, unless there is something to resume.
+
+    What was interrupted stays.
+    """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        yield
+    except Exception:
+        if made and out.is_dir() and not _resumable(out):
+            shutil.rmtree(out)
+            with suppress(OSError):  # another run may have been made beside it
+                for folder in made[1:]:
+                    folder.rmdir()
+        raise
+
+
+def _resumable(out: Path) -> bool:
+    """Whether it holds more than its settings and logs."""
+    return any(
+        path.is_file() and not any(path.match(name) for name in (SETTINGS, *LOGS))
+        for path in out.rglob("*")
+    )
 
 
 def _made_from(settings: Mapping[str, Any], part: Any, seed: int) -> bool:

@@ -64,8 +64,13 @@ class DataSet(Protocol):
     def name(self) -> str: ...
 
     @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Their names in the order of the labels; None where labels are numbers."""
+        ...
+
+    @property
     def outputs(self) -> int:
-        """Classes, or 1 for regression."""
+        """How many classes, or 1 where labels are numbers."""
         ...
 
     def at(self, path: Path) -> Self:
@@ -96,6 +101,11 @@ class LiveData(Protocol):
     @property
     def recognizer(self) -> Path | None:
         """Whose; None: the shipped one's."""
+        ...
+
+    @property
+    def rows_of(self) -> str | None:
+        """The sha256 of the recognizer that made the rows; None where that is not known."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
-from normtr.personal import FEWEST, Personal, measured
+from normtr.personal import FEWEST, Personal, check_labels, measured
 from normtr.window import Row
 from stream.pipeline.window_assembler import Estimate
 
@@ -16,7 +16,11 @@ class Baseline:
     """Collects the rows of a session's steps, each as the estimate that closed it saw it."""
 
     def __init__(self, checkpoint: Checkpoint, seconds: float) -> None:
-        """`seconds`: how long, from the first step that holds anything of the person."""
+        """`seconds`: how long, from the first step that holds anything of the person.
+
+        Raises UserError where the recognizer knows no personal calibration.
+        """
+        check_labels(checkpoint)
         self.step_s = checkpoint.spec.step_ms / 1000
         self.wanted = max(1, round(seconds / self.step_s))
         """So many steps."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from normtr.checkpoint import Checkpoint
 from normtr.face import Face, Image
+from normtr.spec import LABELS
 from normtr.window import Row
 from stream.pipeline.events import Seen
 from stream.wire import FACE, FRAME
@@ -25,6 +26,8 @@ class Previews:
     def __init__(self, checkpoint: Checkpoint, faces: bool, frames: bool) -> None:
         """`faces`, `frames`: which of the topics there are at all."""
         head = checkpoint.face.head
+        self._says_labels = checkpoint.labels == LABELS
+        """Whether the face network knows the labels that `info` has."""
         self._weight = head.weight.detach().cpu().numpy()
         self._bias = head.bias.detach().cpu().numpy()
         self._made = {FACE: self._face, FRAME: _frame}
@@ -43,10 +46,12 @@ class Previews:
             "cause": seen.row.cause,
             "picture": [width, height],
             **_place(seen.row.face),
-            "probabilities": None if seen.row.vector is None else self._softmax(seen.row.vector),
+            "probabilities": self._softmax(seen.row.vector),
         }
 
-    def _softmax(self, row: Row) -> list[float]:
+    def _softmax(self, row: Row | None) -> list[float] | None:
+        if row is None or not self._says_labels:
+            return None
         logits = (self._weight @ row + self._bias).astype(np.float64)
         odds = np.exp(logits - logits.max())
         return [float(p) for p in odds / odds.sum()]

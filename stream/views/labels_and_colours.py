@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 from normtr.cause import Cause
@@ -62,6 +63,17 @@ EMOTION_COLOURS = {
     "neutral": "#8c8c8c",
 }
 """Okabe and Ito's, which colour-blind people can tell apart."""
+OWN_COLOURS = (
+    "#332288",
+    "#88ccee",
+    "#44aa99",
+    "#117733",
+    "#999933",
+    "#cc6677",
+    "#882255",
+    "#aa4499",
+)
+"""Paul Tol's muted ones, for labels of a recognizer that somebody trained."""
 OTHER_COLOUR = "#8c8c8c"
 
 
@@ -71,8 +83,11 @@ def name(modality: str) -> str:
 
 
 def emotion_colour(label: str) -> str:
-    """`#rrggbb`; one for all labels that are not known."""
-    return EMOTION_COLOURS.get(label, OTHER_COLOUR)
+    """`#rrggbb`, always the same of a label; of those that are not known some may look alike."""
+    if not label:
+        return OTHER_COLOUR
+    own = OWN_COLOURS[zlib.crc32(label.encode()) % len(OWN_COLOURS)]
+    return EMOTION_COLOURS.get(label, own)
 
 
 def look(cause: str) -> Look:

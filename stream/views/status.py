@@ -34,10 +34,11 @@ def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -
         zip(affect["labels"], affect["probabilities"], strict=True), key=lambda pair: -pair[1]
     )
     bars = Text()
+    room = _room(affect["labels"])
     for label, probability in order:
         filled = round(probability * BAR)
         style = COLOURS.get(label, "white")
-        bars.append(f"{label:>9} ", style="bold" if label == affect["top"] else "")
+        bars.append(f"{label:>{room}} ", style="bold" if label == affect["top"] else "")
         bars.append("█" * filled, style=style)
         bars.append("·" * (BAR - filled), style="dim")
         bars.append(f" {probability:4.0%}\n")
@@ -68,8 +69,9 @@ def history(affect: Affect, columns: Sequence[Column]) -> Text:
     Empty where no estimate came; dim where there was not enough to say.
     """
     rows = Text()
+    room = _room(affect.labels)
     for label in affect.labels:
-        rows.append(f"{label:>9} ", style="bold" if label == affect.top else "")
+        rows.append(f"{label:>{room}} ", style="bold" if label == affect.top else "")
         for column in columns:
             level = min(max(column.levels.get(label, 0.0), 0.0), 1.0)
             mark = LEVELS[round(level * (len(LEVELS) - 1))] if column.levels else " "
@@ -77,7 +79,7 @@ def history(affect: Affect, columns: Sequence[Column]) -> Text:
         rows.append("\n")
     seen: dict[str, None] = {}
     for modality in affect.gaps:
-        rows.append(f"{modality:>9} ")
+        rows.append(f"{modality:>{room}} ")
         for column in columns:
             cause = column.causes.get(modality, "")
             seen[cause] = None
@@ -87,7 +89,12 @@ def history(affect: Affect, columns: Sequence[Column]) -> Text:
             )
         rows.append("\n")
     told = [f"{shown.mark} {shown.text}" for cause, shown in CAUSE_LOOKS.items() if cause in seen]
-    return rows.append(f"{f'{len(columns)} s':>9} {'   '.join(told)}", style="dim")
+    return rows.append(f"{f'{len(columns)} s':>{room}} {'   '.join(told)}", style="dim")
+
+
+def _room(labels: Sequence[str]) -> int:
+    """Letters for the longest label."""
+    return max(9, *map(len, labels))
 
 
 def line(affect: Mapping[str, Any], at: str) -> str:

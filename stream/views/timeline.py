@@ -9,7 +9,7 @@ from normtr.cause import GAPS, Cause
 from normtr.spec import MODALITIES
 from normtr.whole_file import whole_file
 from stream.pipeline.events import Word
-from stream.views.labels_and_colours import look
+from stream.views.labels_and_colours import emotion_colour, look
 from stream.views.status import COLOURS
 from stream.views.summary import Summary
 
@@ -32,7 +32,8 @@ def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> Non
     )
     step_s, times, curves = summary.step_s, summary.ends_s(), summary.curves()
     for index, label in enumerate(summary.labels):
-        colour = "black" if label == "neutral" else COLOURS[label].replace("yellow", "orange")
+        colour = COLOURS.get(label, emotion_colour(label)).replace("yellow", "orange")
+        colour = "black" if label == "neutral" else colour
         top.plot(times, curves[:, index], color=colour, label=label, linewidth=1.8)
     for time, abstained in zip(times, summary.abstained(), strict=True):
         if abstained:

@@ -242,7 +242,9 @@ def tuned(config: Compare, name: str, fields: Mapping[str, Any]) -> dict[str, An
 
 
 def _score(trial: Cell) -> float:
-    areas = json.loads((trial.run / "metrics.json").read_text())["valid_auilc"]
+    found = json.loads((trial.run / "metrics.json").read_text())
+    # Of one rate there is no area.
+    areas = found["valid_auilc"] or {k: v[0] for k, v in found["valid"]["metrics"].items()}
     return float(areas["mae"] if "mae" in areas else -areas["accuracy"])
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -67,6 +69,15 @@ def run(argv: list[str]) -> int:
     if config.conditions:
         Console().print(_table_of_conditions(report))
         return 0
+    console = Console()
+    for table in _tables(report):
+        console.print(table)
+    if report["chance"]["verdict"]:
+        console.print(report["chance"]["verdict"])
+    return 0
+
+
+def _tables(report: dict[str, Any]) -> Iterator[Table]:
     title = f"{report['dataset']} {report['split']}, n = {report['n']}, noise {report['noise']}"
     table = Table(
         "rate",
@@ -74,11 +85,25 @@ def run(argv: list[str]) -> int:
         title=f"{title}, mask stage {report['mask_stage']}, erased rows {report['erased']}, {report['protocol']}",
     )
     for i, rate in enumerate(report["rates"]):
-        table.add_row(f"{rate:g}", *(f"{values[i]:.3f}" for values in report["metrics"].values()))
+        table.add_row(f"{rate:g}", *(_written(v[i]) for v in report["metrics"].values()))
     table.add_section()
-    table.add_row("AUILC", *(f"{area:.3f}" for area in report["auilc"].values()))
-    Console().print(table)
-    return 0
+    if report["auilc"]:
+        table.add_row("AUILC", *map(_written, report["auilc"].values()))
+    chance = report["chance"]
+    table.add_row(f"chance: {chance['answer']}", *map(_written, chance["metrics"].values()))
+    yield table
+    if report["confusion"] is not None:
+        labels = report["confusion"]["labels"]
+        title = f"what was said (columns) of what is so (rows), rate {report['rates'][0]:g}"
+        answers = Table("", *labels, title=title)
+        for label, counts in zip(labels, report["confusion"]["counts"], strict=True):
+            answers.add_row(label, *map(str, counts))
+        yield answers
+
+
+def _written(value: float) -> str:
+    """A dash for what has no meaning."""
+    return "-" if np.isnan(value) else f"{value:.3f}"
 
 
 def _table_of_conditions(report: dict[str, Any]) -> Table:
@@ -133,6 +158,7 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
     found = _result(config, config.noises())
     protocol = found.protocol
     curves = found.curves()
+    chance, labels = found.chance(), found.part.data.classes
     return {
         "dataset": found.part.data.name,
         "split": found.split,
@@ -146,6 +172,15 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
         "metrics": curves,
         "auilc": noise_curves.areas(protocol.rates, curves),
         "auilc_to_0.8": noise_curves.areas(protocol.rates, curves, 0.8),
+        "chance": {
+            "answer": chance.answer,
+            "metrics": chance.metrics,
+            "beaten": chance.beaten,
+            "verdict": chance.verdict(len(found.ids)),
+        },
+        "confusion": None
+        if labels is None
+        else {"labels": labels, "counts": found.confusion().tolist()},
         "seed": found.seed,
         "checkpoint_sha256": found.checkpoint_sha256,
     }

@@ -37,6 +37,8 @@ class Extract:
     """Labels are numbers even if all are whole."""
     shared_people: bool = False
     """Let a person be in two splits."""
+    allow_skipped: bool = False
+    """End with status 0 although clips were skipped."""
 
 
 def run(argv: list[str]) -> int:
@@ -67,9 +69,16 @@ def run(argv: list[str]) -> int:
     )
     kinds = "numbers" if table.classes is None else f"{len(table.classes)} classes"
     _say(f"{config.out}: {len(manifest.clips)} clips, labels are {kinds}")
-    if manifest.skipped:
-        _say(f"{len(manifest.skipped)} of {len(table.clips)} clips were skipped")
-    return 0
+    if not manifest.skipped:
+        return 0
+    skipped = f"{len(manifest.skipped)} of {len(table.clips)} clips were skipped ({_some(sorted(manifest.skipped))})"
+    if config.allow_skipped:
+        _say(f"{skipped}.")
+        return 0
+    _say(
+        f"{skipped}; the cache holds the others and says why. With --allow-skipped this is no failure."
+    )
+    return 1
 
 
 def _say_unnamed(media: Path, clips: Sequence[str]) -> None:

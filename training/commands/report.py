@@ -44,10 +44,13 @@ class Report:
     """steps, windows, or modality:NAME (steps of that one)."""
     mask_stage: Stage = "feature"
     """Erase rows, or words before BERT."""
+    force: bool = False
+    """Write into a folder that holds something; files of the report's names are replaced."""
 
 
 def run(argv: list[str]) -> int:
     config = parse(Report, argv, "report", positional=("runs",))
+    run_folder.refuse_filled(config.out, config.force)
     found = run_groups.find([Path(path) for path in config.runs])
     for reason in found.left_out.values():
         print(f"normtr report: left out: {reason}", file=sys.stderr)
@@ -99,6 +102,8 @@ def written(section: Section, out: Path) -> list[str]:
         (f"AUILC, rates 0 to {tables.TO:g}", tables.areas(section, tables.TO)),
     ):
         parts += [f"### {title}\n", said, made]
+    if section.reference.part.data.classes is not None:
+        parts += ["### Answers without noise\n", said, tables.confusions(section)]
     parts += [
         f"### {LEVEL:.0%} intervals over videos or speakers\n",
         said,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -27,11 +28,25 @@ from training.windows import Windows
 Clips = list[tuple[Labelled, Place]]
 
 
+def check_labels(own: Sequence[str], of: Path, known: Sequence[str], where: Path) -> None:
+    """Raises UserError, with the nearest of the `known` of `where`, for labels that are none."""
+    said = []
+    for name in own:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            said.append(f"{name} (nearest: {near[0] if near else 'none'})")
+    if said:
+        raise UserError(
+            f"{of} has labels that {where} does not know: {', '.join(said)}. Known are "
+            f"{', '.join(known)}; rename them in the table and run `normtr extract` again."
+        )
+
+
 @dataclass(frozen=True)
 class Extracted:
     """The last T steps of each clip, mapped; before the start of a shorter one there is nothing.
 
-    Groups are people.
+    A modality that the cache was extracted without is never there. Groups are people.
     """
 
     path: Path
@@ -39,8 +54,12 @@ class Extracted:
     modalities: tuple[str, ...] = MODALITIES
     spec: FeatureSpec = field(default_factory=FeatureSpec)
     """What the rows must be; a cache of other features is refused."""
-    checkpoint: Path = SHIPPED
-    """The recognizer that extracted it: whose text model looks at words when some are erased."""
+    checkpoint: Path | None = None
+    """The recognizer that extracted it, whose text model looks at words when some are erased, and
+    whose networks make the rows live; None: the shipped one."""
+    labels: tuple[str, ...] | None = None
+    """The classes in the order of what a model says, some of which the cache may lack; None: those
+    of the cache, sorted."""
 
     @property
     def name(self) -> str:
@@ -51,9 +70,20 @@ class Extracted:
         return self._cache().manifest
 
     @property
+    def recognizer(self) -> Path | None:
+        return self.checkpoint
+
+    @property
+    def rows_of(self) -> str:
+        return self.manifest.features.checkpoint_sha256
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        return self.labels or self.manifest.classes
+
+    @property
     def outputs(self) -> int:
-        classes = self.manifest.classes
-        return 1 if classes is None else len(classes)
+        return len(self.classes or ("a number",))
 
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
         if self.outputs == 1:
@@ -67,13 +97,15 @@ class Extracted:
     def at(self, path: Path) -> Self:
         """Raises UserError where rows or labels are others than those of the cache here."""
         moved = replace(self, path=path)
-        if self.path.exists():
-            here, there = self.manifest, moved.manifest
-            if here.features.checkpoint_sha256 != there.features.checkpoint_sha256:
-                raise UserError(f"{path} was extracted with another checkpoint than {self.path}.")
-            if here.classes != there.classes:
-                raise UserError(f"{path} has other labels than {self.path}.")
-        return moved
+        if not self.path.exists():
+            return moved
+        here, there = self.manifest, moved.manifest
+        if here.features.checkpoint_sha256 != there.features.checkpoint_sha256:
+            raise UserError(f"{path} was extracted with another checkpoint than {self.path}.")
+        if (self.classes is None) != (there.classes is None):
+            raise UserError(f"of {path} and {self.path} one has numbers as labels, one classes.")
+        check_labels(there.classes or (), path, self.classes or (), self.path)
+        return replace(moved, labels=self.classes)
 
     def load(self, split: Split) -> Samples:
         cache, clips = self._opened(split)
@@ -82,7 +114,7 @@ class Extracted:
             dim = self.spec.dims[m]
             rows[m], there = mapped(self._windows(cache, clips, m), self.steps, dim, self.path)
             valid.append(there)
-        classes = cache.manifest.classes
+        classes = self.classes
         labels = (
             torch.tensor([float(clip.label) for clip, _ in clips])
             if classes is None
@@ -97,9 +129,9 @@ class Extracted:
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
         """As the interface says; the word list of the whole clip is thinned, and then looked at."""
         whole = self.load(split)
-        if "text" not in self.modalities:
-            return whole
         cache, clips = self._opened(split)
+        if "text" not in {*self.modalities} & {*cache.manifest.features.modalities}:
+            return whole
         erased = self._without_words(cache, clips, rate, seed)
         rows, there = mapped(erased, self.steps, self.spec.text.dim, self.path)
         valid = whole.windows.valid.clone()
@@ -108,6 +140,10 @@ class Extracted:
         return replace(whole, windows=windows)
 
     def _windows(self, cache: Cache, clips: Clips, modality: str) -> Iterator[Window]:
+        if modality not in cache.manifest.features.modalities:
+            nothing = np.zeros((self.steps, self.spec.dims[modality]), np.float32)
+            yield from [(nothing, np.zeros(self.steps, np.bool_))] * len(clips)
+            return
         flat, gaps = cache.rows(modality), cache.gaps()[:, MODALITIES.index(modality)]
         for _, place in clips:
             end = place.offset + place.steps
@@ -118,7 +154,7 @@ class Extracted:
     def _without_words(
         self, cache: Cache, clips: Clips, rate: float, seed: int
     ) -> Iterator[Window]:
-        loaded = checkpoint.load(self.checkpoint)
+        loaded = checkpoint.load(self.checkpoint or SHIPPED)
         if loaded.sha256 != cache.manifest.features.checkpoint_sha256:
             raise UserError(
                 f"words of {self.path} can be erased only with the recognizer that extracted it; "
@@ -155,6 +191,4 @@ class Extracted:
         features = cache.manifest.features
         if features.spec_sha256 != self.spec.sha256():
             raise UserError(f"{self.path} was extracted with another feature specification.")
-        if missing := set(self.modalities) - set(features.modalities):
-            raise UserError(f"{self.path} was extracted without {' and '.join(sorted(missing))}.")
         return cache

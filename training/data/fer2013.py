@@ -53,8 +53,13 @@ def load(path: Path, split: int) -> Faces:
             images = file["images"] if "images" in file else _cut(file["faces_jpeg"])
             chosen = np.flatnonzero((file["split"] == split) & (labels != UNKNOWN))
         images = np.ascontiguousarray(images[: len(labels)][chosen])
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, cv2.error) as error:
-        raise UserError(f"{path} cannot be read as FER2013: {error}.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, TypeError, KeyError, IndexError, EOFError, zipfile.BadZipFile, cv2.error):
+        raise UserError(
+            f"{path} cannot be read as FER2013: an .npz file is wanted with the arrays `images` "
+            "(uint8 [n, 48, 48], grey) or `faces_jpeg`, `label` or FERPlus's `votes`, and `split`."
+        ) from None
     if images.shape != (len(chosen), 48, 48) or images.dtype != np.uint8:
         raise UserError(f"{path} cannot be read as FER2013: its pictures are not 48 x 48 grey.")
     if not len(chosen):

@@ -43,6 +43,10 @@ class _Iemocap(Given):
         return "iemocap"
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
+
+    @property
     def outputs(self) -> int:
         return len(CLASSES)
 

@@ -52,6 +52,10 @@ class IemocapFolds(Given):
         return f"iemocap fold {self.fold}"
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
+
+    @property
     def outputs(self) -> int:
         return len(CLASSES)
 

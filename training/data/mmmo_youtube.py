@@ -24,6 +24,8 @@ FOLDER = Path("../shared/data/mmmo_youtube_steps")
 KEYS = {"face": "video", "voice": "audio"}
 NEUTRAL = 3.0
 """ICT-MMMO's ratings go from 1 to 5."""
+CLASSES = ("first", "second", "third")
+"""YouTube's, which the source does not name."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,10 @@ class Mmmo(_Opinions):
         return "mmmo"
 
     @property
+    def classes(self) -> None:
+        return None
+
+    @property
     def outputs(self) -> int:
         return 1
 
@@ -85,15 +91,19 @@ class Mmmo(_Opinions):
 
 @dataclass(frozen=True)
 class Youtube(_Opinions):
-    """Three classes of opinion, which the source does not name."""
+    """Three classes of opinion."""
 
     @property
     def name(self) -> str:
         return "youtube"
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
+
+    @property
     def outputs(self) -> int:
-        return 3
+        return len(CLASSES)
 
     def labels(self, y: NDArray[Any]) -> NDArray[Any]:
         return np.where((y > 0).sum(1) == 1, y.argmax(1), -1)

@@ -39,6 +39,10 @@ class Mmsa(Given):
         return f"{self.corpus}_mmsa"
 
     @property
+    def classes(self) -> None:
+        return None
+
+    @property
     def outputs(self) -> int:
         return 1
 

@@ -103,6 +103,10 @@ class _Mosi(ABC):
     modalities: tuple[str, ...] = ("voice", "text")
 
     @property
+    def classes(self) -> None:
+        return None
+
+    @property
     def outputs(self) -> int:
         return 1
 

@@ -43,6 +43,10 @@ class RavdessAu(Given):
         return "ravdess_au"
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
+
+    @property
     def outputs(self) -> int:
         return len(CLASSES)
 

@@ -39,6 +39,10 @@ class Rml(Given):
         return "rml"
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
+
+    @property
     def outputs(self) -> int:
         return len(CLASSES)
 

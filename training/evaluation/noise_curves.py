@@ -140,5 +140,7 @@ def curves(
 def areas(
     rates: Sequence[float], curves: dict[str, list[float]], upto: float = 1.0
 ) -> dict[str, float]:
-    """AUILC of each metric."""
+    """AUILC of each metric; nothing where there are fewer than two rates."""
+    if sum(rate <= upto + 1e-9 for rate in rates) < 2:
+        return {}
     return {name: metrics.auilc(rates, values, upto) for name, values in curves.items()}

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from normtr.calibration import Calibration
-from normtr.spec import LABELS, MODALITIES
+from normtr.spec import LABELS
 from training import noise
 from training.evaluation.gap_metrics import Probability, Scores, lost
 from training.evaluation.part_scores import ece
@@ -22,6 +22,10 @@ CONFIDENT = 0.80
 """Wanted accuracy of what is not abstained from."""
 CALIBRATED = noise.RATES[:9]
 """Rates up to 0.8: what calibration and abstention are fitted on."""
+ENOUGH = 1_000
+"""Fewer windows are looked at several times, and say less of temperatures than that these are
+usual ones."""
+EVEN = (1 / len(LABELS),) * len(LABELS)
 
 
 def mixed_gaps(windows: Windows, seed: int) -> Windows:
@@ -38,15 +42,29 @@ def mixed_gaps(windows: Windows, seed: int) -> Windows:
 def probabilities(
     calibration: Calibration, logits: Tensor, valid: Tensor, prior: Sequence[float] | None = None
 ) -> Probability:
-    """Of many windows, logits [n, classes] and valid [n, M, T]: float64 [n, classes]."""
+    """Of many windows, logits [n, classes] and valid [n, M, T]: float64 [n, classes].
+
+    M: the modalities of the calibration.
+    """
     share = valid.double().mean(2).numpy()
-    named = dict(zip(MODALITIES, share.T, strict=True))
+    named = dict(zip(calibration.missing, share.T, strict=True))
     return calibration.probabilities(logits.numpy(), named, prior)
 
 
-def temperatures(logits: Tensor, windows: Windows) -> Calibration:
-    """The temperatures with the least NLL; the threshold is still 0. The prior is the windows':
-    uniform."""
+def shares(labels: Tensor, classes: int) -> tuple[float, ...]:
+    """How often each class occurs among labels [n]; one that does not, as if it once did."""
+    counts = torch.bincount(labels, minlength=classes).double() + 1
+    return tuple((counts / counts.sum()).tolist())
+
+
+def temperatures(
+    logits: Tensor, windows: Windows, prior: tuple[float, ...] = EVEN, usual: float = 0.0
+) -> Calibration:
+    """The temperatures with the least NLL; the threshold is still 0.
+
+    `prior`: how often each class occurred in training. `usual`: how strongly the temperatures are
+    drawn to 1.
+    """
     x, y = logits.double(), windows.labels
     gone = 1.0 - windows.valid.double().mean(2)
 
@@ -54,18 +72,20 @@ def temperatures(logits: Tensor, windows: Windows) -> Calibration:
         p = torch.tensor(parameters, requires_grad=True)
         log_t = p[0] + gone @ p[1:]
         loss = (
-            nn.functional.cross_entropy(x / log_t.exp()[:, None], y) + 1e-3 * p[1:].square().sum()
+            nn.functional.cross_entropy(x / log_t.exp()[:, None], y)
+            + 1e-3 * p[1:].square().sum()
+            + usual * p.square().sum()
         )
         loss.backward()  # type: ignore[no-untyped-call]
         assert p.grad is not None
         return loss.item(), p.grad.numpy()
 
-    found = minimize(nll, np.zeros(1 + len(MODALITIES)), jac=True, method="L-BFGS-B").x
+    found = minimize(nll, np.zeros(1 + len(windows.rows)), jac=True, method="L-BFGS-B").x
     return Calibration(
         float(found[0]),
-        {m: float(w) for m, w in zip(MODALITIES, found[1:], strict=True)},
+        {m: float(w) for m, w in zip(windows.rows, found[1:], strict=True)},
         0.0,
-        (1 / len(LABELS),) * len(LABELS),
+        prior,
     )
 
 
@@ -85,10 +105,18 @@ def with_threshold(calibration: Calibration, logits: Tensor, windows: Windows) -
     return dataclasses.replace(calibration, threshold=threshold(p, windows.labels.numpy()))
 
 
-def calibrated(scores: Scores, windows: Windows, seed: int) -> Calibration:
-    """Temperatures and threshold of what gives those scores, on windows that lack nothing yet."""
-    gapped = mixed_gaps(windows, seed)
-    calibration = temperatures(scores(gapped), gapped)
+def calibrated(
+    scores: Scores, windows: Windows, seed: int, prior: tuple[float, ...] = EVEN
+) -> Calibration:
+    """Temperatures and threshold of what gives those scores, on windows that lack nothing yet.
+
+    `prior`: how often each class occurred in training.
+    """
+    n = len(windows.labels)
+    gapped = mixed_gaps(joined([windows] * -(-ENOUGH // n)), seed)
+    # A normal distribution of the log temperatures beside n windows.
+    usual = 0.5 / n if n < ENOUGH else 0.0
+    calibration = temperatures(scores(gapped), gapped, prior, usual)
     at_rates = joined([lost(windows, r, seed) for r in CALIBRATED])
     return with_threshold(calibration, scores(at_rates), at_rates)
 

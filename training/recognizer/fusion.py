@@ -33,7 +33,7 @@ from training.recognizer.parts import Parts
 from training.recognizer.simple_rivals import Concatenation, Transformer
 from training.recognizer.voice import VALID_ACTORS, VoicePart
 from training.systems.fit import fit, weights_of
-from training.systems.noise_aware import Learning, NoiseAware, standardise
+from training.systems.noise_aware import Learning, NoiseAware, Plan, standardise
 from training.windows import Windows, joined, loader
 
 
@@ -168,15 +168,19 @@ class FusionPart:
             read=True,
         )
 
+    @property
+    def _plan(self) -> Plan:
+        return self.learning.plan(self.windows // self.learning.batch)
+
     def _fit(
         self, out: Path, seed: int, config: NormTrConfig, pairing: Pairing, traces: Traces
     ) -> NormTr:
         """Train on windows of `pairing`; other windows of it only show how it goes."""
         batches = PairedBatches(pairing, self.spec.steps, seed, traces)
         train = loader(batches, self.windows, self.learning.batch, seed)
-        steps = self.learning.epochs * len(train)
-        module = NoiseAware(NormTr(config), self.learning, steps, seed)
-        keys = [(self.learning.epochs, i) for i in range(1_400)]
+        plan = self._plan
+        module = NoiseAware(NormTr(config), self.learning, plan.updates, seed)
+        keys = [(plan.epochs, i) for i in range(1_400)]
         others = draw(pairing, keys).windows
         standardise(module.network, others)
         fit(
@@ -184,12 +188,12 @@ class FusionPart:
             train,
             DataLoader(probability_calibration.mixed_gaps(others, seed).dataset(), 256),
             run=out,
-            epochs=self.learning.epochs,
+            epochs=plan.epochs,
             monitor="accuracy",
             mode="max",
             seed=seed,
             clip=1.0,
-            ema=self.learning.ema,
+            ema=plan.ema,
         )
         network = NormTr(config)
         network.load_state_dict(weights_of(out / "last.ckpt", "network."))
@@ -199,7 +203,7 @@ class FusionPart:
         self, out: Path, config: NormTrConfig, pairing: Pairing, traces: Traces, seed: int
     ) -> tuple[LateFusion, dict[str, gap_metrics.Scores]]:
         """Taught on windows of the same pairing and gaps; kept in the run's folder."""
-        keys = [(self.learning.epochs + 1, i) for i in range(self.rival_windows)]
+        keys = [(self._plan.epochs + 1, i) for i in range(self.rival_windows)]
         whole = draw(pairing, keys)
         masks = np.stack([gaps(self.spec.steps, seed, key, traces) for key in keys])
         gapped = Drawn(whole.windows.under(masks), whole.shown)

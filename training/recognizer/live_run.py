@@ -1,7 +1,8 @@
-"""A training run on label-paired windows as a recognizer: `normtr live --checkpoint RUN`.
+"""A training run as a recognizer: `normtr live --checkpoint RUN`.
 
-Its rows are what the shipped recognizer's face, voice and text networks say, so these come from
-there; the run's model takes NORM-TR's place, whichever system it is of.
+It was trained on rows of a recognizer's face, voice and text networks, or on what these say, so
+they come from there; the run's model takes NORM-TR's place, whichever system it is of, and its
+labels are the recognizer's.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dacite
 import torch
@@ -21,8 +24,9 @@ from normtr.calibration import Calibration
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.models import sha256
-from normtr.spec import LABELS, MODALITIES
+from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from training import run_folder
+from training.data.extracted import Extracted
 from training.recognizer import parts
 from training.recognizer.paired import LabelPaired
 from training.recognizer.parts import centred
@@ -32,57 +36,107 @@ from training.windows import Windows
 
 
 class OnRows(nn.Module):
-    """Reads logits out of rows, then lets the model judge these."""
+    """Lets the model judge the rows of its modalities, or the logits that `heads` read in them."""
 
-    def __init__(self, model: nn.Module, heads: Mapping[str, nn.Linear]) -> None:
+    def __init__(
+        self, model: nn.Module, modalities: tuple[str, ...], heads: Mapping[str, nn.Linear]
+    ) -> None:
         super().__init__()
         self.model = model
+        self.modalities = modalities
+        self.places = [MODALITIES.index(m) for m in modalities]
         self.heads = nn.ModuleDict(heads)
 
     def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
         """rows [B, T, N_m] per modality, valid bool [B, M, T] -> logits [B, C]."""
-        said = {m: self._said(m, x) for m, x in rows.items()}
-        out: Tensor = self.model(said, valid)
+        said = {m: self._said(m, rows[m]) for m in self.modalities}
+        out: Tensor = self.model(said, valid[:, self.places])
         return out
 
     def _said(self, modality: str, rows: Tensor) -> Tensor:
+        if modality not in self.heads:
+            return rows
         head = self.heads[modality]
         assert isinstance(head, nn.Linear)
         return centred(head, rows)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What the run folder says of its data, which may be gone."""
+
+    labels: tuple[str, ...]
+    rows_of: str | None
+    calibration: Calibration
+
+    @property
+    def outputs(self) -> int:
+        return len(self.labels)
+
+
 def load(folder: Path) -> Checkpoint:
     """Raises UserError with one sentence where the run is none that can be used live."""
     run = run_folder.read(folder)
-    if not isinstance(run.part, Contender) or not isinstance(run.part.data, LabelPaired):
+    data = run.part.data if isinstance(run.part, Contender) else None
+    if not isinstance(data, LabelPaired | Extracted):
         raise UserError(
             f"{folder} cannot be used live: it was not trained on windows of the recognizer's own "
-            "rows (training.recognizer.paired.LabelPaired)."
+            "rows (training.data.extracted.Extracted or paired.LabelPaired)."
         )
-    base = checkpoint.load(run.part.data.recognizer or checkpoint.SHIPPED)
-    if run.part.data.steps != base.spec.steps:
+    kept = _kept(run.model.parent)
+    base = checkpoint.load(data.recognizer or checkpoint.SHIPPED)
+    if kept.rows_of not in (None, base.sha256):
         raise UserError(
-            f"{folder} has windows of {run.part.data.steps} steps, the recognizer {base.spec.steps}."
+            f"{folder} was trained on rows of other weights than those of "
+            f"{data.recognizer or checkpoint.SHIPPED}; extract the clips and train it again."
         )
-    model = run.part.model(_blank(base.spec.steps))
+    spec = dataclasses.replace(base.spec, steps=data.steps)
+    heads = parts.of_checkpoint(base).heads if isinstance(data, LabelPaired) else {}
+    modalities = data.modalities if isinstance(data, Extracted) else MODALITIES
+    widths = {m: heads[m].out_features if m in heads else spec.dims[m] for m in modalities}
+    outputs: Any = kept  # all that a model asks of the data
+    model = dataclasses.replace(run.part, data=outputs).model(_blank(widths, spec))
     run_folder.fill(model, run)
-    network = OnRows(model, parts.of_checkpoint(base).heads).eval().requires_grad_(False)
-    calibration = _calibration(run.model.parent)
-    made_of = base.sha256, sha256(run.model), sha256(run.model.parent / SETTINGS), calibration
+    network = OnRows(model, modalities, heads).eval().requires_grad_(False)
+    made_of = base.sha256, sha256(run.model), sha256(run.model.parent / SETTINGS), kept
     digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
-    return dataclasses.replace(base, norm_tr=network, calibration=calibration, sha256=digest)
+    return dataclasses.replace(
+        base,
+        spec=spec,
+        labels=kept.labels,
+        norm_tr=network,
+        calibration=kept.calibration,
+        sha256=digest,
+    )
 
 
-def _blank(steps: int) -> Windows:
+def _blank(widths: Mapping[str, int], spec: FeatureSpec) -> Windows:
     """A window as the model's rows are."""
-    rows = {m: torch.zeros(1, steps, len(LABELS)) for m in MODALITIES}
-    valid = torch.zeros(1, len(MODALITIES), steps, dtype=torch.bool)
+    rows = {m: torch.zeros(1, spec.steps, dim) for m, dim in widths.items()}
+    valid = torch.zeros(1, len(widths), spec.steps, dtype=torch.bool)
     return Windows(rows, valid, torch.zeros(1, dtype=torch.int64))
 
 
-def _calibration(folder: Path) -> Calibration:
+def _kept(folder: Path) -> _Kept:
     try:
-        found = json.loads((folder / "metrics.json").read_text())["calibration"]
-        return dacite.from_dict(Calibration, found, dacite.Config(cast=[float, tuple], strict=True))
-    except (OSError, ValueError, KeyError, TypeError, dacite.DaciteError) as error:
-        raise UserError(f"the run {folder} has no calibration: {error}.") from None
+        metrics = json.loads((folder / "metrics.json").read_text())
+        if metrics.get("labels", LABELS) is None:
+            raise UserError(
+                f"{folder} cannot be used live: it tells a number, and live shows classes."
+            )
+        kept = dacite.from_dict(
+            _Kept,
+            {
+                "labels": metrics.get("labels", LABELS),  # as all runs had before they named them
+                "rows_of": metrics.get("rows_of"),
+                "calibration": metrics["calibration"],
+            },
+            dacite.Config(cast=[float, tuple], strict=True),
+        )
+        if not checkpoint.can_be_computed(kept.calibration, len(kept.labels)):
+            raise ValueError("its numbers are out of range")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, dacite.DaciteError) as error:
+        raise UserError(
+            f"the run {folder} has no calibration ({error}); train it again, then it can be used live."
+        ) from None
+    return kept

@@ -46,6 +46,14 @@ class LabelPaired(Given):
         return "paired"
 
     @property
+    def rows_of(self) -> None:
+        return None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return LABELS
+
+    @property
     def outputs(self) -> int:
         return len(LABELS)
 

@@ -16,7 +16,8 @@ from normtr import checkpoint
 from normtr.errors import UserError
 from normtr.models import sha256
 from training import run_folder
-from training.data.extracted import Extracted
+from training.chance import Chance, chance, confusion
+from training.data.extracted import Extracted, check_labels
 from training.evaluation import noise_curves
 from training.evaluation.noise_curves import Protocol
 from training.samples import Split, loaded
@@ -42,6 +43,14 @@ class Result:
     def curves(self) -> dict[str, list[float]]:
         """Each metric over the rates, mean over the mask seeds."""
         return noise_curves.curves(self.part.data, self.outputs, self.labels)
+
+    def chance(self) -> Chance:
+        """What one answer reaches, beside the outputs at the lowest rate under the first mask seed."""
+        return chance(self.part.data, self.outputs[0, 0], self.labels)
+
+    def confusion(self) -> NDArray[np.int64]:
+        """Of the same outputs, where labels are classes."""
+        return confusion(self.outputs[0, 0], self.labels)
 
 
 def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None) -> Result:
@@ -94,12 +103,13 @@ def _recognizer_result(folder: Path, split: Split, protocol: Protocol, data: Pat
     manifest = source.manifest
     if manifest.features.checkpoint_sha256 != recognizer.sha256:
         raise UserError(f"{data} was extracted with another recognizer than {folder}.")
-    if unknown := set(manifest.classes or ("numbers",)) - set(recognizer.labels):
-        raise UserError(f"{folder} does not tell {', '.join(sorted(unknown))}.")
+    if manifest.classes is None:
+        raise UserError(f"the labels of {data} are numbers, and {folder} tells classes.")
+    check_labels(manifest.classes, data, recognizer.labels, folder)
+    source = replace(source, labels=recognizer.labels)
     samples = loaded(source, split)
     protocol.check(list(samples.windows.rows))
     predict = noise_curves.predictor(recognizer.norm_tr)
-    numbers = np.array([recognizer.labels.index(name) for name in manifest.classes or ()])
     return Result(
         folder,
         Benchmark(source),
@@ -109,7 +119,7 @@ def _recognizer_result(folder: Path, split: Split, protocol: Protocol, data: Pat
         recognizer.sha256,
         samples.ids,
         samples.groups,
-        numbers[samples.windows.labels.numpy()],
+        samples.windows.labels.numpy(),
         noise_curves.predictions(predict, source, split, samples, protocol),
     )
 

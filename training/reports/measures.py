@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ class Measure:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def write(self, value: float, signed: bool = False) -> str:
+        """As tables have it; a dash where it has no meaning."""
+        if math.isnan(value):
+            return "-"
         return f"{value * self.scale:{'+' if signed else ''}.{self.digits}f}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,21 +61,50 @@ def systems(section: Section) -> str:
 
 
 def at_rate_0(section: Section) -> str:
-    first = section.reference.results[0].protocol.rates.index(0.0)
-    return _of(section, lambda system, key: system.curves(key)[:, first])
+    """The last row is what one answer to everything would reach."""
+    result = section.reference.results[0]
+    first = result.protocol.rates.index(0.0)
+    chance = result.chance()
+    return _of(
+        section,
+        lambda system, key: system.curves(key)[:, first],
+        {f"chance: {chance}": chance.metrics},
+    )
 
 
 def areas(section: Section, upto: float) -> str:
     return _of(section, lambda system, key: system.areas(key, upto))
 
 
-def _of(section: Section, values: Callable[[System, str], NDArray[np.float64]]) -> str:
+def _of(
+    section: Section,
+    values: Callable[[System, str], NDArray[np.float64]],
+    more: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> str:
+    """`more`: metrics of what is no system, by its name."""
     shown = measures(section.reference.metrics)
     rows = [
         [system.name, *(spread(values(system, m.key), m) for m in shown)]
         for system in section.systems
     ]
+    rows += [[name, *(m.write(of[m.key]) for m in shown)] for name, of in more.items()]
     return table(["system", *(m.title for m in shown)], rows)
+
+
+def confusions(section: Section) -> str:
+    """Of each system how often a class (a row) got each answer (a column), mean over the seeds."""
+    classes = section.reference.part.data.classes or ()
+    share = Measure("share", "share")
+    parts = []
+    for system in section.systems:
+        counts = np.mean([result.confusion() for result in system.results], axis=0)
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        rows = [
+            [name, f"{row.sum():g}", *map(share.write, of)]
+            for name, row, of in zip(classes, counts, shares, strict=True)
+        ]
+        parts.append(table([f"{system.name}, %", "n", *classes], rows))
+    return "\n".join(parts)
 
 
 def spread(values: NDArray[np.float64], measure: Measure) -> str:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from lightning.pytorch.callbacks import (
-    Callback,
-    EMAWeightAveraging,
-    ModelCheckpoint,
-    TQDMProgressBar,
-)
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from normtr.whole_file import whole_file
+from training.progress import Progress
+
+UNWANTED = (
+    "Experiment logs directory .* exists",  # of a run that goes on
+    "Checkpoint directory .* exists",
+    "The number of training batches",  # small sets have few
+    "The '.*_dataloader' does not have many workers",  # batches are made in no time
+    ".*LeafSpec.* is deprecated",  # Lightning's own use of torch
+)
+"""What Lightning warns of and no user of ours can or need change."""
 
 
 def first_process() -> bool:
@@ -38,6 +46,21 @@ class SeedEpoch(Callback):
         lightning.seed_everything(self._seed * 1_000 + trainer.current_epoch, verbose=False)
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advertisements, and its UNWANTED warnings."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(max(level, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            for said in UNWANTED:
+                warnings.filterwarnings("ignore", said)
+            yield
+    finally:
+        log.setLevel(level)
+
+
 class WholeFiles(TorchCheckpointIO):
     """A checkpoint has its name only once it is whole: killed or on a full disk, the last stays."""
 
@@ -48,6 +71,7 @@ class WholeFiles(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, partial, storage_options)
 
 
+@_quiet()
 def fit(
     module: lightning.LightningModule,
     train: DataLoader[Any],
@@ -87,7 +111,7 @@ def fit(
         use_distributed_sampler=False,  # the training set's own order knows the processes
         precision=precision,
         gradient_clip_val=clip,
-        enable_progress_bar=progress,
+        enable_progress_bar=False,  # ours is a line
         logger=[
             CSVLogger(run, name=None, version=""),
             TensorBoardLogger(run, name=None, version=""),
@@ -97,7 +121,7 @@ def fit(
             keeper,
             latest,
             SeedEpoch(seed),
-            *([TQDMProgressBar(refresh_rate=10)] if progress else []),
+            *([Progress(monitor)] if progress else []),
             *([EMAWeightAveraging(decay=ema)] if ema else []),
         ],
         num_sanity_val_steps=0,

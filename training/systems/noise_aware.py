@@ -21,6 +21,20 @@ from training.windows import Batch, Windows, process
 
 Regression = Literal["mse", "l1"]
 
+EPOCHS, UPDATES = 20, 100
+"""So many epochs, and more where these are fewer updates: a small set must be learned, too."""
+HORIZON = 0.1
+"""The average over the weights looks back over this share of all updates."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a network is trained, of which the decay of the average follows."""
+
+    epochs: int
+    updates: int
+    ema: float
+
 
 @dataclass(frozen=True)
 class Learning:
@@ -38,28 +52,41 @@ class Learning:
     """Emotion loss where the label is a number."""
     lr: float = 1e-4
     weight_decay: float = 1e-4
-    epochs: int = 20
+    epochs: int | None = None
+    """None: EPOCHS, or as many more as UPDATES take."""
     batch: int = 16
     """Samples in a step, over all processes; each is seen in every noisy version."""
-    ema: float = 0.0
-    """Decay of the weights' moving average, which is then what is kept; 0: none."""
+    ema: float | None = None
+    """Decay of the weights' moving average, which is then what is kept; 0: none. None: so that it
+    looks back over the HORIZON."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where nothing can be learned so."""
-        if min(self.epochs, self.batch) < 1 or self.lr <= 0 or self.weight_decay < 0:
+        counts = [self.batch] if self.epochs is None else [self.batch, self.epochs]
+        if min(counts) < 1 or self.lr <= 0 or self.weight_decay < 0:
             raise ValueError("epochs and batch are 1 or more, lr over 0, weight_decay not under 0")
-        if not 0 <= self.ema < 1:
+        if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(f"ema lies from 0 to under 1, not at {self.ema:g}")
+
+    def plan(self, batches: int) -> Plan:
+        """For an epoch of so many batches."""
+        epochs = self.epochs or max(EPOCHS, -(-UPDATES // batches))
+        updates = epochs * batches
+        ema = max(0.0, 1 - 1 / (HORIZON * updates)) if self.ema is None else self.ema
+        return Plan(epochs, updates, ema)
 
 
 def standardise(network: nn.Module, windows: Windows, together: Collection[str] = ()) -> None:
     """Set the buffers mean_NAME and scale_NAME of a network from the valid rows of its training.
 
     The numbers of a row are scaled each by its deviation, or `together` by their common one,
-    which keeps principal components as important as they were.
+    which keeps principal components as important as they were. A modality that was hardly ever
+    there stays as it is.
     """
     for m in windows.rows:
         rows = windows.valid_rows(m)
+        if len(rows) < 2:
+            continue
         network.get_buffer(f"mean_{m}").copy_(rows.mean(0))
         scale = rows.std(0).clamp_min(1e-3)
         scale = scale.square().mean().sqrt() if m in together else scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 
@@ -13,6 +14,7 @@ from training.systems.components import Reduced, reduced_dims
 from training.systems.fit import fit, weights_of
 from training.systems.noise_aware import Learning, NoiseAware, standardise
 from training.systems.system import Contender, Lesson
+from training.take_over import take_over
 from training.windows import Windows, loader
 
 
@@ -64,6 +66,9 @@ class Benchmark(Contender):
     system = "NORM-TR"
     network: Architecture = field(default_factory=Architecture)
     learning: Learning = field(default_factory=Learning)
+    start: Literal["fresh", "recognizer"] = "fresh"
+    """recognizer: the network begins as that of the recognizer whose rows the data are, and must
+    have its sizes; few clips are then enough to learn something."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where the adversaries have nothing to learn."""
@@ -86,23 +91,28 @@ class Benchmark(Contender):
 
     def learn(self, network: NormTr, lesson: Lesson) -> None:
         train, seed, devices = lesson.train, lesson.seed, lesson.devices
-        standardise(network, train.windows, together=self.network.components)
+        if self.start == "fresh":
+            standardise(network, train.windows, together=self.network.components)
+        else:
+            take_over(network, self.data)
         batches = SampleBatches(train, self.masks, self.rates, self.learning.d2 == "samples", seed)
-        batch = self.learning.batch
+        batch = min(self.learning.batch, len(train) // devices * devices)
+        if not batch:
+            raise UserError(f"{devices} processes cannot share {len(train)} samples.")
+        plan = self.learning.plan(len(train) // batch)
         training = loader(batches, len(train), batch // devices, seed)
-        steps = self.learning.epochs * (len(train) // batch)
-        module = NoiseAware(network, self.learning, steps, seed)
+        module = NoiseAware(network, self.learning, plan.updates, seed)
         best = fit(
             module,
             training,
             self.validation(lesson.valid),
             run=lesson.out,
-            epochs=self.learning.epochs,
+            epochs=plan.epochs,
             monitor="accuracy" if module.classes else "mae",
             mode="max" if module.classes else "min",
             seed=seed,
             clip=1.0,
-            ema=self.learning.ema,
+            ema=plan.ema,
             precision=_precision(),
             devices=devices,
             progress=lesson.progress,

@@ -14,6 +14,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 
 from normtr.errors import UserError
 from training import run_folder
+from training.chance import chance
 from training.evaluation import noise_curves, probability_calibration
 from training.evaluation.noise_curves import Protocol, predictor
 from training.noise import RATES
@@ -112,19 +113,38 @@ class Contender(ABC):
         run_folder.write_model(out, model)
         protocol = Protocol(rates=self.selection_rates, mask_seeds=(SELECTION_SEED,))
         outputs = noise_curves.predictions(predictor(model), self.data, "valid", valid, protocol)
-        curves = noise_curves.curves(self.data, outputs, valid.windows.labels.numpy())
+        labels = valid.windows.labels.numpy()
+        curves = noise_curves.curves(self.data, outputs, labels)
         found = {
             "dataset": self.data.name,
             "seed": seed,
-            "valid": {"rates": protocol.rates, "metrics": curves},
+            "valid": {
+                "n": len(valid),
+                "rates": protocol.rates,
+                "metrics": curves,
+                "chance": dataclasses.asdict(chance(self.data, outputs[0, 0], labels)),
+            },
             "valid_auilc": noise_curves.areas(protocol.rates, curves),
         }
         if isinstance(self.data, LiveData):
-            calibration = probability_calibration.calibrated(
-                predictor(model), valid.windows, SELECTION_SEED
-            )
-            found["calibration"] = dataclasses.asdict(calibration)
+            found |= self._for_live(self.data, model, whole, valid)
         return found
+
+    def _for_live(
+        self, data: LiveData, model: Reduced[Any], whole: Samples, valid: Samples
+    ) -> dict[str, Any]:
+        """What a run needs to be used live, once its data may be gone."""
+        if (classes := self.data.classes) is None:
+            return {"labels": None}
+        shares = probability_calibration.shares(whole.windows.labels, len(classes))
+        found = probability_calibration.calibrated(
+            predictor(model), valid.windows, SELECTION_SEED, shares
+        )
+        return {
+            "labels": classes,
+            "rows_of": data.rows_of,
+            "calibration": dataclasses.asdict(found),
+        }
 
     def _seen(self, whole: Samples, model: Reduced[Any]) -> Samples:
         """What the network learns from. Wide rows are reduced copy by copy: together they are large."""

@@ -1,0 +1,44 @@
+"""A network that does not begin from nothing, but as the NORM-TR of a recognizer."""
+
+from __future__ import annotations
+
+import torch
+
+from normtr import checkpoint
+from normtr.errors import UserError
+from normtr.model import NormTr
+from normtr.spec import MODALITIES
+from training.samples import DataSet, LiveData
+
+
+def take_over(network: NormTr, data: DataSet) -> None:
+    """Give the network the weights of the recognizer whose rows `data` has.
+
+    Of the head it takes what the recognizer knows of labels of the same names; the others begin
+    as the mean of all its labels. Raises UserError where the data are no such rows, or the
+    network has other sizes.
+    """
+    if not isinstance(data, LiveData):
+        raise UserError(f"{data.name} has no recognizer's rows; set start = fresh.")
+    folder = data.recognizer or checkpoint.SHIPPED
+    recognizer = checkpoint.load(folder)
+    if data.rows_of not in (None, recognizer.sha256):
+        raise UserError(f"the rows of {data.name} are of other weights than those of {folder}.")
+    if not isinstance(recognizer.norm_tr, NormTr):
+        raise UserError(f"the network of {folder} is no NORM-TR to begin from; set start = fresh.")
+    weights = recognizer.norm_tr.state_dict()
+    for name in ("head.weight", "head.bias"):
+        known = weights[name] - weights[name].mean(0)
+        of = dict(zip(recognizer.labels, known, strict=True))
+        blank = torch.zeros_like(known[0])
+        weights[name] = torch.stack([of.get(label, blank) for label in data.classes or ("",)])
+    try:
+        network.load_state_dict(weights)
+        fits = tuple(network.config.dims) == MODALITIES
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise UserError(
+            f"the network of {folder} has other sizes: with start = recognizer the settings of "
+            "`network` and the steps and modalities of the data must be its own."
+        )
