@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.toy_classes import Classes
-from training.chance import chance, confusion
 from training.data.mosi import MosiWords
+from training.evaluation.chance import chance, confusion
 
 
 def outputs(answers: list[int]) -> np.ndarray:

@@ -37,7 +37,7 @@ from training.data.extraction.transcript import passages
 from training.data.mosi import MosiWords
 from training.systems.noise_aware import Learning
 from training.systems.norm_tr import Architecture, Benchmark
-from training.take_over import take_over
+from training.systems.take_over import take_over
 
 RECOGNIZER = checkpoint.load(checkpoint.SHIPPED)
 SPEC = FeatureSpec()
@@ -663,7 +663,7 @@ def test_labels_that_do_not_fit_are_named_beside_the_nearest(tmp_path: Path) -> 
     with pytest.raises(UserError, match=said):
         evaluate.run([weights, "--data", str(theirs), "--json"])
     numbers = filled(tmp_path / "numbers", [Labelled("a", "test", 0.5, "anna")])
-    with pytest.raises(UserError, match="are numbers, and .* tells classes"):
+    with pytest.raises(UserError, match=r"are numbers, and .* tells classes"):
         evaluate.run([weights, "--data", str(numbers), "--json"])
     own = Extracted(telling(tmp_path / "own", 0.0))
     with pytest.raises(UserError, match=r"keener \(nearest: keen\)"):

@@ -13,7 +13,8 @@ import torch
 
 from normtr.config import configs, parse
 from normtr.errors import UsageError
-from training import run_folder, train_text
+from training import run_folder
+from training.commands import train_text
 from training.noise import RATES
 from training.run_folder import rate_folder
 from training.systems.fit import first_process

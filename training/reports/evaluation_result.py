@@ -16,9 +16,9 @@ from normtr import checkpoint
 from normtr.errors import UserError
 from normtr.models import sha256
 from training import run_folder
-from training.chance import Chance, chance, confusion
 from training.data.extracted import Extracted, check_labels
 from training.evaluation import noise_curves
+from training.evaluation.chance import Chance, chance, confusion
 from training.evaluation.noise_curves import Protocol
 from training.samples import Split, loaded
 from training.systems.norm_tr import Benchmark

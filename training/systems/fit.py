@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from normtr.whole_file import whole_file
-from training.progress import Progress
+from training.systems.progress import Progress
 
 UNWANTED = (
     "Experiment logs directory .* exists",  # of a run that goes on

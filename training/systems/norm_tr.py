@@ -14,7 +14,7 @@ from training.systems.components import Reduced, reduced_dims
 from training.systems.fit import fit, weights_of
 from training.systems.noise_aware import Learning, NoiseAware, standardise
 from training.systems.system import Contender, Lesson
-from training.take_over import take_over
+from training.systems.take_over import take_over
 from training.windows import Windows, loader
 
 

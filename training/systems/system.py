@@ -14,8 +14,8 @@ from torch.utils.data import ConcatDataset, DataLoader
 
 from normtr.errors import UserError
 from training import run_folder
-from training.chance import chance
 from training.evaluation import noise_curves, probability_calibration
+from training.evaluation.chance import chance
 from training.evaluation.noise_curves import Protocol, predictor
 from training.noise import RATES
 from training.parallel_cpu import one_thread

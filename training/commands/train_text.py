@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from training.chance import Chance
+from training.evaluation.chance import Chance
 from training.reports.measures import measures
 from training.samples import LiveData
 from training.systems.system import Contender
