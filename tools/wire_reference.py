@@ -21,9 +21,8 @@ Every payload has the keys of this table:
 
 {common}
 
-`t_ns` is when it happened, `sent_ns` when it was sent; both are of the recognizer's monotonic
-clock, which the `clock` of `er.v1.info` ties to UTC. `seq` counts the messages of a topic, without
-gaps where nothing was lost.
+The `clock` of `er.v1.info` ties the monotonic clock to UTC. What the causes of gaps mean stands on
+the page [Live and devices](live.md#what-an-estimate-says).
 """
 Rows = list[tuple[str, str, str]]
 
@@ -39,7 +38,7 @@ def reference() -> str:
     schemas = {topic: wire.schema(topic) for topic in wire.TOPICS}
     first, *others = (set(schema["properties"]) for schema in schemas.values())
     common = first.intersection(*others)
-    some = schemas[wire.AFFECT]["properties"]
+    some = schemas[wire.NOTIFY]["properties"]
     shared = rows({key: value for key, value in some.items() if key in common})
     parts = [HEAD.format(common=table(shared))]
     for topic, schema in schemas.items():
