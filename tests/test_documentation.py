@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from normtr.cause import GAPS
 from stream import wire
 from tests import components
 
@@ -67,6 +68,12 @@ def test_every_row_of_where_to_change_names_one_file() -> None:
     for row in rows:
         (name,) = re.findall(r"\| `([^`]+)` \|$", row)
         assert (ROOT / name).is_file(), row
+
+
+def test_every_cause_of_a_gap_is_explained_in_the_order_of_rank() -> None:
+    page = (ROOT / "docs" / "live.md").read_text().split("| cause | meaning |")[1]
+    named = re.findall(r"^\| `(\w+)` \|", page, re.M)
+    assert named[: len(GAPS)] == list(GAPS)
 
 
 def test_the_readme_is_short() -> None:
