@@ -27,7 +27,7 @@ STORY = {
     "text": [(0, 60, "no_words"), (112, 172, "muted"), (204, 224, "no_words")],
 }
 """First step, end and cause of each gap, by modality."""
-PICTURE = Path(__file__).parent / "pictures" / "overlay.png"
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "overlay.png"
 
 
 def seen(path: Path) -> NDArray[np.uint8]:

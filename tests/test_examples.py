@@ -1,8 +1,9 @@
-"""The README's subscribers, as they stand there, against a replayed session."""
+"""The programs in `examples/`, as they stand there; the subscribers hear a replayed session."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,15 +16,9 @@ from stream.client import ADDRESS
 from tests import components, test_replay
 from tests.ports import free_port
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 MOST_LINES = 20
-
-
-def example(language: str) -> str:
-    """The one block of a language that subscribes."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.DOTALL | re.M)
-    (found,) = [block for block in blocks if "er.v1.affect" in block]
-    return found
 
 
 @pytest.fixture
@@ -52,9 +47,8 @@ def lines(command: list[str], folder: Path, count: int) -> list[str]:
 
 
 def test_the_python_subscriber_runs(address: str, tmp_path: Path) -> None:
-    code = example("python").replace('"er.v1.affect"', f'"er.v1.affect", address={address!r}')
-    assert address in code
-    for line in lines([sys.executable, "-u", "-c", code], tmp_path, 3):
+    command = [sys.executable, "-u", str(EXAMPLES / "subscribe.py"), address]
+    for line in lines(command, tmp_path, 3):
         assert line == "angry 0.4 False {'face': 'none', 'voice': 'none', 'text': 'none'}\n"
 
 
@@ -72,7 +66,7 @@ def typed(code: str, folder: Path) -> str:
 
 
 def test_the_python_subscriber_passes_a_strict_type_checker(tmp_path: Path) -> None:
-    assert "Success" in typed(example("python"), tmp_path)
+    assert "Success" in typed((EXAMPLES / "subscribe.py").read_text(), tmp_path)
 
 
 def test_a_topic_says_what_arrives(tmp_path: Path) -> None:
@@ -99,16 +93,17 @@ def test_a_topic_says_what_arrives(tmp_path: Path) -> None:
 
 
 def test_every_package_is_typed_where_it_is_installed() -> None:
-    project = tomllib.loads((README.parent / "pyproject.toml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     data = project["tool"]["setuptools"]["package-data"]
     for package in ("normtr", "stream", "training"):
-        assert (README.parent / package / "py.typed").is_file()
+        assert (ROOT / package / "py.typed").is_file()
         assert "py.typed" in data[package]
 
 
 def test_the_node_subscriber_runs_and_is_short(address: str, tmp_path: Path) -> None:
-    code = example("js")
+    code = (EXAMPLES / "subscribe.mjs").read_text()
     assert len(code.splitlines()) <= MOST_LINES
+    assert ADDRESS in code
     components.require("node", "npm")
     (packages,) = re.findall(r"^// npm install (.*)$", code, re.M)
     installed = subprocess.run(
@@ -121,7 +116,41 @@ def test_the_node_subscriber_runs_and_is_short(address: str, tmp_path: Path) -> 
     )
     if installed.returncode:
         components.missing(f"npm cannot install {packages}: {installed.stderr[-300:]}")
-    assert ADDRESS in code
-    (tmp_path / "watch.mjs").write_text(code.replace(ADDRESS, address))
-    for line in lines(["node", "watch.mjs"], tmp_path, 3):
+    shutil.copy(EXAMPLES / "subscribe.mjs", tmp_path)
+    for line in lines(["node", "subscribe.mjs", address], tmp_path, 3):
         assert line == "angry 0.40 false { face: 'none', voice: 'none', text: 'none' }\n"
+
+
+def printed(name: str, *arguments: str) -> list[str]:
+    """The lines that an example prints until it ends."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_clip_is_recognised_in_the_same_process() -> None:
+    found = printed("in_process.py")
+    assert len(found) == 100
+    assert all("'face': " in line for line in found)
+
+
+@pytest.mark.parametrize("name", ["own_dataset", "own_system"])
+def test_own_data_and_an_own_system_are_trained(name: str, tmp_path: Path) -> None:
+    found = printed(f"{name}.py", str(tmp_path))
+    accuracies = [float(line.split()[-1]) for line in found]
+    assert accuracies[0] > 0.9
+    assert accuracies[-1] < 0.5  # nothing is left of the windows
+    assert list(tmp_path.glob("*/model.safetensors"))
+
+
+def test_every_example_is_shown_in_the_documentation() -> None:
+    pages = "\n".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    for path in EXAMPLES.glob("*.*"):
+        assert f'--8<-- "examples/{path.name}"' in pages
