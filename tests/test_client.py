@@ -222,7 +222,7 @@ from stream.wire import NOTIFY
 from tests.test_client import said
 publisher = Publisher(sys.argv[1])
 with subscribe(NOTIFY, address=sys.argv[1]) as subscription:
-    while not publisher.wanted(NOTIFY):
+    while not publisher.wants(NOTIFY):
         time.sleep(0.01)
     for seq in range(2500):
         publisher.send(said(NOTIFY, seq))
