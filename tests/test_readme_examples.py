@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from stream.client import ADDRESS
-from tests import components, test_replay
-from tests.ports import free_port
+from tests.support import components, messages, program
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.slow
 
 README = Path(__file__).parents[1] / "README.md"
 MOST_LINES = 20
@@ -29,8 +31,8 @@ def example(language: str) -> str:
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     """Where a session is replayed."""
-    path, where = test_replay.write(tmp_path / "a.jsonl", test_replay.session(2000)), free_port()
-    player = test_replay.start(path, "--bind", where, "--speed", "10")
+    path, where = messages.write(tmp_path / "a.jsonl", messages.session(2000)), free_port()
+    player = program.start(path, "--bind", where, "--speed", "10", verb="replay")
     yield where
     player.kill()
     player.communicate()

@@ -16,10 +16,10 @@ from rich.terminal_theme import MONOKAI
 
 from stream.session.session import DEMO
 from stream.views import status
-from tests.recorded import affects_with_words
+from tests.support.recorded import affects_with_words
 
 AT_S = 9.0
-FOLDER = Path(__file__).parent / "pictures"
+FOLDER = Path(__file__).parents[1] / "tests" / "pictures"
 # Rich's own template, less the web font it would load from another host.
 FRAME = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>.{unique_id}-matrix {{ font-family: monospace; white-space: pre; font-size: {char_height}px;

@@ -2,7 +2,7 @@
 
 Every picture carries the time at which it was drawn, so that its age can be told.
 
-    python -m tests.fake_camera TARGET WIDTH HEIGHT
+    python -m tests.support.fake_camera TARGET WIDTH HEIGHT
 """
 
 from __future__ import annotations
