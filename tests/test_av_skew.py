@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stream.capture import av_skew
 from stream.commands import doctor
 from stream.session.session import DEMO
-from tests.clips import write
+from tests.support.clips import write
 
 RATE = 48_000
 SECONDS = 5.0

@@ -14,6 +14,8 @@ import pytest
 from normtr import gap_trace
 from stream.bench.faults import load
 
+pytestmark = pytest.mark.slow
+
 PLANS = Path(__file__).parents[1] / "configs" / "faults"
 PLAN = """
 faults = [

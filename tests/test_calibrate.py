@@ -21,8 +21,10 @@ from normtr.spec import LABELS
 from normtr.window import Window, assemble
 from stream.commands import calibrate
 from stream.session.session import DEMO
-from tests import clips
-from tests.test_live import refused
+from tests.support import clips
+from tests.support.program import refused
+
+pytestmark = pytest.mark.slow
 
 NEUTRAL = LABELS.index("neutral")
 

@@ -66,6 +66,7 @@ def test_calibration_undoes_a_wrong_temperature(windows: Windows) -> None:
     assert odds[NEUTRAL] / odds[0] == pytest.approx(0.6 / (0.4 / 6))
 
 
+@pytest.mark.slow
 def test_each_half_is_judged_under_the_calibration_of_the_other() -> None:
     """One half's labels are drawn by chance, so that what it teaches is wrong for the other."""
     sure, chance = made(1), made(2)

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from stream.capture import camera, cameras
 from stream.capture.frame_clock import FrameClock
 from stream.clock import Monotonic
-from tests.fake_camera import FakeCamera, drawn_ns
+from tests.support.fake_camera import FakeCamera, drawn_ns
+
+pytestmark = pytest.mark.slow
 
 MS = 1_000_000
 LIMIT_S = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.toy_classes import Classes
+from tests.support.toy_classes import Classes
 from training.data.mosi import MosiWords
 from training.evaluation.chance import chance, confusion
 

@@ -60,7 +60,12 @@ def test_a_verb_gets_its_arguments_and_gives_the_status(capsys: pytest.CaptureFi
         ("user", 1, "normtr user: clip.mp4 is empty.\n"),
         ("usage", 2, "normtr usage: --name needs a value.\n"),
         ("interrupt", 130, ""),
-        ("package", 1, "normtr package: the package 'lightning' is missing; run `make install`.\n"),
+        (
+            "package",
+            1,
+            "normtr package: the package 'lightning' is missing; "
+            "type: pip install 'normtr[train]'\n",
+        ),
         (
             "defect",
             1,

@@ -46,17 +46,10 @@ from stream.wire import (
     encode,
     schema,
 )
-from tests.ports import free_port
-from tests.test_wire import json_values, messages
+from tests.support.messages import SAID, SESSION, json_values, plain, said
+from tests.support.ports import free_port
 
-SESSION = "0123456789abcdef"
 SCHEMAS = sorted((Path(wire.__file__).parent / "schema").glob("*.json"))
-SAID = {message.topic: message for message in messages()}
-
-
-def said(topic: str, seq: int, session: str = SESSION, **keys: object) -> Message:
-    payload = {**SAID[topic].payload, "seq": seq, "session": session, **keys}
-    return Message(topic, payload)
 
 
 def reach(publisher: Publisher, subscription: Subscription, session: str = SESSION) -> None:
@@ -81,17 +74,6 @@ def publisher(address: str) -> Iterator[Publisher]:
     one = Publisher(address)
     yield one
     one.close()
-
-
-def plain(value: Any) -> Any:
-    """As the wire has it: lists and maps."""
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if hasattr(value, "__dataclass_fields__"):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-    return value
 
 
 @pytest.mark.parametrize("topic", SAID)
@@ -219,7 +201,7 @@ import sys, time
 from stream.client import subscribe
 from stream.publish.publisher import Publisher
 from stream.wire import NOTIFY
-from tests.test_client import said
+from tests.support.messages import said
 publisher = Publisher(sys.argv[1])
 with subscribe(NOTIFY, address=sys.argv[1]) as subscription:
     while not publisher.wants(NOTIFY):
@@ -233,6 +215,7 @@ with subscribe(NOTIFY, address=sys.argv[1]) as subscription:
 """
 
 
+@pytest.mark.slow
 def test_who_does_not_read_outlives_the_end_of_its_publisher(address: str) -> None:
     """Heartbeats of ZeroMQ's in the client would end its whole program here."""
     done = subprocess.run(

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from normtr.errors import UserError
-from tests.test_training_benchmark import PROGRAM, TORCHRUN, folder, started
-from tests.toy_classes import Classes
+from tests.support.mosi import PROGRAM, TORCHRUN, started
+from tests.support.toy_classes import Classes
 from training.commands import evaluate, train
 from training.evaluation.noise_curves import predictor
 from training.samples import loaded
@@ -22,7 +22,8 @@ from training.systems.ensemble import Committee, Together
 from training.systems.noise_aware import Learning
 from training.systems.norm_tr import Architecture
 
-__all__ = ["folder"]  # a fixture
+pytestmark = pytest.mark.slow
+
 
 SMALL = Architecture(width=16, depth=1, heads=2)
 QUICK = Learning(d1="none", d2="none", epochs=2, batch=32, lr=3e-3)

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.image import imread
 
 from normtr.errors import UsageError, UserError
-from tests.test_training_benchmark import arguments, folder
+from tests.support.mosi import arguments
 from training.commands import compare, evaluate
 from training.evaluation.bootstrap import Difference
 from training.evaluation.noise_curves import Protocol
@@ -19,7 +19,7 @@ from training.reports import comparison, tables
 from training.reports.evaluation_result import result
 from training.reports.measures import Measure
 
-__all__ = ["folder"]  # a fixture
+pytestmark = pytest.mark.slow
 
 
 def write(folder: Path, more: str = "") -> Path:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 NEEDY = """
-from tests import components
+from tests.support import components
 
 def test_what_is_there():
     components.require("sh")

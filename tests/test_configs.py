@@ -43,6 +43,7 @@ def test_what_a_benchmark_learns_depends_on_no_default(path: Path) -> None:
         assert named == (path.stem != "extracted")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
 def test_every_system_and_value_of_a_comparison_is_accepted(
     path: Path, monkeypatch: pytest.MonkeyPatch

@@ -26,7 +26,9 @@ from stream.publish.control import LARGEST_READ, Control
 from stream.publish.control_handlers import LONGEST_LABEL
 from stream.session.session import DEMO
 from stream.wire import AFFECT, FACE, FRAME, HEALTH, INFO, LARGEST_REQUEST, NOTIFY, schema
-from tests.ports import free_port
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.slow
 
 FRAMES = int(os.environ.get("NORMTR_HOSTILE_FRAMES", "2000"))
 """How many the fuzzer sends; 50000 in the long form."""

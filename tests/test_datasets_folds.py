@@ -71,6 +71,7 @@ def test_longer_voices_are_averaged(data: IemocapFolds) -> None:
     assert mine[-1] == pytest.approx(rows[7:].mean(0))
 
 
+@pytest.mark.slow
 def test_a_system_is_trained_on_them(data: IemocapFolds, tmp_path: Path) -> None:
     phase = Phase(constant=1, decay=1, batch=16, clip=1.0, dropout=0.0, beta1=0.5)
     part = IfMmin(data, preset="as_released", first=phase, second=phase)

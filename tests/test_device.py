@@ -31,7 +31,9 @@ from stream.pipeline.window_assembler import Estimate
 from stream.session.realtime import Session
 from stream.session.session import DEMO
 from stream.session.source_session import Given
-from tests import regression
+from tests.support import regression
+
+pytestmark = pytest.mark.slow
 
 N = TypeVar("N", bound=nn.Module)
 SAYS = "CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has a total capacity of 1 GiB."

@@ -26,8 +26,10 @@ from stream.capture import camera, sound_clock
 from stream.clock import Monotonic
 from stream.pipeline.events import Condition, Event
 from stream.pipeline.ingest import Intake
-from tests import clips
-from tests.sound_server import SoundServer
+from tests.support import clips
+from tests.support.sound_server import SoundServer
+
+pytestmark = pytest.mark.slow
 
 NS_PER_S = 1_000_000_000
 

@@ -21,8 +21,10 @@ from stream.commands import doctor
 from stream.overlay import qt_libraries
 from stream.session.session import DEMO
 from stream.views import findings
-from tests import clips
-from tests.sound_server import SoundServer
+from tests.support import clips
+from tests.support.sound_server import SoundServer
+
+pytestmark = pytest.mark.slow
 
 RUNS = """if True:
     import sys

@@ -26,7 +26,9 @@ from stream.publish import recording
 from stream.publish.publisher import Publisher
 from stream.session.session import DEMO
 from stream.wire import AFFECT, INFO, NOTIFY, Message
-from tests.sound_server import SoundServer
+from tests.support.sound_server import SoundServer
+
+pytestmark = pytest.mark.slow
 
 IDLE = """
 import sys, time, zmq

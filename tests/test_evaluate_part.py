@@ -12,9 +12,11 @@ import soundfile
 
 from normtr import cli, face
 from normtr.spec import LABELS, FaceSpec
-from tests.clips import portrait
+from tests.support.clips import portrait
 from training.data import meld
 from training.evaluation.part_scores import ece, scores
+
+pytestmark = pytest.mark.slow
 
 
 def test_metrics_by_hand() -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from stream.client import ADDRESS
-from tests import components, test_replay
-from tests.ports import free_port
+from tests.support import components, messages, program
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -24,8 +26,8 @@ MOST_LINES = 20
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     """Where a session is replayed."""
-    path, where = test_replay.write(tmp_path / "a.jsonl", test_replay.session(2000)), free_port()
-    player = test_replay.start(path, "--bind", where, "--speed", "10")
+    path, where = messages.write(tmp_path / "a.jsonl", messages.session(2000)), free_port()
+    player = program.start(path, "--bind", where, "--speed", "10", verb="replay")
     yield where
     player.kill()
     player.communicate()

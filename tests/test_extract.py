@@ -26,7 +26,7 @@ from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder, TimedWord
 from stream.pipeline.window_assembler import Estimate
 from stream.session.session import DEMO, SourceConfig, open_session
-from tests import clips
+from tests.support import clips
 from training.commands import evaluate, extract, train
 from training.data.extracted import Extracted
 from training.data.extraction import clip_table, extraction
@@ -38,6 +38,8 @@ from training.data.mosi import MosiWords
 from training.systems.noise_aware import Learning
 from training.systems.norm_tr import Architecture, Benchmark
 from training.systems.take_over import take_over
+
+pytestmark = pytest.mark.slow
 
 RECOGNIZER = checkpoint.load(checkpoint.SHIPPED)
 SPEC = FeatureSpec()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from normtr.face import Face, FaceEncoder, align, is_poor, normalise
 from normtr.resnet import Committee, joined
 from normtr.spec import FaceSpec
-from tests.clips import Image, portrait
+from tests.support.clips import Image, portrait
 
 SPEC = FaceSpec(width=4)
 

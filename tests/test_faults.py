@@ -14,6 +14,8 @@ from stream.bench.endurance import Endurance, Series, wrong_causes
 from stream.bench.faults import Fault, Faulty, Plan, load
 from stream.pipeline.outputs import Notice
 
+pytestmark = pytest.mark.slow
+
 PLAN = """
 [[faults]]
 kind = "stall"

@@ -12,6 +12,8 @@ from stream.pipeline.models import Models
 from stream.pipeline.pipe import Pipe
 from stream.pipeline.pipe_config import PipeConfig
 
+pytestmark = pytest.mark.slow
+
 REPLACED = """
 import sys, threading
 import numpy as np, psutil

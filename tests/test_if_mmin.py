@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.test_training_benchmark import folder
 from training.systems.discrepancy import cmd
 from training.systems.encoders import WIDTH
 from training.systems.if_mmin_learning import FirstPhase, SecondPhase, Weights
@@ -23,7 +22,8 @@ from training.systems.if_mmin_network import (
 )
 from training.systems.phase import Phase
 
-__all__ = ["folder"]  # a fixture
+pytestmark = pytest.mark.slow
+
 
 PAPER = IfMminConfig({"voice": 130, "face": 342, "text": 1024}, outputs=4)
 SMALL = IfMminConfig({"face": 3, "voice": 2, "text": 4}, outputs=4)

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from normtr.errors import UsageError, UserError
-from tests.test_training_benchmark import arguments as norm_tr
-from tests.test_training_benchmark import folder, report
-from tests.toy_classes import Classes
+from tests.support.mosi import arguments as norm_tr
+from tests.support.mosi import report
+from tests.support.toy_classes import Classes
 from training import run_folder
 from training.commands import compare, train
 from training.commands import report as reporting
@@ -26,7 +26,8 @@ from training.systems.if_mmin_learning import FirstPhase, SecondPhase
 from training.systems.phase import Phase
 from training.windows import joined
 
-__all__ = ["folder"]  # a fixture
+pytestmark = pytest.mark.slow
+
 
 PHASE = Phase(constant=1, decay=1, batch=8, clip=1.0, dropout=0.0, beta1=0.5)
 

@@ -18,6 +18,8 @@ from training.samples import Samples
 from training.systems.components import Reduced
 from training.windows import Windows
 
+pytestmark = pytest.mark.slow
+
 DIMS = {"voice": 5, "text": 4}
 
 

@@ -19,7 +19,9 @@ from stream.publish import curve_keys
 from stream.publish.control import Control
 from stream.publish.publisher import Publisher
 from stream.wire import AFFECT, Message
-from tests.ports import free_port
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

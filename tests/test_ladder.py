@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -145,6 +146,7 @@ def test_the_pipe_says_what_it_gives_up_and_when_it_takes_it_back() -> None:
     assert [pipe.intake.pacing.at(step).face for step in (24, 25, 64, 65)] == [1, 2, 2, 1]
 
 
+@pytest.mark.slow
 def test_the_program_s_own_start_gives_nothing_up() -> None:
     """Neither the first seconds, nor those in which the speech model still loads."""
     models = Models(PipeConfig(text="off"))

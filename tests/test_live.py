@@ -25,8 +25,11 @@ from stream.pipeline.transcriber import TranscriberConfig
 from stream.pipeline.window_assembler import Estimate
 from stream.session.session import DEMO, SourceConfig, open_session
 from stream.wire import AFFECT, HEALTH, INFO, NOTIFY
-from tests import clips
-from tests.ports import free_port
+from tests.support import clips
+from tests.support.ports import free_port
+from tests.support.program import refused, start
+
+pytestmark = pytest.mark.slow
 
 HEAVY = "torch|cv2|av|transformers|faster_whisper|lightning"
 SUBSCRIBER = """
@@ -43,22 +46,6 @@ for _ in range(int(sys.argv[2])):
     seq = m["seq"]
 print(m["top"], m["gaps"]["face"][-1])
 """
-
-
-def start(*arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-X", "faulthandler", "-m", "normtr", "live", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def refused(*arguments: object, verb: str = "live", within_s: float = 60) -> tuple[int, str]:
-    """Exit status and the one sentence; fails on a traceback, a hang or status 0."""
-    command = [sys.executable, "-m", "normtr", verb, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=within_s, check=False)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    sentences = [line for line in done.stderr.splitlines() if line.startswith(f"normtr {verb}:")]
-    assert len(sentences) == 1, done.stderr
-    return done.returncode, sentences[0]
 
 
 def told_first(*arguments: object, verb: str = "live") -> tuple[int, str]:

@@ -19,8 +19,8 @@ from normtr.spec import LABELS, MODALITIES
 from normtr.window import assemble
 from stream.commands import calibrate, live
 from stream.session.session import DEMO
+from tests.support.banks import bank
 from tests.test_extract import filled
-from tests.test_training_fusion import bank
 from training import run_folder
 from training.data.extracted import Extracted
 from training.data.extraction.cache import Labelled
@@ -36,6 +36,8 @@ from training.systems.norm_tr import Architecture, Benchmark
 from training.systems.phase import Phase
 from training.systems.system import Contender
 from training.windows import Windows
+
+pytestmark = pytest.mark.slow
 
 SHORT = Phase(constant=1, decay=1, batch=32, clip=1.0, dropout=0.0, beta1=0.5, lr=2e-3)
 

@@ -19,9 +19,11 @@ from stream.commands import live
 from stream.publish.lsl import ABSTAINED, LslOutlets
 from stream.session.session import DEMO
 from stream.wire import AFFECT
-from tests.ports import free_port
-from tests.test_client import SAID
-from tests.test_live import start
+from tests.support.messages import SAID
+from tests.support.ports import free_port
+from tests.support.program import start
+
+pytestmark = pytest.mark.slow
 
 WITHOUT = """
 import sys

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from normtr.errors import UserError
 from normtr.media import Media, Picture, Piece
-from tests import clips
+from tests.support import clips
 
 MS = 1_000_000
 
@@ -88,6 +88,7 @@ def test_a_variable_frame_rate_keeps_every_pictures_own_time(tmp_path: Path) -> 
         assert times_ms(pictures) == pytest.approx([t * 1000 for t in times_s])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "fps"), [((16, 16), 25), ((3840, 2160), 1)])
 def test_tiny_and_huge_pictures_come_as_they_are(
     tmp_path: Path, size: tuple[int, int], fps: float

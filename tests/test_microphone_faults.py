@@ -17,8 +17,10 @@ from normtr.sound import SoundTrack
 from stream.capture import microphone
 from stream.capture.sound_clock import Block, Timeline
 from stream.clock import Monotonic
-from tests import clips
-from tests.sound_server import SoundServer
+from tests.support import clips
+from tests.support.sound_server import SoundServer
+
+pytestmark = pytest.mark.slow
 
 RATE = 16_000
 LIMIT_S = 10.0

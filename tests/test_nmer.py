@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.test_training_benchmark import folder
 from training.evaluation.noise_scheduler import Scheduler
 from training.systems.encoders import SequenceEncoder, TextEncoder, invariant
 from training.systems.nmer import FIRST, SECOND
@@ -21,7 +20,8 @@ from training.systems.nmer_network import NmerConfig, NmerNetwork, Preset, Pretr
 from training.systems.nmer_phases import SecondPhase, Teaching
 from training.systems.phase import Phase
 
-__all__ = ["folder"]  # a fixture
+pytestmark = pytest.mark.slow
+
 
 PAPER = {"voice": 130, "text": 1024, "face": 342}
 DIMS = {"voice": 3, "text": 5}

@@ -13,15 +13,15 @@ import torch
 
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
-from tests.test_training_benchmark import folder
-from tests.toy_classes import Classes
+from tests.support.toy_classes import Classes
 from training.commands import compare, evaluate, train
 from training.systems.nmer import Nmer
 from training.systems.nmer_network import Preset
 from training.systems.nmer_phases import SecondPhase
 from training.systems.phase import Phase, PhaseModule
 
-__all__ = ["folder"]  # a fixture
+pytestmark = pytest.mark.slow
+
 
 SMALL = Phase(constant=1, decay=1, batch=8, clip=1.0, dropout=0.1, beta1=0.9, lr=1e-3)
 

@@ -36,10 +36,12 @@ from stream.publish.publisher import Publisher
 from stream.session.session import DEMO
 from stream.views.labels_and_colours import CAUSE_LOOKS
 from stream.wire import AFFECT, Message
-from tests import overlay_session as session
-from tests.desktop import SIZE, Desktop, desktop, needed, until
-from tests.make_overlay_picture import PICTURE, picture_of, seen
-from tests.ports import free_port
+from tests.support import overlay_session as session
+from tests.support.desktop import SIZE, Desktop, desktop, needed, until
+from tests.support.ports import free_port
+from tools.make_overlay_picture import PICTURE, picture_of, seen
+
+pytestmark = pytest.mark.slow
 
 HERE = {modality: ["none"] * 16 for modality in ("face", "voice", "text")}
 RED = (255, 92, 92)

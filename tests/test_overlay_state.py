@@ -13,7 +13,7 @@ from stream.client.received import received
 from stream.overlay.state import NO_DATA, NOTE_S, STALE_S, OverlayState, Shown
 from stream.views.labels_and_colours import CAUSE_LOOKS, NOTHING
 from stream.wire import Message
-from tests import overlay_session as session
+from tests.support import overlay_session as session
 
 ADDRESS = "tcp://127.0.0.1:5577"
 HERE = {modality: ["none"] * 16 for modality in ("face", "voice", "text")}

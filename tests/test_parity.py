@@ -14,10 +14,12 @@ from normtr.spec import MODALITIES
 from stream.pipeline.models import Models
 from stream.pipeline.window_assembler import Estimate
 from stream.session.session import DEMO, SourceConfig, open_session
-from tests import clips
-from tests.make_demo import FACE_GAPS, SENTENCES, SOUND_GAPS
-from tests.recorded import affects_with_words, closing_gaps, payloads, settled_gaps
+from tests.support import clips
+from tests.support.recorded import affects_with_words, closing_gaps, payloads, settled_gaps
+from tools.make_demo import FACE_GAPS, SENTENCES, SOUND_GAPS
 from training.data.extraction.clip_rows import clip_rows, window_under
+
+pytestmark = pytest.mark.slow
 
 STEP_S = 0.25
 

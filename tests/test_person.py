@@ -15,8 +15,8 @@ from normtr.media import Media, Picture
 from stream.pipeline.outputs import Notice
 from stream.pipeline.window_assembler import Estimate
 from stream.session.session import SourceConfig, open_session
-from tests import clips
-from tests.clips import Image
+from tests.support import clips
+from tests.support.clips import Image
 
 CLIP = (
     Path(__file__).parents[2]
@@ -25,7 +25,10 @@ CLIP = (
 SIZE = (480, 270)
 FPS = 8.0
 
-pytestmark = pytest.mark.skipif(not CLIP.is_file(), reason="../shared/data is not there")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CLIP.is_file(), reason="../shared/data is not there"),
+]
 
 Place = tuple[float, float, float]
 """Middle and side of a square, in pixels."""

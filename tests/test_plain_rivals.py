@@ -13,8 +13,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor, nn
 
 from normtr.errors import UserError
-from tests.test_training_benchmark import folder
-from tests.toy_classes import Classes
+from tests.support.toy_classes import Classes
 from training import run_folder
 from training.data.mosi import MosiSentences
 from training.evaluation.noise_curves import Protocol
@@ -28,7 +27,8 @@ from training.systems.pooled import Pooled, pooled_copies
 from training.systems.system import Contender
 from training.windows import Windows
 
-__all__ = ["folder"]  # a fixture
+pytestmark = pytest.mark.slow
+
 
 SHORT = replace(Concatenation(Classes()).length, constant=4, decay=2)
 RIVALS: tuple[Contender, ...] = (

@@ -15,6 +15,8 @@ import pytest
 from normtr.errors import UserError
 from training import processes
 
+pytestmark = pytest.mark.slow
+
 
 class Odd:
     """Answers even numbers, dies of 3, cannot handle 5."""

@@ -18,6 +18,8 @@ import pytest
 
 from stream.session.session import DEMO
 
+pytestmark = pytest.mark.slow
+
 SETS = {
     "GENERIC": {
         "CT2_FORCE_CPU_ISA": "GENERIC",
@@ -44,7 +46,7 @@ RUN = f"""
 import json, sys, threadpoolctl, torch
 from normtr import checkpoint
 from stream.commands import live
-from tests.regression import outputs
+from tests.support.regression import outputs
 said = outputs(checkpoint.load(checkpoint.SHIPPED))
 blas = sorted(p["architecture"] for p in threadpoolctl.threadpool_info() if "architecture" in p)
 kernels = {{"aten": torch.backends.cpu.get_cpu_capability(), "blas": blas}}

@@ -21,7 +21,9 @@ from stream.client.control_client import beside
 from stream.publish.endpoint import is_local
 from stream.publish.publisher import Publisher
 from stream.wire import AFFECT, FRAME, INFO, Message, decode
-from tests.ports import free_port
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.slow
 
 
 def wanted_within(publisher: Publisher, seconds: float) -> bool:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,35 +23,14 @@ from stream.commands import replay
 from stream.publish import recording
 from stream.publish.publisher import Publisher
 from stream.wire import AFFECT, INFO, NOTIFY, Message
-from tests.ports import free_port
-from tests.test_client import SAID, plain
-from tests.test_live import refused
+from tests.support import program
+from tests.support.messages import SAID, plain, session, write
+from tests.support.ports import free_port
+from tests.support.program import refused
 
-PERIOD_NS = 250_000_000
-INFO_PAYLOAD = {
-    **{key: SAID[AFFECT].payload[key] for key in ("session", "labels", "model")},
-    **{"v": 1, "seq": 0, "t_ns": 0, "sent_ns": 0, "spec": {}, "spec_sha256": "", "origin_ns": 0},
-    **{"modalities": ["face"], "clock": {"monotonic_ns": None, "utc_ns": None}, "source": "a"},
-    **{"virtual": True, "calibrated": False, "versions": {}},
-}
+pytestmark = pytest.mark.slow
 
-
-def session(steps: int) -> list[Message]:
-    """`info`, then an estimate every 250 ms, and the end."""
-    affects = [
-        Message(AFFECT, {**SAID[AFFECT].payload, "seq": n, "sent_ns": (n + 4) * PERIOD_NS})
-        for n in range(steps)
-    ]
-    end = {**SAID[NOTIFY].payload, "kind": "stopping", "sent_ns": (steps + 4) * PERIOD_NS}
-    return [Message(INFO, INFO_PAYLOAD), *affects, Message(NOTIFY, end)]
-
-
-def write(path: Path, messages: list[Message]) -> Path:
-    recorder = recording.Recorder(path)
-    for message in messages:
-        recorder.take([message])
-    recorder.close()
-    return path
+start = partial(program.start, verb="replay")
 
 
 @pytest.fixture
@@ -60,11 +40,6 @@ def player(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
     for process in started:
         process.kill()
         process.wait()
-
-
-def start(*arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "normtr", "replay", *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 def test_a_session_comes_again_with_its_timing_marked_as_a_replay(

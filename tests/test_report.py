@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from normtr.errors import UsageError, UserError
-from tests.test_training_benchmark import arguments, part
+from tests.support.mosi import arguments, part
 from training.commands import evaluate, report, train
 from training.evaluation import metrics
 from training.evaluation.noise_curves import Protocol
@@ -23,6 +23,8 @@ from training.reports.evaluation_result import Result, result
 from training.samples import Samples, Split
 from training.systems.noise_aware import Learning
 from training.systems.norm_tr import Architecture, Benchmark
+
+pytestmark = pytest.mark.slow
 
 FAST = ["--part.init_args.learning.epochs", "2"]
 DEEP = [*FAST, "--part.init_args.network.depth", "1"]

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def service(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -25,9 +25,11 @@ from stream.pipeline.pipe_config import PipeConfig
 from stream.publish import recording
 from stream.session.session import DEMO, unlike
 from stream.wire import AFFECT, HEALTH, INFO, NOTIFY, TEXT, schema
-from tests import clips
-from tests.regression import second
-from tests.test_live import refused
+from tests.support import clips
+from tests.support.program import refused
+from tests.support.regression import second
+
+pytestmark = pytest.mark.slow
 
 SECONDS = 9
 

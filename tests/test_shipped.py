@@ -15,9 +15,11 @@ from normtr import checkpoint
 from normtr.checkpoint import SHIPPED, Checkpoint
 from normtr.judge import Judge
 from normtr.spec import LABELS, FeatureSpec
-from tests import clips
-from tests.regression import KEPT, outputs, window
+from tests.support import clips
+from tests.support.regression import KEPT, outputs, window
 from training.recognizer import late_fusion
+
+pytestmark = pytest.mark.slow
 
 MIB = 2**20
 
@@ -52,7 +54,7 @@ def test_its_files_are_small_and_the_recorded_ones() -> None:
 
 def test_twenty_fixed_inputs_are_judged_as_ever(shipped: Checkpoint) -> None:
     kept = json.loads(KEPT.read_text())
-    assert kept["checkpoint"] == shipped.sha256, "run python -m tests.regression"
+    assert kept["checkpoint"] == shipped.sha256, "run python -m tests.support.regression"
     found = outputs(shipped)
     assert len(found) == len(kept["outputs"]) == 20
     assert np.abs(np.array(found) - np.array(kept["outputs"])).max() < 1e-3

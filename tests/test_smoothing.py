@@ -15,7 +15,9 @@ from normtr.window import Window, assemble
 from stream.commands import live
 from stream.pipeline.smoothing import Smoothed, Smoother
 from stream.session.session import DEMO
-from tests.recorded import payloads
+from tests.support.recorded import payloads
+
+pytestmark = pytest.mark.slow
 
 SPEC = FeatureSpec()
 

@@ -25,6 +25,8 @@ from stream.session.realtime import Session
 from stream.session.session import DEMO
 from stream.session.source_session import Given
 
+pytestmark = pytest.mark.slow
+
 LIMIT_S = 90.0
 STEP_NS = 250_000_000
 

@@ -82,6 +82,7 @@ def test_a_long_session_shows_its_last_stretches(count: int) -> None:
     assert ("no estimate was made" in shown) == (count == 0)
 
 
+@pytest.mark.slow
 def test_memory_is_small_and_ends_growing() -> None:
     summary, windows = Summary(LABELS, 0), [estimate(n, []) for n in range(2 * SPEC.steps)]
     tracemalloc.start()

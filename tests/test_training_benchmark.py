@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from normtr.errors import UsageError, UserError
+from tests.support.mosi import PROGRAM, TORCHRUN, arguments, report, started
 from training import run_folder
 from training.commands import evaluate, train
 from training.data.mosi import MosiGiven, MosiSentences, MosiWords, smallest
@@ -24,76 +25,13 @@ from training.noise import RATES
 from training.reports.evaluation_result import result
 from training.systems.norm_tr import Benchmark
 
-GOOD = ("A VERY GOOD FILM", "I LOVED IT", "WONDERFUL AND FUNNY", "THE BEST STORY OF THE YEAR")
-BAD = ("A TERRIBLE FILM", "I HATED IT", "BORING AND SAD", "THE WORST STORY OF THE YEAR")
-
-
-def part(videos: int, prefix: str, seed: int) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(seed)
-    ids, texts, labels = [], [], []
-    for video in range(videos):
-        for k in (10, 2, 1):  # not in order: the loader sorts by number
-            good = bool(random.random() < 0.5)
-            ids.append(f"{prefix}{video}_{k}")
-            texts.append(str(random.choice(GOOD if good else BAD)))
-            labels.append(2.0 if good else -2.0)
-    n = len(ids)
-    audio = np.array(labels)[:, None] * 0.2 + random.normal(size=(n, 5))
-    audio[0, 3] = np.nan
-    labels[1] = np.nan
-    return {
-        "id": np.array(ids),
-        "text_raw": np.array(texts),
-        "sentiment": np.array(labels, np.float32),
-        "text": random.normal(size=(n, 6)).astype(np.float32),
-        "audio": audio.astype(np.float32),
-        "video": random.normal(size=(n, 4)).astype(np.float32),
-    }
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("mosi")
-    parts = {"train": part(26, "a", 1), "test": part(10, "b", 2)}
-    arrays = {f"{name}_{key}": x for name, arrays in parts.items() for key, x in arrays.items()}
-    np.savez(path / "mosi_utterance.npz", **arrays)
-    return path
-
-
-def arguments(folder: Path, out: Path, *more: str, dropout: float = 0.1) -> list[str]:
-    config = folder / f"small-{dropout}.toml"
-    config.write_text(f"""
-[part]
-class_path = "training.systems.norm_tr.Benchmark"
-[part.init_args]
-masks = "rates"
-[part.init_args.data]
-class_path = "training.data.mosi.MosiSentences"
-init_args = {{ path = "{folder}", steps = 3 }}
-[part.init_args.network]
-width = 32
-dropout = {dropout}
-components = {{ text = 4 }}
-[part.init_args.learning]
-epochs = 10
-lr = 3e-3
-batch = 8
-ema = 0.8
-""")
-    return ["--config", str(config), "--out", str(out), *more]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
     assert train.run(arguments(folder, out)) == 0
-    return out
-
-
-def report(capsys: pytest.CaptureFixture[str], *argv: object) -> dict[str, Any]:
-    capsys.readouterr()
-    assert evaluate.run([*map(str, argv), "--json"]) == 0
-    out: dict[str, Any] = json.loads(capsys.readouterr().out)
     return out
 
 
@@ -226,22 +164,6 @@ def test_the_same_seed_gives_the_same_run_also_after_an_interruption(
     assert train.run(argv) == 0
     assert (broken / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
     assert (broken / "metrics.json").read_text() == (run / "metrics.json").read_text()
-
-
-PROGRAM = [str(Path(sys.executable).with_name("normtr"))]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "normtr"]
-
-
-def started(program: list[str], argv: list[str]) -> None:
-    done = subprocess.run(
-        [*program, "train", *argv, "--json"],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["dataset"] == "mosi_words"  # told once
 
 
 def test_two_processes_equal_one_with_the_same_global_batch(folder: Path, tmp_path: Path) -> None:

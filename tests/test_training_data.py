@@ -91,6 +91,7 @@ def test_samples_of_another_rate_are_refused(tmp_path: Path) -> None:
         samples(Clip(tmp_path / "a.flac", 0, "1"), 16_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "count"),
     [
@@ -125,6 +126,7 @@ def clip(tmp_path: Path) -> Clip:
     return Clip(tmp_path / "c.flac", 3, "1")
 
 
+@pytest.mark.slow
 def test_rows_of_a_clip_are_those_of_the_live_grid(clip: Clip, tmp_path: Path) -> None:
     """A stream that is silent before and after the clip; steps that the gate closes have none."""
     found = voice_rows([clip], SPEC, 2, seed=1, cache=tmp_path)
@@ -229,6 +231,7 @@ def test_a_head_that_is_too_sure_is_cooled() -> None:
         assert torch.allclose(head(true), true, rtol=0.1, atol=0.1)
 
 
+@pytest.mark.slow
 def test_utterance_means_equal_the_live_rows() -> None:
     """Batched and padded, they are the mean of the live rows of its words after those before it."""
     said = [

@@ -15,6 +15,8 @@ from normtr.spec import LABELS
 from training.commands import train
 from training.data import fer2013
 
+pytestmark = pytest.mark.slow
+
 SHIPS = ("face.safetensors", "fold-0/face.safetensors", "fold-1/face.safetensors")
 
 

@@ -13,9 +13,10 @@ from torch import nn
 from normtr import gap_trace
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, MODALITIES
+from tests.support.banks import DIM, STEPS, bank
 from training.evaluation import gap_metrics
 from training.recognizer import late_fusion, read_out, simple_rivals
-from training.recognizer.bank import Bank, ragged
+from training.recognizer.bank import Bank
 from training.recognizer.gap_traces import Traces
 from training.recognizer.late_fusion import LateFusion, mixture
 from training.recognizer.pairing import (
@@ -32,29 +33,7 @@ from training.systems.fit import fit, weights_of
 from training.systems.noise_aware import Learning, NoiseAware, standardise
 from training.windows import Windows, loader
 
-STEPS, DIM = 16, 7
-
-
-def bank(seed: int) -> Bank:
-    """Rows whose first number is 10 + label; the rest is noise around the label's own point."""
-    random = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(LABELS)), 6)
-    centre = {m: np.random.default_rng(i).normal(size=(7, DIM)) for i, m in enumerate(MODALITIES)}
-
-    def rows(modality: str, label: int, count: int) -> np.ndarray:
-        x = centre[modality][label] + 0.5 * random.normal(size=(count, DIM))
-        x[:, 0] = 10 + label
-        return x.astype(np.float32)
-
-    voices = [rows("voice", int(label), 9) for label in labels]
-    for voice in voices:
-        voice[4] = np.nan  # a silent step
-    return Bank(
-        np.stack([rows("face", int(label), 3) for label in labels]),
-        labels,
-        ragged(voices, labels.tolist()),
-        ragged([rows("text", int(label), 7) for label in labels], labels.tolist()),
-    )
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ import pytest
 
 from training.recognizer.recorded import main
 
+pytestmark = pytest.mark.slow
+
 
 def record(folder: Path, digest: str, accuracy: float) -> Path:
     folder.mkdir()

@@ -19,6 +19,8 @@ from training.commands import train
 from training.data import dialogues
 from training.recognizer.text import ByLength
 
+pytestmark = pytest.mark.slow
+
 SAID = (
     ("I love this so much", "joy", "positive"),
     ("this is terrible and I hate it", "anger", "negative"),

@@ -21,7 +21,9 @@ from stream.pipeline.load_shedding import Pacing
 from stream.pipeline.models import load_whisper
 from stream.pipeline.pipe_config import TranscriberConfig
 from stream.pipeline.transcriber import Transcriber
-from tests import components
+from tests.support import components
+
+pytestmark = pytest.mark.slow
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "replay_clips"
 COST_NS = 550_000_000

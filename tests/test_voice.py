@@ -13,7 +13,7 @@ from normtr.models import speech_model
 from normtr.sound import Samples
 from normtr.spec import VoiceSpec
 from normtr.voice import States, VoiceEncoder, VoiceNetwork, gate
-from tests.clips import tone
+from tests.support.clips import tone
 
 SPEC = VoiceSpec()
 

@@ -31,9 +31,11 @@ from stream.commands import watch
 from stream.publish.publisher import Publisher
 from stream.views.history import SECONDS, History
 from stream.wire import AFFECT, INFO, NOTIFY, Message, encode
-from tests.ports import free_port
-from tests.test_client import SAID, said
-from tests.test_live import refused
+from tests.support.messages import SAID, said
+from tests.support.ports import free_port
+from tests.support.program import refused
+
+pytestmark = pytest.mark.slow
 
 STEP_NS = 250_000_000
 UTC_NS = int(datetime(2026, 11, 30, 12, 3, 22, tzinfo=UTC).timestamp()) * 10**9

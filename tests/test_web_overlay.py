@@ -29,8 +29,10 @@ from stream.overlay.state import OverlayState
 from stream.overlay.web import MOST_PAGES
 from stream.views.history import SECONDS
 from stream.views.labels_and_colours import CAUSE_LOOKS, ink
-from tests.page_server import SECRET, Feed, PageServer, estimate
-from tests.ports import free_port
+from tests.support.page_server import SECRET, Feed, PageServer, estimate
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.slow
 
 SESSION = "a" * 16
 

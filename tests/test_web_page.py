@@ -19,9 +19,11 @@ import pytest
 from normtr.cause import GAPS
 from normtr.spec import LABELS
 from stream.views.labels_and_colours import NOTHING, look
-from tests import components
-from tests.page_server import SECRET, Feed, PageServer
-from tests.ports import free_port
+from tests.support import components
+from tests.support.page_server import SECRET, Feed, PageServer
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

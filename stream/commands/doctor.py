@@ -43,7 +43,7 @@ LIBRARIES = {
 PORTS = {5577: "topics", 5578: "control"}
 PROBE_LIMIT_S = 60.0
 """No probe may take longer; the slowest one imports torch from a cold disk."""
-INSTALL = "make install"
+INSTALL = "pip install 'normtr[live]'"
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _overlay() -> Finding:
     """All else works without it."""
     if find_spec("PySide6") is None:
         detail = "PySide6-Essentials is not installed"
-        return Finding("overlay", "warning", detail, INSTALL)
+        return Finding("overlay", "warning", detail, "pip install 'normtr[overlay]'")
     if lacking := qt_libraries.missing():
         fix = f"{_sudo()}apt-get install -y {' '.join(lacking)}"
         return Finding("overlay", "warning", f"not found: {', '.join(lacking)}", fix)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-
 from normtr.config import parse
 from normtr.errors import UsageError
 from stream.publish import curve_keys
@@ -34,9 +32,8 @@ def run(argv: list[str]) -> int:
         raise UsageError("--key and --out belong to --allow NAME.")
     if config.key is not None and config.out is not None:
         raise UsageError("with --key no pair is made; leave --out away.")
-    console = Console(highlight=False, soft_wrap=True)
     if curve_keys.make_server(config.folder):
-        console.print(f"New keys in {config.folder}; the secret one can be read only by you.")
+        print(f"New keys in {config.folder}; the secret one can be read only by you.")
     if config.revoke is not None:
         curve_keys.revoke(config.folder, config.revoke)
     if config.allow is not None and config.key is not None:
@@ -44,8 +41,8 @@ def run(argv: list[str]) -> int:
     elif config.allow is not None:
         out = config.out or Path(f"{config.allow}.key_secret")
         curve_keys.allow_new(config.folder, config.allow, out)
-        console.print(f"The client's pair is in {out}; bring it there over a safe way.")
-    console.print(f"server's public key: {curve_keys.server_key(config.folder)}", markup=False)
+        print(f"The client's pair is in {out}; bring it there over a safe way.")
+    print(f"server's public key: {curve_keys.server_key(config.folder)}")
     for name, key in curve_keys.clients(config.folder).items():
-        console.print(f"client {name}: {key}", markup=False)
+        print(f"client {name}: {key}")
     return 0

@@ -17,7 +17,9 @@ from stream.overlay.options import Overlay
 def check() -> None:
     """Raises UserError when no window can be shown here; Qt itself would end the process."""
     if importlib.util.find_spec("PySide6") is None:
-        raise UserError("the overlay needs the package PySide6-Essentials; run `make install`.")
+        raise UserError(
+            "the overlay needs the package PySide6-Essentials; type: pip install 'normtr[overlay]'"
+        )
     if lacking := qt_libraries.missing():
         sudo = "" if os.geteuid() == 0 else "sudo "
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from collections.abc import Iterator
@@ -9,24 +10,19 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Group, RenderableType
-from rich.live import Live
-from rich.text import Text
-
 from normtr.config import parse
 from normtr.errors import UserError
 from normtr.whole_file import refuse_existing
 from stream.client import subscribe
 from stream.client.connection import HIGH_WATER
-from stream.client.received import Affect, Notify, Received
+from stream.client.received import Affect, Received
 from stream.client.subscriber_config import SubscriberConfig
 from stream.client.subscription import Subscription
 from stream.interrupts import Interrupts
 from stream.publish import recording
-from stream.views import status
+from stream.views import status_line
 from stream.views.affect_table import AffectTable
-from stream.views.history import History
-from stream.views.terminal import Screen, unless_gone
+from stream.views.terminal import unless_gone
 from stream.views.time_of_day import TimeOfDay
 from stream.wire import AFFECT, INFO, PREFIX, Message
 
@@ -58,44 +54,6 @@ class Watch(SubscriberConfig):
         super().__post_init__()
         if self.seconds is not None and not self.seconds > 0:
             raise ValueError(f"--seconds must be above 0, not {self.seconds:g}")
-
-
-class _Chart:
-    """What was heard last of each source, and what happened last."""
-
-    def __init__(self, address: str) -> None:
-        self._waiting = Text(_nothing(address), style="dim")
-        self._session = ""
-        self._sources: dict[str, tuple[Affect, History]] = {}
-        self._times = TimeOfDay()
-        self._event = Text()
-
-    def add(self, message: Received) -> None:
-        if message.session != self._session:
-            self._session = message.session
-            self._sources.clear()
-            self._event = Text()
-        self._times.add(message)
-        if isinstance(message, Affect):
-            _, history = self._sources.get(message.source, (message, History()))
-            history.add(message)
-            self._sources[message.source] = message, history
-        elif isinstance(message, Notify):
-            where = f"{message.modality}: " if message.modality else ""
-            self._event = Text(f"{where}{message.detail or message.kind}", style="dim")
-
-    def render(self, silent: bool) -> RenderableType:
-        parts: list[RenderableType] = [self._waiting] if silent else []
-        for source, (affect, history) in self._sources.items():
-            replay = "replay of " if affect.replay else ""
-            if len(self._sources) > 1:
-                at = self._times.of(affect.t_ns)
-                parts.append(Text(f"{source}  {status.line(affect.payload, at)}"))
-            elif not silent:
-                session = f"{replay}session {affect.session} {source}"
-                parts.append(status.status(affect.payload, session.strip()))
-            parts.append(status.history(affect, history.columns()))
-        return Group(*parts, self._event) if self._event else Group(*parts)
 
 
 def run(argv: list[str]) -> int:
@@ -168,14 +126,15 @@ def _told_if_silent(config: Watch, heard: Heard) -> Iterator[Received]:
 
 
 def _show(config: Watch, heard: Heard) -> None:
-    console = Screen()
     if config.json:
         for message in _told_if_silent(config, heard):
             if message.topic.startswith(config.topic):
                 wire = Message(message.topic, dict(message.payload))
                 print(recording.line(wire), end="", flush=True)
-    elif console.is_terminal:
-        _draw(console, _Chart(config.address), heard)
+    elif sys.stdout.isatty() and importlib.util.find_spec("rich"):
+        from stream.views import chart  # Rich does not come with the bare package
+
+        chart.draw(_nothing(config.address), heard)
     else:
         _print_lines(_told_if_silent(config, heard))
 
@@ -188,16 +147,4 @@ def _print_lines(messages: Iterator[Received]) -> None:
         if isinstance(message, Affect):
             sources[message.source] = None
             of = f"  {message.source}" if len(sources) > 1 else ""
-            print(status.line(message.payload, times.of(message.t_ns)) + of, flush=True)
-
-
-def _draw(console: Screen, chart: _Chart, heard: Heard) -> None:
-    with Live(chart.render(silent=True), console=console, auto_refresh=False) as screen:
-        screen.refresh()
-        for message in heard:
-            if not console.is_terminal:
-                return  # it was closed; Rich would draw nothing from now on
-            if message is not None:
-                chart.add(message)
-            if message is None or isinstance(message, Affect):
-                screen.update(chart.render(silent=message is None), refresh=True)
+            print(status_line.line(message.payload, times.of(message.t_ns)) + of, flush=True)

@@ -11,7 +11,7 @@ from rich.live import Live as Redraw
 from stream.pipeline.events import Heard, Word
 from stream.pipeline.outputs import Notice, Output
 from stream.publish.sink import Sink
-from stream.views import status
+from stream.views import status, status_line
 from stream.wire import AFFECT, Message
 
 if TYPE_CHECKING:
@@ -79,5 +79,5 @@ class LiveTerminal(Sink):
         return (end_ns - self._opened.origin_ns) % 1_000_000_000 == 0
 
     def _line(self, affect: Mapping[str, Any]) -> str:
-        line = status.line(affect, status.since(self._opened.origin_ns, affect["t_ns"]))
+        line = status_line.line(affect, status_line.since(self._opened.origin_ns, affect["t_ns"]))
         return line if len(self._opened.sources) == 1 else f"{line}  {affect['source']}"

@@ -13,7 +13,8 @@ from rich.text import Text
 from normtr.cause import Cause
 from stream.client.received import Affect
 from stream.views.history import Column
-from stream.views.labels_and_colours import CAUSE_LOOKS, NOTHING, look
+from stream.views.labels_and_colours import CAUSE_LOOKS, look
+from stream.views.status_line import verdict
 
 BAR = 20
 COLOURS = {
@@ -51,7 +52,7 @@ def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -
         lights.append(f"{marks}\n", style="dim")
     shown = affect.get("smoothed") or affect
     head = Text.assemble(
-        (_verdict(shown), "bold"),
+        (verdict(shown), "bold"),
         f"   confidence {shown['confidence']:.0%}",
         (f"   latency {affect['latency_ms']['total']:.0f} ms", "dim"),
     )
@@ -95,24 +96,3 @@ def history(affect: Affect, columns: Sequence[Column]) -> Text:
 def _room(labels: Sequence[str]) -> int:
     """Letters for the longest label."""
     return max(9, *map(len, labels))
-
-
-def line(affect: Mapping[str, Any], at: str) -> str:
-    """The same in one line, for a terminal that cannot redraw or a file; `at`: when it was."""
-    shown = affect.get("smoothed") or affect
-    lights = " ".join(
-        f"{modality}={look(gaps[-1]).text.replace(' ', '_')}"
-        for modality, gaps in affect["gaps"].items()
-    )
-    return f"{at}  {_verdict(shown):<18} {shown['confidence']:4.0%}  {lights}"
-
-
-def since(begin_ns: int, at_ns: int) -> str:
-    """Seconds of a session."""
-    return f"{(at_ns - begin_ns) / 1e9:8.2f} s"
-
-
-def _verdict(shown: Mapping[str, Any]) -> str:
-    """Of an `affect` payload or its `smoothed` part."""
-    top: str = NOTHING if shown["abstained"] else shown["top"]
-    return top

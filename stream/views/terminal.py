@@ -7,9 +7,10 @@ import os
 import queue
 import threading
 from collections.abc import Iterator
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 WAITING = 256
 """So many pieces of text wait for an output that takes none; what comes then is lost."""
@@ -30,13 +31,6 @@ def unless_gone(output: TextIO) -> Iterator[None]:
             os.close(nowhere)
 
 
-class Screen(Console):
-    """A console that leaves a closed pipe to `unless_gone`; Rich would end the program."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
 class Patient:
     """A text output that is written by a thread of its own.
 
@@ -52,6 +46,8 @@ class Patient:
 
     def console(self) -> Console:
         """Rich, writing to this output."""
+        from rich.console import Console  # subscribers have no Rich
+
         return Console(file=cast(TextIO, self))
 
     def write(self, text: str) -> int:

@@ -6,7 +6,7 @@ import time
 from datetime import datetime
 
 from stream.client.received import Info, Received
-from stream.views import status
+from stream.views import status_line
 
 
 class TimeOfDay:
@@ -35,6 +35,6 @@ class TimeOfDay:
     def of(self, t_ns: int) -> str:
         """Of a time in the session that was heard last: `14:03:22.25`, or `   12.25 s`."""
         if self._utc_ahead_ns is None:
-            return f"{status.since(self._begin_ns, t_ns):>11}"
+            return f"{status_line.since(self._begin_ns, t_ns):>11}"
         second, rest_ns = divmod(t_ns + self._utc_ahead_ns, 10**9)
         return f"{datetime.fromtimestamp(second):%H:%M:%S}.{rest_ns // 10**7:02}"

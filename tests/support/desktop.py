@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stream.overlay import qt_libraries
-from tests import components
+from tests.support import components
 
 PROGRAMS = ("Xvfb", "openbox", "xcompmgr", "trayer", "xdotool")
 SIZE = (1000, 700)

@@ -16,7 +16,7 @@ from rich.terminal_theme import MONOKAI
 
 from stream.session.session import DEMO
 from stream.views import status
-from tests.recorded import affects_with_words
+from tests.support.recorded import affects_with_words
 
 AT_S = 9.0
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"

@@ -1,6 +1,6 @@
 """Draws the README's picture of the overlay, in a real window on a virtual screen.
 
-python -m tests.make_overlay_picture
+python -m tools.make_overlay_picture
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from stream.publish.publisher import Publisher
 from stream.wire import Message
-from tests import overlay_session as session
-from tests.desktop import Desktop, desktop, until
-from tests.ports import free_port
+from tests.support import overlay_session as session
+from tests.support.desktop import Desktop, desktop, until
+from tests.support.ports import free_port
 
 STORY = {
     "face": [(72, 108, "no_face"), (196, 204, "poor_image")],

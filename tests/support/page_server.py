@@ -15,8 +15,7 @@ from normtr.cause import GAPS, Cause
 from normtr.spec import LABELS, MODALITIES
 from stream.publish.publisher import Publisher
 from stream.wire import AFFECT, INFO, TEXT, Message
-from tests.test_client import SAID
-from tests.test_replay import INFO_PAYLOAD
+from tests.support.messages import INFO_PAYLOAD, SAID
 
 STEP_NS = 250_000_000
 RUN = 6

@@ -2,7 +2,7 @@
 
 Every picture carries the time at which it was drawn, so that its age can be told.
 
-    python -m tests.fake_camera TARGET WIDTH HEIGHT
+    python -m tests.support.fake_camera TARGET WIDTH HEIGHT
 """
 
 from __future__ import annotations
@@ -64,7 +64,14 @@ class FakeCamera:
 
     def plug(self, width: int = 320, height: int = 240) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fake_camera", self._target, str(width), str(height)],
+            [
+                sys.executable,
+                "-m",
+                "tests.support.fake_camera",
+                self._target,
+                str(width),
+                str(height),
+            ],
             pass_fds=self._keeps,
             stderr=subprocess.DEVNULL,
         )

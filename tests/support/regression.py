@@ -1,6 +1,6 @@
 """Twenty fixed inputs and what the shipped recognizer says of them.
 
-`python -m tests.regression` writes tests/regression.json anew, after new weights.
+`python -m tests.support.regression` writes tests/support/regression.json anew, after new weights.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
 from normtr.window import Window, assemble
-from tests.clips import tone
+from tests.support.clips import tone
 
 KEPT = Path(__file__).with_name("regression.json")
 

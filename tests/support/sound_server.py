@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from tests import components
+from tests.support import components
 
 START_LIMIT_S = 10.0
 

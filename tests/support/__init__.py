@@ -1,0 +1,1 @@
+"""What several test modules use: files, messages, servers, programs, a desktop."""
