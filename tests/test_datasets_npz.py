@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -222,6 +225,20 @@ def test_a_shared_person_ends_training_unless_asked_for(tmp_path: Path) -> None:
     assert found.part == asked
     assert found.groups == ("16", "17")
     assert set(found.curves()) == {"accuracy", "uar", "weighted_f1"}
+
+
+def test_the_folder_of_data_is_the_one_that_is_named(tmp_path: Path) -> None:
+    code = "from training.data.mosi import MosiWords; print(MosiWords().path)"
+    for named, expected in ((str(tmp_path), tmp_path), ("", Path("../shared/data"))):
+        environment = {**os.environ, "NORMTR_DATA": named}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == str(expected / "mosi_utterance")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not there")

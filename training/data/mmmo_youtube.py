@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.folder import DATA
 from training.data.given import Given, arrays, check, layout, there, to_steps
 from training.evaluation import metrics
 from training.samples import SPLITS, Samples, Split, windows
 
-FOLDER = Path("../shared/data/mmmo_youtube_steps")
+FOLDER = DATA / "mmmo_youtube_steps"
 KEYS = {"face": "video", "voice": "audio"}
 NEUTRAL = 3.0
 """ICT-MMMO's ratings go from 1 to 5."""

@@ -21,11 +21,12 @@ from normtr.errors import UserError
 from normtr.spec import TextSpec
 from normtr.text import TextEncoder
 from training import noise
+from training.data.folder import DATA
 from training.evaluation import metrics
 from training.parallel_cpu import one_thread
 from training.samples import SPLITS, Samples, Split, windows
 
-FOLDER = Path("../shared/data/mosi_utterance")
+FOLDER = DATA / "mosi_utterance"
 WORDS_VALID = 12
 """Videos of train_ that validate the words configs."""
 GIVEN_VALID = 6

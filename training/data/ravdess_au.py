@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.errors import UserError
+from training.data.folder import DATA
 from training.data.given import Given, arrays, check, layout
 from training.evaluation import metrics
 from training.samples import SPLITS, Samples, Split, windows
@@ -31,7 +32,7 @@ class RavdessAu(Given):
     clip of the same label (as windows of the recognizer are made); tests keep the true pairs.
     """
 
-    path: Path = Path("../shared/data/ravdess_au")
+    path: Path = DATA / "ravdess_au"
     steps: int = 7
     modalities: tuple[str, ...] = ("face", "voice")
     valid_actors: tuple[int, ...] = (13, 14, 15, 16)

@@ -20,6 +20,7 @@ from normtr.resnet import Committee, joined
 from normtr.spec import LABELS, FeatureSpec
 from training import run_folder
 from training.data import fer2013
+from training.data.folder import DATA
 from training.evaluation.part_scores import scores
 from training.processes import apart
 from training.recognizer import augment
@@ -66,7 +67,7 @@ class FacePart:
     epoch with the best validation accuracy.
     """
 
-    data: Path = Path("../shared/data/ferplus/ferplus.npz")
+    data: Path = DATA / "ferplus/ferplus.npz"
     epochs: int = 70
     fold_epochs: int = 32
     coarse: float = 0.55

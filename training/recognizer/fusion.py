@@ -19,6 +19,7 @@ from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, FeatureSpec
 from training import run_folder
 from training.data import fer2013, meld, ravdess
+from training.data.folder import DATA
 from training.evaluation import gap_metrics, probability_calibration
 from training.evaluation.noise_curves import predictor
 from training.noise import RATES
@@ -45,9 +46,9 @@ class FusionPart:
     voice: Path = Path("runs/voice")
     text: Path = Path("runs/text")
     """Runs of the parts."""
-    fer2013: Path = Path("../shared/data/ferplus/ferplus.npz")
-    ravdess: Path = Path("../shared/data/ravdess_speech")
-    meld: Path = Path("../shared/data/transcripts_labels")
+    fer2013: Path = DATA / "ferplus/ferplus.npz"
+    ravdess: Path = DATA / "ravdess_speech"
+    meld: Path = DATA / "transcripts_labels"
     gap_trace: Path | None = None
     """Recorded by `normtr live --record-gaps`; else the shipped one. Several: one after the other."""
     pack_to: Path = Path("runs/weights")

@@ -26,6 +26,7 @@ from normtr.spec import LABELS, TextSpec
 from training import run_folder
 from training.data import dialogues
 from training.data.dialogues import SENTIMENTS, UNKNOWN, Utterance
+from training.data.folder import DATA
 from training.evaluation.part_scores import scores
 from training.processes import apart
 from training.recognizer.class_prior import evened
@@ -206,7 +207,7 @@ class TextPart:
     The adapter for use is trained on everything; two more each leave out half of the dialogues.
     """
 
-    data: Path = Path("../shared/data/transcripts_labels")
+    data: Path = DATA / "transcripts_labels"
     rank: int = 16
     lr: float = 5e-4
     epochs: int = 4

@@ -16,6 +16,7 @@ from normtr.spec import LABELS, FeatureSpec
 from normtr.voice import VoiceNetwork
 from training import run_folder
 from training.data import emodb, ravdess
+from training.data.folder import DATA
 from training.data.speech import Clip
 from training.evaluation.part_scores import scores
 from training.recognizer.folds import FOLDS, folds
@@ -44,8 +45,8 @@ def clip_probabilities(
 class VoicePart:
     """Trains the network for use, and two that each leave out half of the speakers."""
 
-    ravdess: Path = Path("../shared/data/ravdess_speech")
-    emodb: Path = Path("../shared/data/emodb")
+    ravdess: Path = DATA / "ravdess_speech"
+    emodb: Path = DATA / "emodb"
     versions: int = 4
     """Copies of a clip to learn from, the recorded one and augmented ones."""
     recorded: float = 3.0
