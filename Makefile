@@ -29,7 +29,8 @@ check: libraries style
 
 test: libraries-test style
 	@echo "Tests (10 minutes on 2 cores)"
-	@$(BIN)/pytest -n 2 --dist loadfile --cov
+	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=
+	@echo "Coverage: $$($(BIN)/coverage report --format=total) % of the lines ran in the tests' own processes"
 
 style: $(BIN)/.everything
 	@echo "Style (seconds)"
@@ -125,5 +126,5 @@ weights: $(BIN)/.everything
 	$(BIN)/python -m training.recognizer.recorded runs/weights normtr/weights
 
 clean:
-	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

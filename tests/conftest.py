@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import settings
 
-from tests.support.mosi import part
 from tests.support.ports import free_port
 
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -27,8 +25,6 @@ def address() -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small data set of MOSI's shape (`tests.support.mosi`)."""
-    path = tmp_path_factory.mktemp("mosi")
-    parts = {"train": part(26, "a", 1), "test": part(10, "b", 2)}
-    arrays = {f"{name}_{key}": x for name, arrays in parts.items() for key, x in arrays.items()}
-    np.savez(path / "mosi_utterance.npz", **arrays)
-    return path
+    from tests.support import mosi  # it needs torch, and most tests do not
+
+    return mosi.write(tmp_path_factory.mktemp("mosi"))

@@ -23,15 +23,16 @@ from faster_whisper.audio import decode_audio
 from normtr import checkpoint
 from normtr.errors import UsageError, UserError
 from normtr.spec import MODALITIES, FeatureSpec
-from normtr.text import TextEncoder, TimedWord
+from normtr.text import TextEncoder
 from stream.pipeline.window_assembler import Estimate
 from stream.session.session import DEMO, SourceConfig, open_session
 from tests.support import clips
+from tests.support.caches import RECOGNIZER, SPEC, features, filled, growing
 from training.commands import evaluate, extract, train
 from training.data.extracted import Extracted
 from training.data.extraction import clip_table, extraction
-from training.data.extraction.cache import Features, Labelled, open_cache
-from training.data.extraction.cache_writer import GrowingCache, Version
+from training.data.extraction.cache import Labelled, open_cache
+from training.data.extraction.cache_writer import Version
 from training.data.extraction.clip_features import GAP_NAMES, ClipFeatures, Unusable
 from training.data.extraction.transcript import passages
 from training.data.mosi import MosiWords
@@ -41,9 +42,6 @@ from training.systems.take_over import take_over
 
 pytestmark = pytest.mark.slow
 
-RECOGNIZER = checkpoint.load(checkpoint.SHIPPED)
-SPEC = FeatureSpec()
-WORDS = ("what", "a", "wonderful", "surprise")
 LINES = (
     ("a.mp4", "train", "happy", "anna"),
     ("b.mp4", "train", "sad", "bert"),
@@ -58,19 +56,6 @@ def write_table(path: Path, lines: Sequence[Sequence[object]], *, header: str = 
         writer.writerow((header or "clip,split,label,person").split(","))
         writer.writerows(lines)
     return path
-
-
-def features(steps: int, seed: int) -> ClipFeatures:
-    """What a clip of so many steps could give: some gaps, a word every half second."""
-    random = np.random.default_rng(seed)
-    gaps = (random.random((steps, 3)) < 0.3).astype(np.uint8) * GAP_NAMES.index("no_face")
-    rows = {
-        m: random.normal(size=(steps, dim)).astype(np.float32) * (gaps[:, i, None] == 0)
-        for i, (m, dim) in enumerate(SPEC.dims.items())
-    }
-    begins = range(100_000_000, steps * SPEC.step_ns, 500_000_000)
-    words = [TimedWord(WORDS[i % 4], ns, ns + 50_000_000) for i, ns in enumerate(begins)]
-    return ClipFeatures(rows, gaps, tuple(words))
 
 
 class Fake:
@@ -311,20 +296,6 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_finished(tmp_path: Path
         cache.finish(tuple(Labelled(f"{i}.mp4", "test", 0.5, "anna") for i in range(5)), None, {})
     rows = Extracted(tmp_path / "cache", steps=20).load("test").windows.rows["text"]
     assert np.array_equal(rows, [features(20, i).rows["text"] for i in range(5)])
-
-
-def growing(out: Path, spec: FeatureSpec = SPEC, sha256: str = RECOGNIZER.sha256) -> GrowingCache:
-    return GrowingCache(out, Features(spec, spec.sha256(), sha256, MODALITIES, GAP_NAMES))
-
-
-def filled(out: Path, found: Sequence[Labelled], steps: int = 20, **more: Any) -> Path:
-    """A cache of clips, whose place is their seed."""
-    classes = sorted({clip.label for clip in found if isinstance(clip.label, str)})
-    with growing(out, **more) as cache:
-        for i, clip in enumerate(found):
-            cache.add(clip.id, Version(1, 1), features(steps, i))
-        cache.finish(tuple(found), tuple(classes) or None, {})
-    return out
 
 
 def test_two_programs_do_not_write_one_cache(tmp_path: Path) -> None:

@@ -82,6 +82,17 @@ def test_the_product_does_not_know_that_it_is_tested() -> None:
     assert [name for name, path in modules().items() if "pytest" in path.read_text()] == []
 
 
+def test_what_tests_share_stands_in_support() -> None:
+    """So that a test module can be read, moved or left out by itself."""
+    wrong = {
+        f"{path.name} imports {name}"
+        for path in (*(ROOT / "tests").rglob("*.py"), *(ROOT / "tools").glob("*.py"))
+        for name in imported(path, at_start=False)
+        if name.startswith("tests.test_")
+    }
+    assert not wrong
+
+
 def test_no_two_modules_need_each_other_to_be_imported() -> None:
     known = modules()
     graph = {

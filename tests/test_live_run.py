@@ -20,7 +20,7 @@ from normtr.window import assemble
 from stream.commands import calibrate, live
 from stream.session.session import DEMO
 from tests.support.banks import bank
-from tests.test_extract import filled
+from tests.support.caches import filled
 from training import run_folder
 from training.data.extracted import Extracted
 from training.data.extraction.cache import Labelled

@@ -40,6 +40,14 @@ def part(videos: int, prefix: str, seed: int) -> dict[str, np.ndarray]:
     }
 
 
+def write(folder: Path) -> Path:
+    """The data set's files, into a folder that is there."""
+    parts = {"train": part(26, "a", 1), "test": part(10, "b", 2)}
+    arrays = {f"{name}_{key}": x for name, arrays in parts.items() for key, x in arrays.items()}
+    np.savez(folder / "mosi_utterance.npz", **arrays)
+    return folder
+
+
 def arguments(folder: Path, out: Path, *more: str, dropout: float = 0.1) -> list[str]:
     config = folder / f"small-{dropout}.toml"
     config.write_text(f"""
