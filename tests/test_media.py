@@ -177,7 +177,7 @@ def test_of_an_mp4_cut_in_the_middle_nothing_can_be_known(tmp_path: Path) -> Non
 
 def test_a_missing_file_a_folder_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "missing.mp4").startswith("there is no file")
-    assert refusal(tmp_path).startswith("there is no file")
+    assert refusal(tmp_path).endswith("is a folder; give a clip in it.")
     empty = tmp_path / "empty.mp4"
     empty.touch()
     assert refusal(empty) == "empty.mp4 is empty."

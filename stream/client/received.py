@@ -176,7 +176,7 @@ class Face(Received):
     landmarks: tuple[tuple[float, ...], ...] | None = None
     score: float | None = None
     probabilities: tuple[float, ...] | None = None
-    cause: Cause = Cause.NONE
+    cause: str = Cause.NONE
     """Why the picture gave no row, if it gave none."""
 
 
