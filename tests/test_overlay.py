@@ -335,6 +335,36 @@ def near(place: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return max(abs(a - b) for a, b in zip(place, wanted, strict=True)) <= 40
 
 
+MOVED = """
+from PySide6.QtCore import QEvent, QPoint, QRect, Qt, QTimer
+from PySide6.QtGui import QGuiApplication, QKeyEvent
+from PySide6.QtWidgets import QApplication
+from stream.overlay.window import KEY_STEP, SETTLED_MS, OverlayWindow
+application = QApplication([])
+window = OverlayWindow()
+window.put(QGuiApplication.primaryScreen(), QRect(QPoint(100, 100), window.size()))
+window.show()
+down = Qt.Key.Key_Down, Qt.KeyboardModifier.NoModifier
+application.sendEvent(window, QKeyEvent(QEvent.Type.KeyPress, *down))
+QTimer.singleShot(2 * SETTLED_MS, application.quit)
+application.exec()
+print((window.place().top() - 100) / KEY_STEP)
+"""
+
+
+def test_who_moves_it_at_once_has_it_where_it_was_moved() -> None:
+    needed()
+    moved = subprocess.run(
+        [sys.executable, "-c", MOVED],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+        timeout=60,
+        check=True,
+    )
+    assert moved.stdout == "1.0\n"
+
+
 def test_a_place_outside_of_a_smaller_screen_is_brought_inside(tmp_path: Path) -> None:
     needed()
     address = free_port()

@@ -135,7 +135,10 @@ class OverlayWindow(QWidget):
         QTimer.singleShot(SETTLED_MS, self._settle)
 
     def _settle(self) -> None:
-        """Qt can take the manager's frame, before that is moved, for the place of the window."""
+        """Qt can take the manager's frame, before that is moved, for the place of the window.
+
+        Who has moved it meanwhile wants another place.
+        """
         wanted, self._wanted = self._wanted, None
         if wanted is not None and wanted != self.pos():
             self.move(wanted)
@@ -160,7 +163,7 @@ class OverlayWindow(QWidget):
             and (at - pressed).manhattanLength() >= QGuiApplication.styleHints().startDragDistance()
         ):
             # Not at the press: a manager that hears of it after the release goes on dragging.
-            self._pressed = None
+            self._pressed = self._wanted = None
             if edges := self._edges(pressed):
                 self.windowHandle().startSystemResize(edges)
             else:
@@ -173,6 +176,7 @@ class OverlayWindow(QWidget):
         elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
             self.resize(self.width() + step.x(), self.height() + step.y())
         else:
+            self._wanted = None
             self.move(self.pos() + step)
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
