@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 
 from normtr.errors import UserError
 from stream.client import subscribe
-from stream.client.received import FRAME
 from stream.commands import replay
 from stream.publish import recording
 from stream.publish.publisher import Publisher
-from stream.wire import AFFECT, INFO, NOTIFY, Message
+from stream.wire import AFFECT, FRAME, INFO, NOTIFY, TEXT, Message
 from tests.support import program
 from tests.support.messages import SAID, plain, session, write
 from tests.support.ports import free_port
@@ -208,5 +207,10 @@ def test_what_is_recorded_is_read_again_bytes_too(
     tmp_path_factory: pytest.TempPathFactory, payload: dict[str, object]
 ) -> None:
     path = tmp_path_factory.mktemp("recording") / "a.jsonl"
-    said = [Message(FRAME, {**payload, "jpeg": b"\xff\xd8\x00"})] * 2
+    said = [Message(TEXT, {**payload, "jpeg": b"\xff\xd8\x00"})] * 2
     assert list(recording.read(write(path, said))) == said
+
+
+def test_pictures_of_people_are_not_recorded(tmp_path: Path) -> None:
+    said = [Message(FRAME, {"jpeg": b"\xff"}), Message(TEXT, {"word": "hello"})]
+    assert list(recording.read(write(tmp_path / "a.jsonl", said))) == said[1:]
