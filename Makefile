@@ -29,8 +29,9 @@ check: libraries style
 
 test: libraries-test style
 	@echo "Tests (10 minutes on 2 cores)"
-	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=
-	@echo "Coverage: $$($(BIN)/coverage report --format=total) % of the lines ran in the tests' own processes"
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow" --cov --cov-report=
+	@$(BIN)/pytest -n 2 --dist loadfile -m slow
+	@echo "Coverage: $$($(BIN)/coverage report --format=total) % of the lines ran in the quick tests' own processes"
 
 style: $(BIN)/.everything
 	@echo "Style (seconds)"
