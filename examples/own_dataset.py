@@ -27,6 +27,7 @@ class Clips(Given):
     """`path/SPLIT.npz` with face and voice [n, T, dim], label [n] (0, 1, 2) and person [n]."""
 
     name = "my clips"
+    classes = ("calm", "cross", "glad")
     outputs = 3
 
     def load(self, split: Split) -> Samples:

@@ -144,7 +144,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(
 
 
 def reported(folder: Path, *runs: str) -> str:
-    assert reporting.run([*runs, "--out", str(folder / "report")]) == 0
+    assert reporting.run([*runs, "--out", str(folder / "report"), "--force"]) == 0
     return (folder / "report/report.md").read_text()
 
 
