@@ -16,7 +16,7 @@ import pytest
 
 from normtr.cause import GAPS
 from stream import wire
-from tests import components
+from tests.support import components
 
 ROOT = Path(__file__).parents[1]
 TEXTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("normtr/weights/*.md")]
