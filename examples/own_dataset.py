@@ -28,7 +28,6 @@ class Clips(Given):
 
     name = "my clips"
     classes = ("calm", "cross", "glad")
-    outputs = 3
 
     def load(self, split: Split) -> Samples:
         data = self._file(split)

@@ -27,6 +27,16 @@ class Given:
 
     path: Path
 
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Their names in the order of the labels; None where labels are numbers."""
+        return None
+
+    @property
+    def outputs(self) -> int:
+        """How many classes, or 1 where labels are numbers."""
+        return 1 if self.classes is None else len(self.classes)
+
     def at(self, path: Path) -> Self:
         return replace(self, path=path)
 

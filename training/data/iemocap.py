@@ -46,10 +46,6 @@ class _Iemocap(Given):
     def classes(self) -> tuple[str, ...]:
         return CLASSES
 
-    @property
-    def outputs(self) -> int:
-        return len(CLASSES)
-
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
         """Of the four classes, and of each against the rest (the paper's Acc-2 and F1)."""
         chosen = outputs.argmax(1)

@@ -75,14 +75,6 @@ class Mmmo(_Opinions):
     def name(self) -> str:
         return "mmmo"
 
-    @property
-    def classes(self) -> None:
-        return None
-
-    @property
-    def outputs(self) -> int:
-        return 1
-
     def labels(self, y: NDArray[Any]) -> NDArray[Any]:
         return y.astype(np.float32) - np.float32(NEUTRAL)
 
@@ -101,10 +93,6 @@ class Youtube(_Opinions):
     @property
     def classes(self) -> tuple[str, ...]:
         return CLASSES
-
-    @property
-    def outputs(self) -> int:
-        return len(CLASSES)
 
     def labels(self, y: NDArray[Any]) -> NDArray[Any]:
         return np.where((y > 0).sum(1) == 1, y.argmax(1), -1)

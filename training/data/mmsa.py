@@ -38,14 +38,6 @@ class Mmsa(Given):
     def name(self) -> str:
         return f"{self.corpus}_mmsa"
 
-    @property
-    def classes(self) -> None:
-        return None
-
-    @property
-    def outputs(self) -> int:
-        return 1
-
     def groups(self) -> dict[Split, set[str]]:
         data = arrays_only.load(self._file)
         with layout(self._file):

@@ -47,10 +47,6 @@ class RavdessAu(Given):
     def classes(self) -> tuple[str, ...]:
         return CLASSES
 
-    @property
-    def outputs(self) -> int:
-        return len(CLASSES)
-
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
         return metrics.emotions(labels, outputs.argmax(1))
 

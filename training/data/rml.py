@@ -42,10 +42,6 @@ class Rml(Given):
     def classes(self) -> tuple[str, ...]:
         return CLASSES
 
-    @property
-    def outputs(self) -> int:
-        return len(CLASSES)
-
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
         """Accuracy (Acc-6), UAR and weighted F1."""
         return metrics.emotions(labels, outputs.argmax(1))

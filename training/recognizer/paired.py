@@ -53,10 +53,6 @@ class LabelPaired(Given):
     def classes(self) -> tuple[str, ...]:
         return LABELS
 
-    @property
-    def outputs(self) -> int:
-        return len(LABELS)
-
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
         return metrics.emotions(labels, outputs.argmax(1))
 
