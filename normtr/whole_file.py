@@ -16,9 +16,14 @@ def whole_file(path: Path) -> Iterator[Path]:
     Makes the folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
+    partial = partial_of(path)
     yield partial
     partial.replace(path)
+
+
+def partial_of(path: Path) -> Path:
+    """Where a file or folder lies until it is whole."""
+    return path.with_name(f"{path.name}.partial")
 
 
 def refuse_existing(path: Path, force: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from normtr.errors import UsageError, UserError
-from normtr.whole_file import refuse_existing
+from normtr.whole_file import partial_of, refuse_existing
 
 
 def check(outputs: Mapping[str, Path | None], force: bool) -> None:
@@ -24,25 +24,20 @@ def check(outputs: Mapping[str, Path | None], force: bool) -> None:
         if path.exists() and not path.is_file():
             kind = "a folder" if path.is_dir() else "no file"
             raise UserError(f"{path} is {kind}; give {option} the name of a file.")
-        for name in (path, partial(path)):
+        for name in (path, partial_of(path)):
             if (first := taken.setdefault(name.resolve(), option)) != option:
                 raise UsageError(f"{first} and {option} would write the same file, {name}.")
         refuse_existing(path, force)
-        if partial(path).exists() and not force:
+        if partial_of(path).exists() and not force:
             raise UserError(
-                f"{partial(path)} is there already, left by a run that was killed; rename it, or "
+                f"{partial_of(path)} is there already, left by a run that was killed; rename it, or "
                 "--force to replace it."
             )
         _try_writing(path)
 
 
-def partial(path: Path) -> Path:
-    """Where an output lies until it is whole."""
-    return path.with_name(f"{path.name}.partial")
-
-
 def _try_writing(path: Path) -> None:
-    for name in [partial(path), *([path] if path.exists() else [])]:
+    for name in [partial_of(path), *([path] if path.exists() else [])]:
         new = not name.exists()
         try:
             name.open("a").close()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normtr.errors import UserError
+from normtr.whole_file import partial_of
 from stream.publish.line_file import LineFile
 from stream.publish.sink import Sink
 from stream.wire import FRAME, MAX_BYTES, Message
@@ -29,7 +30,7 @@ class Recorder(Sink):
     def __init__(self, path: Path) -> None:
         """Raises UserError when the file cannot be written."""
         self._path = path
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = partial_of(path)
         self._file = LineFile(self._partial, path)
 
     def wants(self, topic: str) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.errors import UserError
+from normtr.whole_file import partial_of
 from training.data.extraction.cache import (
     CLIPS,
     GAPS,
@@ -54,7 +55,7 @@ class GrowingCache:
 
     def __init__(self, out: Path, features: Features) -> None:
         self._out, self._features = out, features
-        self._path = out.parent / f"{out.name}.partial"
+        self._path = partial_of(out)
         self._files: dict[str, BinaryIO] = {}
         self._finished: dict[str, tuple[Place, Version]] = {}
         with _writing(self._path):
