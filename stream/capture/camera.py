@@ -19,7 +19,7 @@ from stream.capture.frame_clock import FrameClock
 from stream.clock import Clock
 
 if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
-    from stream.pipeline.ingest import Sink
+    from stream.pipeline.ingest import Receiver
 
 PROBE_LIMIT_S = 1.8
 """`unusable` gives its answer within this time, whatever a driver does."""
@@ -90,7 +90,7 @@ class Camera:
         self._stop = threading.Event()
         self._hanging: list[_Reader] = []
 
-    def start(self, intake: Sink, clock: Clock) -> None:
+    def start(self, intake: Receiver, clock: Clock) -> None:
         intake.condition("camera", Cause.STARTING, clock.now_ns())
         threading.Thread(
             target=self._supervise, args=(intake, clock), name="camera", daemon=True
@@ -99,7 +99,7 @@ class Camera:
     def stop(self) -> None:
         self._stop.set()
 
-    def _supervise(self, intake: Sink, clock: Clock) -> None:
+    def _supervise(self, intake: Receiver, clock: Clock) -> None:
         failures = 0
         while not self._stop.is_set():
             self._hanging = [reader for reader in self._hanging if reader.is_alive()]
@@ -120,7 +120,7 @@ class Camera:
 class _Reader(threading.Thread):
     """Opens a camera once and hands its frames in until none comes, or until it is left alone."""
 
-    def __init__(self, which: str, latency_ns: int, intake: Sink, clock: Clock) -> None:
+    def __init__(self, which: str, latency_ns: int, intake: Receiver, clock: Clock) -> None:
         super().__init__(name="camera reader", daemon=True)
         self.left = threading.Event()
         self.frames = 0

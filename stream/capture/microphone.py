@@ -17,7 +17,7 @@ from stream.capture.sound_input import LIST_LIMIT_S, RETRY_S, Input, choose
 from stream.clock import Clock
 
 if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
-    from stream.pipeline.ingest import Sink
+    from stream.pipeline.ingest import Receiver
 
 OPEN_LIMIT_NS = 5_000_000_000
 """A process that has told nothing yet is given up after so long,"""
@@ -73,7 +73,7 @@ class Microphone:
         self._lock = threading.Lock()
         self._ends_ns = 0
 
-    def start(self, intake: Sink, clock: Clock) -> None:
+    def start(self, intake: Receiver, clock: Clock) -> None:
         intake.condition("microphone", Cause.STARTING, clock.now_ns())
         for work in (self._listen, self._watch):
             threading.Thread(
@@ -89,18 +89,18 @@ class Microphone:
             if self._process is not None:
                 self._process.kill()
 
-    def _watch(self, _intake: Sink, clock: Clock) -> None:
+    def _watch(self, _intake: Receiver, clock: Clock) -> None:
         while not self._stop.wait(POLL_S):
             if clock.now_ns() > self._ends_ns:
                 self._end()
 
-    def _listen(self, intake: Sink, clock: Clock) -> None:
+    def _listen(self, intake: Receiver, clock: Clock) -> None:
         failures = 0
         while not self._stop.is_set():
             failures = 0 if self._hear(intake, clock) else failures + 1
             self._stop.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
 
-    def _hear(self, intake: Sink, clock: Clock) -> int:
+    def _hear(self, intake: Receiver, clock: Clock) -> int:
         """Hand in what one process hears, until it ends; how many blocks there were."""
         self._ends_ns = clock.now_ns() + OPEN_LIMIT_NS
         with self._lock:
@@ -126,7 +126,7 @@ class Microphone:
             process.kill()
         return count
 
-    def _hand_in(self, records: IO[bytes], intake: Sink, clock: Clock) -> int:
+    def _hand_in(self, records: IO[bytes], intake: Receiver, clock: Clock) -> int:
         count = 0
         opened: _Opened | None = None
         while (got := _record(records)) is not None and not self._stop.is_set():

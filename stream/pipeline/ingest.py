@@ -43,7 +43,7 @@ class Meter:
     """How much faster the device's clock runs than ours; None: not known."""
 
 
-class Sink(Protocol):
+class Receiver(Protocol):
     """What a camera and a microphone hand their items to: an intake, or what measures them."""
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None: ...
@@ -53,7 +53,7 @@ class Sink(Protocol):
     def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None: ...
 
 
-class Feed(Sink, Protocol):
+class Feed(Receiver, Protocol):
     """What any source pours into, a clip too."""
 
     origin_ns: int
