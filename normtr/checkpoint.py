@@ -30,7 +30,6 @@ from normtr.calibration import Calibration
 from normtr.errors import UserError
 from normtr.model import NormTr, NormTrConfig
 from normtr.resnet import Committee
-from normtr.shipped import SHIPPED as SHIPPED
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.voice import VoiceNetwork
 

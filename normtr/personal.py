@@ -17,7 +17,7 @@ import dacite
 import numpy as np
 from numpy.typing import NDArray
 
-from normtr import data_folder, private_file
+from normtr import private_file
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.spec import LABELS
@@ -44,11 +44,6 @@ class Personal:
     bias: dict[str, tuple[float, ...]]
     """Per corrected modality, in the order of the labels."""
     format: int = FORMAT
-
-
-def usual_path() -> Path:
-    """Where the calibration is kept unless another file is named."""
-    return data_folder.calibration()
 
 
 def check_labels(checkpoint: Checkpoint) -> None:

@@ -17,6 +17,7 @@ from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.judge import Judge
+from normtr.shipped import SHIPPED
 from normtr.spec import LABELS
 from normtr.window import Window, assemble
 from stream.commands import calibrate
@@ -31,7 +32,7 @@ NEUTRAL = LABELS.index("neutral")
 
 @pytest.fixture(scope="module")
 def shipped() -> Checkpoint:
-    return checkpoint.load(checkpoint.SHIPPED)
+    return checkpoint.load(SHIPPED)
 
 
 def rows(shipped: Checkpoint, n: int = 20) -> dict[str, list[Any]]:

@@ -20,6 +20,7 @@ from normtr.checkpoint import Checkpoint
 from normtr.device import Cuda, Device
 from normtr.face import FaceEncoder
 from normtr.judge import Judge
+from normtr.shipped import SHIPPED
 from normtr.text import TextEncoder
 from normtr.window import Window
 from stream.capture.clip import RealTimeClip
@@ -82,7 +83,7 @@ class Small:
 
 @pytest.fixture(scope="module")
 def shipped() -> Checkpoint:
-    return checkpoint.load(checkpoint.SHIPPED)
+    return checkpoint.load(SHIPPED)
 
 
 def windows(shipped: Checkpoint, numbers: list[int]) -> list[Window]:

@@ -16,7 +16,6 @@ from typing import Any
 import av
 import pytest
 
-from normtr import checkpoint
 from stream.commands import doctor
 from stream.overlay import qt_libraries
 from stream.session.session import DEMO
@@ -128,7 +127,7 @@ def stay(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_missing_comes_with_a_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path)
+    monkeypatch.setattr(doctor, "SHIPPED", tmp_path)
     monkeypatch.setitem(qt_libraries.QT_LIBRARIES, "libxcb-none.so.0", "libxcb-none0")
     stay(monkeypatch)
     with socket.socket() as taken:

@@ -22,6 +22,7 @@ from faster_whisper.audio import decode_audio
 
 from normtr import checkpoint
 from normtr.errors import UsageError, UserError
+from normtr.shipped import SHIPPED
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
 from stream.pipeline.window_assembler import Estimate
@@ -628,7 +629,7 @@ def test_what_a_cache_was_extracted_without_is_never_there(media: Path, fake: No
 def test_labels_that_do_not_fit_are_named_beside_the_nearest(tmp_path: Path) -> None:
     names = ("anger", "joy", "sad", "surprised")
     theirs = telling(tmp_path / "theirs", 0.0, names)
-    weights = str(checkpoint.SHIPPED)
+    weights = str(SHIPPED)
     said = (
         r"does not know: anger \(nearest: angry\), joy \(nearest: none\), surprised \(nearest: "
         r"surprise\)\. Known are angry, .*; rename them in the table and run `normtr extract` again"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normtr import checkpoint
+from normtr.shipped import SHIPPED
 from normtr.spec import FeatureSpec
 from normtr.voice import VoiceEncoder
 from stream.pipeline.events import Arrived, Down, Dropped, Event, FeatureRow, TextReady
@@ -180,7 +181,7 @@ def test_fewer_pictures_are_wanted_and_only_those_arrive() -> None:
 
 
 def test_at_the_bottom_every_second_voice_step_is_given_up_and_the_others_are_as_ever() -> None:
-    loaded = checkpoint.load(checkpoint.SHIPPED)
+    loaded = checkpoint.load(SHIPPED)
     encoder = VoiceEncoder(loaded.spec.voice, loaded.voice)
     sound = np.random.default_rng(0).normal(scale=0.1, size=8 * 4000).astype(np.float32)
 

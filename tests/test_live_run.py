@@ -15,6 +15,7 @@ import torch
 from normtr import checkpoint
 from normtr.errors import UserError
 from normtr.judge import Judge
+from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES
 from normtr.window import assemble
 from stream.commands import calibrate, live
@@ -85,7 +86,7 @@ def test_windows_are_those_of_other_people_in_each_split(data: LabelPaired) -> N
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_run_judges_windows_by_its_own_model(runs: dict[str, Path], system: str) -> None:
-    loaded, shipped = checkpoint.load(runs[system]), checkpoint.load(checkpoint.SHIPPED)
+    loaded, shipped = checkpoint.load(runs[system]), checkpoint.load(SHIPPED)
     assert loaded.spec == shipped.spec
     assert loaded.sha256 != shipped.sha256
     run = run_folder.read(runs[system])

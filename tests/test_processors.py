@@ -44,10 +44,11 @@ TOLD = {"CT2_VERBOSE": "1", "ONEDNN_VERBOSE": "1"}
 SECONDS = 3
 RUN = f"""
 import json, sys, threadpoolctl, torch
+from normtr.shipped import SHIPPED
 from normtr import checkpoint
 from stream.commands import live
 from tests.support.regression import outputs
-said = outputs(checkpoint.load(checkpoint.SHIPPED))
+said = outputs(checkpoint.load(SHIPPED))
 blas = sorted(p["architecture"] for p in threadpoolctl.threadpool_info() if "architecture" in p)
 kernels = {{"aten": torch.backends.cpu.get_cpu_capability(), "blas": blas}}
 open(sys.argv[1] + ".json", "w").write(json.dumps({{"outputs": said, "kernels": kernels}}))

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 import stream
 from normtr import checkpoint
-from normtr.checkpoint import SHIPPED, Checkpoint
+from normtr.checkpoint import Checkpoint
 from normtr.judge import Judge
+from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, FeatureSpec
 from tests.support import clips
 from tests.support.regression import KEPT, outputs, window

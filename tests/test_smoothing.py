@@ -10,6 +10,7 @@ import pytest
 from normtr import checkpoint
 from normtr.cause import Cause
 from normtr.judge import Judgement
+from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, FeatureSpec
 from normtr.window import Window, assemble
 from stream.commands import live
@@ -24,7 +25,7 @@ SPEC = FeatureSpec()
 
 @pytest.fixture
 def smoother() -> Smoother:
-    return Smoother(1.0, checkpoint.load(checkpoint.SHIPPED))
+    return Smoother(1.0, checkpoint.load(SHIPPED))
 
 
 def window(step: int, valid: bool) -> Window:

@@ -23,6 +23,7 @@ from rich.console import Console
 from normtr.config import parse
 from normtr.errors import UserError
 from normtr.progress import say
+from normtr.shipped import SHIPPED
 from stream.capture import device_probe
 from stream.capture.device_probe import SAMPLE_S, Finding, State
 from stream.overlay import qt_libraries
@@ -218,7 +219,7 @@ def _checkpoint() -> list[Finding]:
     from normtr import checkpoint
 
     try:
-        loaded = checkpoint.load(checkpoint.SHIPPED)
+        loaded = checkpoint.load(SHIPPED)
     except checkpoint.CheckpointError as error:
         fix = "git checkout -- normtr/weights (or, to train them again: make weights)"
         return [Finding("recognizer", "missing", str(error), fix)]

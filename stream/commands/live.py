@@ -10,7 +10,7 @@ from rich.console import Console
 
 from normtr.config import parse
 from normtr.errors import UserError
-from stream.commands import overlay as overlay
+from stream.commands import overlay
 from stream.commands.doors import doors
 from stream.commands.live_config import Live
 from stream.interrupts import Interrupts

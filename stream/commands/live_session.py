@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from normtr.personal import usual_path
+from normtr import data_folder
 from stream.commands import sd_notify
 from stream.commands.doors import Doors
 from stream.commands.live_config import Live
@@ -120,7 +120,7 @@ def _controlled(config: Live, opened: Opened) -> Controlled:
         opened.models.checkpoint,
         opened.captures,
         opened.models.personal is not None,
-        config.personal or usual_path(),
+        config.personal or data_folder.calibration(),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from normtr import checkpoint, heap, personal
+from normtr import checkpoint, data_folder, heap, personal
 from normtr.cause import Cause
 from normtr.device import Cuda, Device
 from normtr.errors import UserError
@@ -44,7 +44,7 @@ class Models:
         self._sources = sources
         self.load_face()
         self.load_voice()
-        path = config.personal or personal.usual_path()
+        path = config.personal or data_folder.calibration()
         self.personal = personal.read(path, self.checkpoint) if config.calibrated else None
         """The bias that is taken off; None: none."""
         self.judge = Judge(self.checkpoint, self.device, config.neutral, self.personal)

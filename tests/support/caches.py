@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from normtr import checkpoint
+from normtr.shipped import SHIPPED
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TimedWord
 from training.data.extraction.cache import Features, Labelled
 from training.data.extraction.cache_writer import GrowingCache, Version
 from training.data.extraction.clip_features import GAP_NAMES, ClipFeatures
 
-RECOGNIZER = checkpoint.load(checkpoint.SHIPPED)
+RECOGNIZER = checkpoint.load(SHIPPED)
 SPEC = FeatureSpec()
 WORDS = ("what", "a", "wonderful", "surprise")
 

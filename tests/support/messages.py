@@ -13,6 +13,7 @@ from normtr import checkpoint
 from normtr.cause import GAPS, Cause
 from normtr.face import Face, FaceRow
 from normtr.judge import Judgement
+from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.text import TimedWord
 from normtr.window import assemble
@@ -31,7 +32,7 @@ from stream.wire import (
     Message,
 )
 
-PREVIEWS_OF = checkpoint.load(checkpoint.SHIPPED)
+PREVIEWS_OF = checkpoint.load(SHIPPED)
 PREVIEWS = Previews(PREVIEWS_OF, faces=True, frames=True)
 
 

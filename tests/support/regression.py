@@ -18,6 +18,7 @@ from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.judge import Judge
 from normtr.pools import one_thread_each
+from normtr.shipped import SHIPPED
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
 from normtr.voice import VoiceEncoder
@@ -80,7 +81,7 @@ def outputs(loaded: Checkpoint) -> list[list[float]]:
 
 
 def main() -> None:
-    loaded = checkpoint.load(checkpoint.SHIPPED)
+    loaded = checkpoint.load(SHIPPED)
     rounded = [[round(p, 5) for p in row] for row in outputs(loaded)]
     KEPT.write_text(json.dumps({"checkpoint": loaded.sha256, "outputs": rounded}, indent=0) + "\n")
 

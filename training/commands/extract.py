@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal
 
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
+from normtr.progress import say
 from normtr.shipped import SHIPPED
 
 NAMED = 5
@@ -47,7 +47,7 @@ def run(argv: list[str]) -> int:
         raise UsageError(f"--jobs must be at least 1, not {config.jobs}.")
     if not config.media.is_dir():
         raise UserError(f"there is no folder {str(config.media)!r}.")
-    _say("Loading libraries (2 s), then the networks (5 s)")
+    say("Loading libraries (2 s), then the networks (5 s)")
     from training.data.extraction import clip_table
     from training.data.extraction.extraction import extract
 
@@ -68,14 +68,14 @@ def run(argv: list[str]) -> int:
         jobs=config.jobs,
     )
     kinds = "numbers" if table.classes is None else f"{len(table.classes)} classes"
-    _say(f"{config.out}: {len(manifest.clips)} clips, labels are {kinds}")
+    say(f"{config.out}: {len(manifest.clips)} clips, labels are {kinds}")
     if not manifest.skipped:
         return 0
     skipped = f"{len(manifest.skipped)} of {len(table.clips)} clips were skipped ({_some(sorted(manifest.skipped))})"
     if config.allow_skipped:
-        _say(f"{skipped}.")
+        say(f"{skipped}.")
         return 0
-    _say(
+    say(
         f"{skipped}; the cache holds the others and says why. With --allow-skipped this is no failure."
     )
     return 1
@@ -91,13 +91,9 @@ def _say_unnamed(media: Path, clips: Sequence[str]) -> None:
         if path.suffix in kinds and path not in named and path.is_file()
     ]
     if rest:
-        _say(f"not in the table, so left out: {_some(rest)}")
+        say(f"not in the table, so left out: {_some(rest)}")
 
 
 def _some(names: list[str]) -> str:
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)

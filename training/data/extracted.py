@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from normtr import checkpoint
-from normtr.checkpoint import SHIPPED
 from normtr.errors import UserError
+from normtr.shipped import SHIPPED
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
 from training import noise

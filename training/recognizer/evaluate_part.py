@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from normtr import checkpoint
-from normtr.checkpoint import SHIPPED, Checkpoint
+from normtr.checkpoint import Checkpoint
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
+from normtr.shipped import SHIPPED
 from training.data import dialogues, fer2013, ravdess
 from training.data.dialogues import UNKNOWN
 from training.evaluation.part_scores import scores

@@ -24,6 +24,7 @@ from normtr.calibration import Calibration
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.models import sha256
+from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from training import run_folder
 from training.data.extracted import Extracted
@@ -84,11 +85,11 @@ def load(folder: Path) -> Checkpoint:
             "rows (training.data.extracted.Extracted or paired.LabelPaired)."
         )
     kept = _kept(run.model.parent)
-    base = checkpoint.load(data.recognizer or checkpoint.SHIPPED)
+    base = checkpoint.load(data.recognizer or SHIPPED)
     if kept.rows_of not in (None, base.sha256):
         raise UserError(
             f"{folder} was trained on rows of other weights than those of "
-            f"{data.recognizer or checkpoint.SHIPPED}; extract the clips and train it again."
+            f"{data.recognizer or SHIPPED}; extract the clips and train it again."
         )
     spec = dataclasses.replace(base.spec, steps=data.steps)
     heads = parts.of_checkpoint(base).heads if isinstance(data, LabelPaired) else {}

@@ -7,6 +7,7 @@ import torch
 from normtr import checkpoint
 from normtr.errors import UserError
 from normtr.model import NormTr
+from normtr.shipped import SHIPPED
 from normtr.spec import MODALITIES
 from training.samples import DataSet, LiveData
 
@@ -20,7 +21,7 @@ def take_over(network: NormTr, data: DataSet) -> None:
     """
     if not isinstance(data, LiveData):
         raise UserError(f"{data.name} has no recognizer's rows; set start = fresh.")
-    folder = data.recognizer or checkpoint.SHIPPED
+    folder = data.recognizer or SHIPPED
     recognizer = checkpoint.load(folder)
     if data.rows_of not in (None, recognizer.sha256):
         raise UserError(f"the rows of {data.name} are of other weights than those of {folder}.")
