@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from normtr.cause import GAPS, Cause
+from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.spec import MODALITIES
 
@@ -40,7 +40,7 @@ def read(path: Path) -> list[list[Step]]:
             number, step = int(record["step"]), {m: record[m] for m in MODALITIES}
         except (ValueError, KeyError, TypeError):
             raise UserError(f"line {row} of the gap trace {path} is damaged.") from None
-        if unknown := set(step.values()) - {Cause.NONE, *GAPS}:
+        if unknown := set(step.values()) - set(Cause):
             raise UserError(
                 f"line {row} of the gap trace {path} has no gap cause {unknown.pop()!r}."
             )

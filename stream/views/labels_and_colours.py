@@ -21,7 +21,7 @@ class Look:
     colour: str
 
 
-CAUSE_LOOKS = {
+CAUSE_LOOKS: dict[str, Look] = {
     Cause.OFF: Look("switched off", "o", "#bbbbbb"),
     Cause.STARTING: Look("starting", "s", "#dddddd"),
     Cause.PAUSED: Look("paused", "p", "#999999"),
@@ -40,7 +40,7 @@ CAUSE_LOOKS = {
     Cause.NONE: Look("here", "▮", "#2ca02c"),
 }
 """Every cause, in the order in which they are named."""
-OF_DEVICE = {
+OF_DEVICE: dict[str, str] = {
     Cause.MUTED: "{} muted",
     Cause.DENIED: "{} not permitted",
     Cause.NO_DEVICE: "no {}",
@@ -92,7 +92,7 @@ def emotion_colour(label: str) -> str:
 
 def look(cause: str) -> Look:
     """How a cause is shown; one of a newer publisher, which is not known here, by its name."""
-    return CAUSE_LOOKS[Cause(cause)] if cause in CAUSE_LOOKS else Look(cause, "?", OTHER_COLOUR)
+    return CAUSE_LOOKS.get(cause) or Look(cause, "?", OTHER_COLOUR)
 
 
 def reason(modality: str, cause: str) -> str:
@@ -100,7 +100,7 @@ def reason(modality: str, cause: str) -> str:
     if cause == Cause.NO_TRACK:
         return f"no {TRACKS.get(modality, modality)} in the clip"
     if cause in OF_DEVICE:
-        return OF_DEVICE[Cause(cause)].format(DEVICES.get(modality, modality))
+        return OF_DEVICE[cause].format(DEVICES.get(modality, modality))
     return look(cause).text
 
 
