@@ -13,6 +13,7 @@ import torch
 
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
+from tests.support.mosi import arguments
 from tests.support.toy_classes import Classes
 from training.commands import compare, evaluate, train
 from training.systems.nmer import Nmer
@@ -148,27 +149,14 @@ def test_it_stands_beside_norm_tr_in_a_comparison(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
-    norm_tr = tmp_path / "norm_tr.toml"
-    norm_tr.write_text(f"""
-[part]
-class_path = "training.systems.norm_tr.Benchmark"
-[part.init_args]
-masks = "rates"
-[part.init_args.data]
-class_path = "training.data.mosi.MosiSentences"
-init_args = {{ path = "{folder}", steps = 3 }}
-[part.init_args.network]
-width = 32
-[part.init_args.learning]
-epochs = 1
-""")
     path = tmp_path / "compare.toml"
     short = '"first.constant" = 1\n"first.decay" = 0\n"second.constant" = 1\n"second.decay" = 0\n'
     path.write_text(f"""
-base = "{norm_tr}"
+base = "{arguments(folder, tmp_path)[1]}"
 seeds = "1"
 jobs = 1
 [systems."NORM-TR"]
+"learning.epochs" = 1
 [systems.NMER]
 config = "{config(folder)}"
 {short}

@@ -82,10 +82,10 @@ def run(argv: list[str]) -> int:
 
 def _lost(config: Watch, subscription: Subscription[Received]) -> str:
     """What should have been written and did not arrive; empty where nothing is missing."""
-    written = config.topic if config.json else AFFECT
-    lost = {t: n for t, n in subscription.lost_of.items() if n and t.startswith(written)}
     if not config.json and config.csv is None:
         return ""
+    written = config.topic if config.json else AFFECT
+    lost = {t: n for t, n in subscription.lost_of.items() if n and t.startswith(written)}
     return " and ".join(f"{count} of {topic}" for topic, count in lost.items())
 
 
