@@ -6,4 +6,4 @@ import stream
 
 clip = sys.argv[1] if len(sys.argv) > 1 else "stream/demo.mp4"
 for estimate in stream.estimates(stream.SourceConfig(source=clip, fast=True)):
-    print(estimate.judgement.top, estimate.judgement.share)
+    print(estimate.prediction.top, estimate.prediction.share)

@@ -17,7 +17,7 @@ from training.data.given import Given, arrays, there
 from training.evaluation import metrics
 from training.samples import SPLITS, Samples, Split, windows
 from training.systems.noise_aware import Learning
-from training.systems.norm_tr import Architecture, Benchmark
+from training.systems.norm_tr import Architecture, NormTrSystem
 
 MODALITIES = ("face", "voice")
 
@@ -69,5 +69,5 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     make_up(folder)
     small = Architecture(width=32, depth=1)
-    run = Benchmark(Clips(folder), network=small, learning=Learning(epochs=16, lr=2e-3))
+    run = NormTrSystem(Clips(folder), network=small, learning=Learning(epochs=16, lr=2e-3))
     show(run.train(folder / "norm_tr", seed=1, progress=False))

@@ -12,7 +12,7 @@ from own_dataset import Clips, make_up, show
 from torch import Tensor, nn
 
 from training.systems.components import Reduced
-from training.systems.system import Contender, Lesson
+from training.systems.system import FitInputs, System
 from training.windows import Windows
 
 
@@ -44,7 +44,7 @@ class MeansNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class NearestMean(Contender):
+class NearestMean(System):
     """One run of it on one data set."""
 
     system = "nearest mean"
@@ -53,8 +53,8 @@ class NearestMean(Contender):
         config = MeansConfig(windows.dims, self.data.outputs)
         return Reduced(MeansNetwork(config), windows.dims)
 
-    def learn(self, network: MeansNetwork, lesson: Lesson) -> None:
-        train = lesson.train.windows
+    def learn(self, network: MeansNetwork, inputs: FitInputs) -> None:
+        train = inputs.train.windows
         pooled = network.pooled(train.rows, train.valid)
         for c, mean in enumerate(network.get_buffer("means")):
             mean.copy_(pooled[train.labels == c].mean(0))

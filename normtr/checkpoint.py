@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from normtr.calibration import Calibration
 from normtr.errors import UserError
 from normtr.model import NormTr, NormTrConfig
-from normtr.resnet import Committee
+from normtr.resnet import ResNetEnsemble
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.voice import VoiceNetwork
 
@@ -52,7 +52,7 @@ class Checkpoint:
     spec: FeatureSpec
     labels: tuple[str, ...]
     calibration: Calibration
-    face: Committee
+    face: ResNetEnsemble
     voice: VoiceNetwork
     text: nn.Linear
     """Mean of an utterance's word vectors -> logits."""
@@ -178,7 +178,7 @@ def load(folder: Path) -> Checkpoint:
     if not can_be_computed(calibration, len(labels)):
         raise CheckpointError(f"checkpoint {folder} does not fit: its calibration is no number.")
     tensors = _read_parts(folder, manifest)
-    face = Committee(spec.face.width, spec.face.members, len(labels))
+    face = ResNetEnsemble(spec.face.width, spec.face.members, len(labels))
     voice = VoiceNetwork(spec.voice, len(labels))
     text_head = nn.Linear(spec.text.dim, len(labels))
     norm_tr = NormTr(config)

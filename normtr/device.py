@@ -79,7 +79,7 @@ class Device:
         self.gpu = None
 
 
-class Placed(Generic[N]):
+class OnDevice(Generic[N]):
     """A network on the CPU, and a copy of it on the GPU if there is one; any thread may run it."""
 
     def __init__(self, network: N, device: Device | None = None) -> None:

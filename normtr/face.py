@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.cause import Cause
-from normtr.device import Device, Placed
-from normtr.resnet import Committee
+from normtr.device import Device, OnDevice
+from normtr.resnet import ResNetEnsemble
 from normtr.spec import FaceSpec
 
 Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Face:
+class DetectedFace:
     """One found face, in pixels of the frame."""
 
     box: tuple[float, float, float, float]
@@ -49,7 +49,7 @@ class FaceDetector:
         self._make = partial(CenterFace, backend="opencv")
         self._net = self._make()
 
-    def __call__(self, frame: Image) -> list[Face]:
+    def __call__(self, frame: Image) -> list[DetectedFace]:
         """RGB frame uint8 [H, W, 3] -> the faces in it, the largest first."""
         height, width = frame.shape[:2]
         scale = self._spec.detector_px / max(height, width)
@@ -60,7 +60,7 @@ class FaceDetector:
             self._net = self._make(in_shape=shape)
         boxes, landmarks = self._net(frame, threshold=self._spec.detector_threshold)
         faces = [
-            Face(
+            DetectedFace(
                 (float(box[0]), float(box[1]), float(box[2]), float(box[3])),
                 tuple((float(x), float(y)) for x, y in points.reshape(5, 2)),
                 float(box[4]),
@@ -70,7 +70,7 @@ class FaceDetector:
         return sorted(faces, key=lambda face: -face.area)
 
 
-def align(frame: Image, face: Face, spec: FaceSpec) -> Image:
+def align(frame: Image, face: DetectedFace, spec: FaceSpec) -> Image:
     """Grey crop uint8 [crop_px, crop_px]: the similarity that brings landmarks to the template.
 
     Shrinking is done by averaging first, so that a large face is not sampled coarsely.
@@ -93,7 +93,7 @@ def align(frame: Image, face: Face, spec: FaceSpec) -> Image:
     return crop.astype(np.uint8)
 
 
-def _roi(face: Face, shape: tuple[int, ...], margin: float) -> tuple[int, int, int, int]:
+def _roi(face: DetectedFace, shape: tuple[int, ...], margin: float) -> tuple[int, int, int, int]:
     """The face's box grown by `margin` on each side, inside the picture."""
     left, top, right, bottom = face.box
     grow = margin * max(right - left, bottom - top)
@@ -125,7 +125,7 @@ def normalise(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     return x
 
 
-def is_poor(crop: Image, face: Face, spec: FaceSpec) -> bool:
+def is_poor(crop: Image, face: DetectedFace, spec: FaceSpec) -> bool:
     """Too small, too flat or too blurred to be worth a row."""
     return (
         face.eye_distance < spec.min_eye_px
@@ -140,16 +140,18 @@ class FaceRow:
 
     cause: Cause
     vector: NDArray[np.float32] | None = None
-    face: Face | None = None
+    face: DetectedFace | None = None
 
 
 class FaceEncoder:
     """The whole way from an RGB frame to a row, at batch 1."""
 
-    def __init__(self, spec: FaceSpec, network: Committee, device: Device | None = None) -> None:
+    def __init__(
+        self, spec: FaceSpec, network: ResNetEnsemble, device: Device | None = None
+    ) -> None:
         self.spec = spec
         self._detect = FaceDetector(spec)
-        self._network = Placed(network, device)
+        self._network = OnDevice(network, device)
 
     def another(self) -> FaceEncoder:
         """The same network with a detector of its own: OpenCV's serves one thread only."""
@@ -164,11 +166,11 @@ class FaceEncoder:
             return FaceRow(Cause.NO_FACE)
         return self.of(align(frame, faces[0], self.spec), faces[0])
 
-    def faces(self, frame: Image) -> list[Face]:
+    def faces(self, frame: Image) -> list[DetectedFace]:
         """RGB uint8 [H, W, 3] -> the faces in it, the largest first."""
         return self._detect(frame)
 
-    def of(self, crop: Image, face: Face) -> FaceRow:
+    def of(self, crop: Image, face: DetectedFace) -> FaceRow:
         """FaceRow of one face and its aligned crop."""
         if is_poor(crop, face, self.spec):
             return FaceRow(Cause.POOR_IMAGE, face=face)
@@ -177,6 +179,6 @@ class FaceEncoder:
     def row(self, crop: Image) -> NDArray[np.float32]:
         """Aligned grey crop uint8 [crop_px, crop_px] -> float32 [dim]."""
         row: NDArray[np.float32] = self._network.run(
-            Committee.row, normalise(crop)[None, None], fast=True
+            ResNetEnsemble.row, normalise(crop)[None, None], fast=True
         )[0]
         return row

@@ -101,7 +101,7 @@ def mlp(width: int) -> nn.Sequential:
     )
 
 
-class Block(nn.Module):
+class AttentionBlock(nn.Module):
     """Pre-norm cross-attention and feed-forward (3.4.1)."""
 
     def __init__(self, width: int, heads: int, feed_forward: int) -> None:
@@ -170,7 +170,7 @@ class NormTr(nn.Module):
         self.position_q = nn.Parameter(torch.randn(1, tokens, half) * config.position)
         self.position_kv = nn.Parameter(torch.randn(1, tokens, half) * config.position)
         self.blocks = nn.ModuleList(
-            Block(half, config.heads, config.feed_forward) for _ in range(config.depth)
+            AttentionBlock(half, config.heads, config.feed_forward) for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(half)
         self.head = nn.Linear(half, config.outputs)
@@ -223,7 +223,7 @@ class NormTr(nn.Module):
             mask = seen[:, None, None, :]
             weight = seen[..., None] / seen.sum(dim=1)[:, None, None]
         x = F.embedding(index, start if self.blocks else (start + memory) / 2)  # [B, M T, H]
-        for i, block in enumerate(cast("Iterable[Block]", self.blocks)):
+        for i, block in enumerate(cast("Iterable[AttentionBlock]", self.blocks)):
             q = block.queries(x) if i else F.embedding(index, block.queries(start))
             k, v = (F.embedding(index, of) for of in block.keys_values(memory))
             x = block(x, q, k, v, mask, None if drop is None else drop[:, i].unbind(1))

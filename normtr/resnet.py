@@ -62,7 +62,7 @@ class ResNet18(nn.Module):
         return pooled
 
 
-class Committee(nn.Module):
+class ResNetEnsemble(nn.Module):
     """Several ResNets look at the same crop; a row is their rows side by side.
 
     One linear head reads the whole row, so the mean of the members' logits is its logits.
@@ -92,11 +92,11 @@ class Committee(nn.Module):
         return torch.cat([member(x) for member in self.members], 1)
 
 
-def joined(networks: Sequence[Committee]) -> Committee:
-    """One committee of the members of several, whose logits are the mean of theirs."""
+def joined(networks: Sequence[ResNetEnsemble]) -> ResNetEnsemble:
+    """One ensemble of the members of several, whose logits are the mean of theirs."""
     heads = [network.head for network in networks]
     members = [member for network in networks for member in network.members]
-    out = Committee(networks[0].width, len(members), heads[0].out_features)
+    out = ResNetEnsemble(networks[0].width, len(members), heads[0].out_features)
     out.members = nn.ModuleList(members)
     with torch.no_grad():
         out.head.weight.copy_(torch.cat([h.weight for h in heads], 1) / len(heads))

@@ -43,7 +43,7 @@ class Hole:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedSamples:
     """Mono samples whose first one is sample `begin` of the grid."""
 
     begin: int
@@ -74,9 +74,9 @@ class SoundTrack:
 
     def push(
         self, begin_ns: int, samples: Samples, rate_in: int, *, steered: bool = False
-    ) -> list[Placed]:
+    ) -> list[PlacedSamples]:
         """Mono float32 samples at `rate_in` Hz, the first at `begin_ns` after the origin."""
-        out: list[Placed] = []
+        out: list[PlacedSamples] = []
         fed_ns = self._fed * NS_PER_S // max(self._rate_in, 1)
         off_ns = begin_ns - (self._begin_ns + fed_ns + self._steered_ns)
         if self._stream is None or abs(off_ns) > TOLERANCE_NS or rate_in != self._rate_in:
@@ -100,7 +100,7 @@ class SoundTrack:
         self._fed += len(samples)
         return out + self._place(self._stream.resample_chunk(np.ascontiguousarray(samples)))
 
-    def flush(self) -> list[Placed]:
+    def flush(self) -> list[PlacedSamples]:
         """What the resampler still holds; the next piece begins a new stream."""
         if self._stream is None:
             return []
@@ -108,13 +108,13 @@ class SoundTrack:
         self._stream = None
         return self._place(rest)
 
-    def _place(self, samples: Samples) -> list[Placed]:
+    def _place(self, samples: Samples) -> list[PlacedSamples]:
         begin, self._next = self._next, self._next + len(samples)
         late = max(self._end - begin, 0)
         if late >= len(samples):
             return []
         self._end = self._next
-        return [Placed(begin + late, samples[late:])]
+        return [PlacedSamples(begin + late, samples[late:])]
 
 
 class Drift:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from normtr.adapter import adapt
-from normtr.device import Device, Placed
+from normtr.device import Device, OnDevice
 from normtr.models import text_model
 from normtr.spec import NS_PER_MS, TextSpec
 
@@ -56,7 +56,7 @@ class TextEncoder:
         if adapter:
             adapt(bert, adapter)
         self._tokenizer.truncation_side = "left"  # the newest words count
-        self._bert: Placed[nn.Module] = Placed(bert, device)
+        self._bert: OnDevice[nn.Module] = OnDevice(bert, device)
         self._known: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
 
     def another(self) -> TextEncoder:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import stream
-from normtr import checkpoint, personal
+from normtr import checkpoint, user_baseline
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
-from normtr.judge import Judge
+from normtr.predictor import Predictor
 from normtr.shipped import SHIPPED
 from normtr.spec import LABELS
 from normtr.window import Window, assemble
@@ -61,43 +61,43 @@ def test_a_share_of_what_is_said_beside_neutral_is_taken_off_within_a_limit(
     shipped: Checkpoint,
 ) -> None:
     seen = rows(shipped)
-    found = personal.measured(shipped, seen)
-    off = personal.offsets(shipped, found)
+    found = user_baseline.measured(shipped, seen)
+    off = user_baseline.offsets(shipped, found)
     for m in ("face", "voice"):
         bias = np.array(found.bias[m])
         assert bias[NEUTRAL] == 0.0
-        assert 0 < np.abs(bias).max() <= personal.LIMIT
+        assert 0 < np.abs(bias).max() <= user_baseline.LIMIT
         change = logits(shipped, m, seen[m][0]) - logits(shipped, m, seen[m][0] - off[m])
         assert np.allclose(change, bias - bias.mean(), atol=1e-3)
     some = window(shipped, seen)
-    plain, moved = Judge(shipped)([some])[0], Judge(shipped, personal=found)([some])[0]
+    plain, moved = Predictor(shipped)([some])[0], Predictor(shipped, baseline=found)([some])[0]
     assert plain.probabilities != moved.probabilities
     nothing = replace(found, bias={})
-    assert Judge(shipped, personal=nothing)([some])[0] == plain
+    assert Predictor(shipped, baseline=nothing)([some])[0] == plain
 
 
 def test_a_modality_with_few_steps_stays_and_with_neither_there_is_a_sentence(
     shipped: Checkpoint,
 ) -> None:
     seen = rows(shipped)
-    seen["face"] = seen["face"][: personal.FEWEST["face"] - 1]
-    assert set(personal.measured(shipped, seen).bias) == {"voice"}
+    seen["face"] = seen["face"][: user_baseline.FEWEST["face"] - 1]
+    assert set(user_baseline.measured(shipped, seen).bias) == {"voice"}
     seen["voice"] = []
     with pytest.raises(UserError, match="face in 15 steps, voice in 0; 4 s of face or 2 s of"):
-        personal.measured(shipped, seen)
+        user_baseline.measured(shipped, seen)
 
 
 def test_the_file_is_private_whole_and_read_back(shipped: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "new" / "person.json"
-    found = personal.measured(shipped, rows(shipped))
-    personal.write(path, found)
-    personal.write(path, found)
+    found = user_baseline.measured(shipped, rows(shipped))
+    user_baseline.write(path, found)
+    user_baseline.write(path, found)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [p.name for p in path.parent.iterdir()] == ["person.json"]
-    assert personal.read(path, shipped) == found
+    assert user_baseline.read(path, shipped) == found
     assert set(json.loads(path.read_text())) == {"format", "model", "steps", "bias"}
     with pytest.raises(UserError, match="other weights"):
-        personal.read(path, replace(shipped, sha256="0" * 64))
+        user_baseline.read(path, replace(shipped, sha256="0" * 64))
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_what_is_no_calibration_is_refused(
     shipped: Checkpoint, tmp_path: Path, change: dict[str, Any] | None
 ) -> None:
     path = tmp_path / "person.json"
-    personal.write(path, personal.measured(shipped, rows(shipped)))
+    user_baseline.write(path, user_baseline.measured(shipped, rows(shipped)))
     content = json.loads(path.read_text())
     path.write_text("[" * 9000 if change is None else json.dumps({**content, **change}))
     with pytest.raises(UserError, match=r"is no calibration of this version"):
-        personal.read(path, shipped)
+        user_baseline.read(path, shipped)
 
 
 def test_a_clip_calibrates_and_live_uses_it(
@@ -149,7 +149,7 @@ def test_a_clip_calibrates_and_live_uses_it(
     assert [e.window.gaps for e in plain] == [e.window.gaps for e in moved]
     for a, b in zip(plain, moved, strict=True):  # rows stay pure
         assert all(np.array_equal(a.window.rows[m], b.window.rows[m]) for m in a.window.rows)
-    assert plain[-1].judgement.probabilities != moved[-1].judgement.probabilities
+    assert plain[-1].prediction.probabilities != moved[-1].prediction.probabilities
 
     assert calibrate.run(["--delete"]) == 0
     assert not path.exists()

@@ -16,7 +16,7 @@ from normtr.errors import UserError
 from tests.support.mosi import PROGRAM, TORCHRUN, started
 from tests.support.toy_classes import Classes
 from training.commands import evaluate, train
-from training.evaluation.noise_curves import predictor
+from training.evaluation.noise_curves import in_slices
 from training.samples import loaded
 from training.systems.ensemble import Committee, Together
 from training.systems.noise_aware import Learning
@@ -64,7 +64,7 @@ def test_its_members_differ_and_its_answer_is_theirs(run: Path) -> None:
     one, other = (member(test.windows.rows, test.windows.valid) for member in model.network.members)
     assert not torch.allclose(one, other, atol=0.01)
     together = (one.softmax(1) + other.softmax(1)) / 2
-    assert torch.allclose(predictor(model)(test.windows).exp(), together, atol=1e-6)
+    assert torch.allclose(in_slices(model)(test.windows).exp(), together, atol=1e-6)
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(run: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from normtr.errors import UserError
 from stream.client import control_client, subscribe
 from stream.client.control_client import beside
-from stream.publish.control import LARGEST_READ, Control
+from stream.publish.control import LARGEST_READ, ControlServer
 from stream.publish.control_handlers import LONGEST_LABEL
 from stream.session.session import DEMO
 from stream.wire import AFFECT, FACE, FRAME, HEALTH, INFO, LARGEST_REQUEST, NOTIFY, schema
@@ -67,7 +67,7 @@ def fail() -> dict[str, Any]:
 def port() -> Iterator[str]:
     address = free_port()
     verbs = {"echo": echo, "refuse": refuse, "fail": fail, "none": nothing}
-    control = Control(address)
+    control = ControlServer(address)
     control.serve(verbs)
     yield address
     control.close()
@@ -169,7 +169,7 @@ def test_an_envelope_that_is_too_large_is_not_sent_back(port: str) -> None:
 
 def test_a_port_in_use_is_refused_by_name(port: str) -> None:
     with pytest.raises(UserError, match=f"{port} is in use.*--control"):
-        Control(port)
+        ControlServer(port)
 
 
 values = st.recursive(

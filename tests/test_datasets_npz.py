@@ -22,7 +22,7 @@ from training.evaluation.noise_curves import Protocol
 from training.reports.evaluation_result import result
 from training.samples import SPLITS, check_groups
 from training.systems.noise_aware import Learning
-from training.systems.norm_tr import Architecture, Benchmark
+from training.systems.norm_tr import Architecture, NormTrSystem
 
 SHARED = Path(__file__).parents[2] / "shared/data"
 
@@ -213,7 +213,7 @@ def test_ravdess_actors_are_of_one_split(tmp_path: Path) -> None:
 
 def test_a_shared_person_ends_training_unless_asked_for(tmp_path: Path) -> None:
     data = replace(ravdess(tmp_path), test_actors=(16, 17))
-    part = Benchmark(data, Architecture(width=32, depth=1), Learning(epochs=1, batch=4))
+    part = NormTrSystem(data, Architecture(width=32, depth=1), Learning(epochs=1, batch=4))
     with pytest.raises(UserError, match="16 is in both valid and test of ravdess_au; set shared_p"):
         part.train(tmp_path / "refused", 1)
     assert not (tmp_path / "refused").exists()

@@ -19,7 +19,7 @@ from normtr import checkpoint
 from normtr.checkpoint import Checkpoint
 from normtr.device import Cuda, Device
 from normtr.face import FaceEncoder
-from normtr.judge import Judge
+from normtr.predictor import Predictor
 from normtr.shipped import SHIPPED
 from normtr.text import TextEncoder
 from normtr.window import Window
@@ -31,7 +31,7 @@ from stream.pipeline.pipe_config import PipeConfig
 from stream.pipeline.window_assembler import Estimate
 from stream.session.realtime import Session
 from stream.session.session import DEMO
-from stream.session.source_session import Given
+from stream.session.source_session import SourceSpec
 from tests.support import regression
 
 pytestmark = pytest.mark.slow
@@ -96,7 +96,7 @@ def test_a_gpu_says_what_the_cpu_says(shipped: Checkpoint, numbers: list[int]) -
     """By its own forward, whose shapes depend on no value."""
     gpu = Small(runs=10**9)
     some = windows(shipped, numbers)
-    there, here = Judge(shipped, Device(gpu))(some), Judge(shipped)(some)
+    there, here = Predictor(shipped, Device(gpu))(some), Predictor(shipped)(some)
     assert gpu.done > 0
     for a, b in zip(there, here, strict=True):
         assert a.top == b.top
@@ -108,30 +108,33 @@ def test_a_gpu_says_what_the_cpu_says(shipped: Checkpoint, numbers: list[int]) -
 def test_where_memory_ends_the_cpu_does_it_and_all_that_comes(shipped: Checkpoint) -> None:
     gpu = Small(runs=3)
     device = Device(gpu)
-    judge, face = Judge(shipped, device), FaceEncoder(shipped.spec.face, shipped.face, device)
-    cpu, some = Judge(shipped), windows(shipped, [2, 5])
+    predictor, face = (
+        Predictor(shipped, device),
+        FaceEncoder(shipped.spec.face, shipped.face, device),
+    )
+    cpu, some = Predictor(shipped), windows(shipped, [2, 5])
     crop = regression.crop(1)
     row = FaceEncoder(shipped.spec.face, shipped.face).row(crop)
     assert np.allclose(face.row(crop), row, atol=1e-5)
-    assert judge(some[:1])[0].top == cpu(some[:1])[0].top
+    assert predictor(some[:1])[0].top == cpu(some[:1])[0].top
     done = gpu.done
     gpu.runs = done
-    assert judge(some) == cpu(some)
+    assert predictor(some) == cpu(some)
     assert device.lost == (
         "CUDA out of memory. Tried to allocate 20.00 MiB; everything runs on the CPU from now on"
     )
     gpu.runs = 10**9  # it would have room again
     assert np.array_equal(face.row(crop), row)
-    assert judge(some) == cpu(some)
+    assert predictor(some) == cpu(some)
     assert gpu.done == done
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
 def test_whatever_a_gpu_fails_at_the_cpu_does(shipped: Checkpoint, failure: RuntimeError) -> None:
-    some, cpu = windows(shipped, [4, 7]), Judge(shipped)
+    some, cpu = windows(shipped, [4, 7]), Predictor(shipped)
     for gpu in (Small(runs=0, failure=failure), Small(runs=9, copies=0, failure=failure)):
         device = Device(gpu)
-        assert Judge(shipped, device)(some) == cpu(some)
+        assert Predictor(shipped, device)(some) == cpu(some)
         assert gpu.done == 0
         told = device.newly_lost()
         assert told.startswith(str(failure).splitlines()[0].rstrip("."))
@@ -157,12 +160,12 @@ def test_a_gpu_is_given_few_lengths_of_words_all_of_them_at_the_start(
 
 def test_a_gpu_without_room_for_the_networks_is_not_used(shipped: Checkpoint) -> None:
     device = Device(Small(runs=10**9, copies=1))
-    judge = Judge(shipped, device)
+    predictor = Predictor(shipped, device)
     assert not device.lost
     text = TextEncoder(shipped.spec.text, device)
     assert device.lost
     some = windows(shipped, [4])
-    assert judge(some) == Judge(shipped)(some)
+    assert predictor(some) == Predictor(shipped)(some)
     expected = TextEncoder(shipped.spec.text).word_vectors(["oh", "no"])
     assert np.array_equal(text.word_vectors(["oh", "no"]), expected)
 
@@ -175,7 +178,8 @@ def test_a_session_outlives_the_memory_of_its_gpu_and_says_so_once() -> None:
     gpu.runs = gpu.done + 25
     clip = RealTimeClip(str(DEMO), 6.0, repeat=False)
     outputs: list[Output] = [
-        output for _, output in Session(config, [Given("demo", [clip], models)], Monotonic(), 6.0)
+        output
+        for _, output in Session(config, [SourceSpec("demo", [clip], models)], Monotonic(), 6.0)
     ]
     told = [output for output in outputs if isinstance(output, Notice)]
     fell = [notice for notice in told if notice.kind == "fell_back_to_cpu"]
@@ -195,7 +199,7 @@ def test_a_session_outlives_the_memory_of_its_gpu_and_says_so_once() -> None:
 def test_cuda_is_as_good_as_the_cpu(shipped: Checkpoint) -> None:
     device = Device(Cuda())
     some = windows(shipped, list(range(12)))
-    for a, b in zip(Judge(shipped, device)(some), Judge(shipped)(some), strict=True):
+    for a, b in zip(Predictor(shipped, device)(some), Predictor(shipped)(some), strict=True):
         assert np.allclose(a.probabilities, b.probabilities, atol=1e-3)
     for number in range(5):
         crop = regression.crop(number)
@@ -207,14 +211,14 @@ def test_cuda_is_as_good_as_the_cpu(shipped: Checkpoint) -> None:
 
 @needs_gpu
 def test_a_tick_waits_for_cuda_once(shipped: Checkpoint) -> None:
-    judge = Judge(shipped, Device(Cuda()))
+    predictor = Predictor(shipped, Device(Cuda()))
     some = windows(shipped, [1, 7, 11])
-    judge(some)
+    predictor(some)
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            judge(some)
+            predictor(some)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert len([w for w in caught if "synchroniz" in str(w.message)]) == 1

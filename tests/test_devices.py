@@ -25,7 +25,7 @@ from normtr.spec import FeatureSpec
 from stream.capture import camera, sound_clock
 from stream.clock import Monotonic
 from stream.pipeline.events import Condition, Event
-from stream.pipeline.ingest import Intake
+from stream.pipeline.ingest import Ingest
 from tests.support import clips
 from tests.support.sound_server import SoundServer
 
@@ -47,11 +47,11 @@ def soon(holds: Callable[[], bool], limit_s: float) -> bool:
 
 
 class Seen:
-    """An intake whose conditions are remembered."""
+    """An ingest whose conditions are remembered."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.intake = Intake(
+        self.ingest = Ingest(
             FeatureSpec(), Monotonic().now_ns(), self.events.append, frozenset({"voice", "text"})
         )
 
@@ -66,7 +66,7 @@ class Seen:
 def watching(which: str) -> Iterator[Seen]:
     """A camera that runs meanwhile, and what it says."""
     seen, source = Seen(), camera.Camera(which)
-    source.start(seen.intake, Monotonic())
+    source.start(seen.ingest, Monotonic())
     try:
         yield seen
     finally:
@@ -94,8 +94,8 @@ def test_camera_hands_in_rgb_frames_and_tells_when_they_end(video: Path) -> None
         assert soon(lambda: "no_device" in seen.causes(), 10.0)
         assert seen.causes() == ["starting", None, "no_device"]
         assert "no more pictures" in seen.detail()
-        assert seen.intake.meters["camera"].items == 12
-        shot = seen.intake.frames.take()
+        assert seen.ingest.meters["camera"].items == 12
+        shot = seen.ingest.frames.take()
         assert shot is not None
         assert before_ns < shot.at_ns < Monotonic().now_ns()
         assert shot.image.shape == (48, 64, 3)
@@ -103,7 +103,7 @@ def test_camera_hands_in_rgb_frames_and_tells_when_they_end(video: Path) -> None
         # It is opened again by itself, and frames end the condition.
         assert soon(lambda: len(seen.causes()) >= 5, 10.0)
         assert seen.causes()[:5] == ["starting", None, "no_device", None, "no_device"]
-        assert seen.intake.meters["camera"].items >= 24
+        assert seen.ingest.meters["camera"].items >= 24
 
 
 def test_an_absent_camera_is_told_in_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:
@@ -178,20 +178,20 @@ LISTENER = """if True:
     from stream.capture import microphone
     from stream.clock import Monotonic
     from stream.pipeline.events import Condition
-    from stream.pipeline.ingest import Intake
+    from stream.pipeline.ingest import Ingest
     def post(event):
         if isinstance(event, Condition) and event.modality == "voice":
             print(json.dumps([event.cause, event.at_ns, event.detail]), flush=True)
     print(json.dumps(microphone.unusable()))
     clock = Monotonic()
-    intake = Intake(FeatureSpec(), clock.now_ns(), post, frozenset())
+    ingest = Ingest(FeatureSpec(), clock.now_ns(), post, frozenset())
     source = microphone.Microphone(None)
-    source.start(intake, clock)
+    source.start(ingest, clock)
     sys.stdin.readline()
     source.stop()
-    ring = intake.ring
+    ring = ingest.ring
     np.save(sys.argv[1], ring.read(0, ring.end).samples)
-    print(json.dumps(intake.origin_ns), flush=True)
+    print(json.dumps(ingest.origin_ns), flush=True)
     os._exit(0)  # as `normtr live` does
     """
 
@@ -327,10 +327,10 @@ def test_a_machine_without_sound_says_so() -> None:
     assert done.stdout.strip() == "there is no microphone: the sound system lists no input."
 
 
-def block(came_ms: int, age_s: float = -1.0, overflowed: bool = False) -> sound_clock.Block:
+def block(came_ms: int, age_s: float = -1.0, overflowed: bool = False) -> sound_clock.SoundBlock:
     """20 ms at 48 kHz; age -1: the driver tells none."""
     samples = np.zeros((960, 1), np.float32)
-    return sound_clock.Block(came_ms * 1_000_000, age_s, samples, overflowed)
+    return sound_clock.SoundBlock(came_ms * 1_000_000, age_s, samples, overflowed)
 
 
 def test_late_blocks_do_not_move_the_sound() -> None:

@@ -38,7 +38,7 @@ from training.data.extraction.clip_features import GAP_NAMES, ClipFeatures, Unus
 from training.data.extraction.transcript import passages
 from training.data.mosi import MosiWords
 from training.systems.noise_aware import Learning
-from training.systems.norm_tr import Architecture, Benchmark
+from training.systems.norm_tr import Architecture, NormTrSystem
 from training.systems.take_over import take_over
 
 pytestmark = pytest.mark.slow
@@ -580,7 +580,7 @@ def test_a_network_begins_as_the_recognizers(tmp_path: Path) -> None:
     nothing."""
     names = ("sad", "angry", "keen")
     data = Extracted(telling(tmp_path / "cache", 0.0, names))
-    part = Benchmark(data, network=Architecture(width=128, masked=True), start="recognizer")
+    part = NormTrSystem(data, network=Architecture(width=128, masked=True), start="recognizer")
     windows = data.load("test").windows
     network = part.model(windows).network
     take_over(network, data)
@@ -612,7 +612,9 @@ def test_fewer_clips_than_a_batch_are_a_batch(tmp_path: Path) -> None:
     ]
     small = Architecture(width=16, depth=1)
     learning = Learning(d1="none", d2="none", epochs=2)
-    part = Benchmark(Extracted(filled(tmp_path / "cache", found)), network=small, learning=learning)
+    part = NormTrSystem(
+        Extracted(filled(tmp_path / "cache", found)), network=small, learning=learning
+    )
     part.train(tmp_path / "run", 1, progress=False)
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 2
 

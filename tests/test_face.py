@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normtr.face import Face, FaceEncoder, align, is_poor, normalise
-from normtr.resnet import Committee, joined
+from normtr.face import DetectedFace, FaceEncoder, align, is_poor, normalise
+from normtr.resnet import ResNetEnsemble, joined
 from normtr.spec import FaceSpec
 from tests.support.clips import Image, portrait
 
@@ -21,7 +21,7 @@ SPEC = FaceSpec(width=4)
 
 def new_encoder() -> FaceEncoder:
     torch.manual_seed(0)
-    return FaceEncoder(SPEC, Committee(4, 2, 7))
+    return FaceEncoder(SPEC, ResNetEnsemble(4, 2, 7))
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def encoder() -> FaceEncoder:
 
 
 @pytest.fixture(scope="module")
-def found() -> Face:
+def found() -> DetectedFace:
     face = new_encoder()(portrait()).face
     assert face is not None
     return face
 
 
-def moved(face: Face, degrees: float, scale: float) -> tuple[Image, Face]:
+def moved(face: DetectedFace, degrees: float, scale: float) -> tuple[Image, DetectedFace]:
     """The portrait turned and scaled about its middle on a larger picture; where the face is."""
     matrix = cv2.getRotationMatrix2D((150, 150), degrees, scale)
     matrix[:, 2] += 60
@@ -64,13 +64,15 @@ def test_a_row_is_a_pure_function_of_its_picture(encoder: FaceEncoder) -> None:
     assert first.vector.tobytes() == again.vector.tobytes()
 
 
-def test_pictures_of_another_shape_before_do_not_count(encoder: FaceEncoder, found: Face) -> None:
+def test_pictures_of_another_shape_before_do_not_count(
+    encoder: FaceEncoder, found: DetectedFace
+) -> None:
     for shape in ((180, 320, 3), (300, 400, 3)):
         encoder(np.zeros(shape, np.uint8))
     assert encoder(portrait()).face == found
 
 
-def test_the_face_is_found_where_it_is(found: Face) -> None:
+def test_the_face_is_found_where_it_is(found: DetectedFace) -> None:
     left, top, right, bottom = found.box
     eyes, mouth = found.landmarks[:2], found.landmarks[3:]
     assert all(left < x < right and top < y < bottom for x, y in found.landmarks)
@@ -82,14 +84,16 @@ def test_the_face_is_found_where_it_is(found: Face) -> None:
 @settings(max_examples=30)
 @given(st.floats(-45, 45), st.floats(0.6, 1.6))
 def test_a_turned_or_scaled_face_gives_nearly_the_same_crop(
-    found: Face, degrees: float, scale: float
+    found: DetectedFace, degrees: float, scale: float
 ) -> None:
     upright = align(portrait(), found, SPEC)
     assert (upright.shape, upright.dtype) == ((48, 48), np.uint8)
     assert likeness(align(*moved(found, degrees, scale), SPEC), upright) > 0.99
 
 
-def test_the_detector_finds_a_turned_face_well_enough(encoder: FaceEncoder, found: Face) -> None:
+def test_the_detector_finds_a_turned_face_well_enough(
+    encoder: FaceEncoder, found: DetectedFace
+) -> None:
     upright = align(portrait(), found, SPEC)
     for degrees in (-15, 15):
         picture, _ = moved(found, degrees, 1.2)
@@ -120,7 +124,7 @@ def test_a_tiny_face_is_a_poor_image(encoder: FaceEncoder) -> None:
     assert row.face.eye_distance < SPEC.min_eye_px
 
 
-def test_a_blurred_or_flat_crop_is_a_poor_image(found: Face) -> None:
+def test_a_blurred_or_flat_crop_is_a_poor_image(found: DetectedFace) -> None:
     crop = align(portrait(), found, SPEC)
     assert not is_poor(crop, found, SPEC)
     assert is_poor(cv2.GaussianBlur(crop, (0, 0), 3.0).astype(np.uint8), found, SPEC)
@@ -143,16 +147,16 @@ def test_brighter_light_hardly_changes_what_the_network_sees(light: int, contras
     assert np.isfinite(normalise(np.zeros((2, 48, 48), np.uint8))).all()
 
 
-def test_landmarks_in_one_point_do_not_crash(found: Face) -> None:
+def test_landmarks_in_one_point_do_not_crash(found: DetectedFace) -> None:
     point = replace(found, landmarks=((150.0, 100.0),) * 5)
     assert is_poor(align(portrait(), point, SPEC), point, SPEC)
 
 
 def test_a_committees_logits_are_the_mean_of_its_members() -> None:
     torch.manual_seed(3)
-    alone = [Committee(4, 1, 7).eval() for _ in range(2)]
+    alone = [ResNetEnsemble(4, 1, 7).eval() for _ in range(2)]
     both = joined(alone).eval()
-    assert both.state_dict().keys() == Committee(4, 2, 7).state_dict().keys()
+    assert both.state_dict().keys() == ResNetEnsemble(4, 2, 7).state_dict().keys()
     crops = torch.randn(3, 1, 48, 48)
     with torch.inference_mode():
         row = both.row(crops)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from normtr.errors import UsageError
 from stream.bench.endurance import Endurance, Series, wrong_causes
-from stream.bench.faults import Fault, Faulty, Plan, load
+from stream.bench.faults import Fault, FaultPlan, Faulty, load
 from stream.pipeline.outputs import Notice
 
 pytestmark = pytest.mark.slow
@@ -31,13 +31,13 @@ for_s = 3.0
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> FaultPlan:
     path = tmp_path / "plan.toml"
     path.write_text(PLAN)
     return load(path)
 
 
-def test_a_plan_is_read(plan: Plan) -> None:
+def test_a_plan_is_read(plan: FaultPlan) -> None:
     assert plan.faults == (
         Fault("stall", 2.0, 4.0, "camera"),
         Fault("mute", 3.0, 3.0),
@@ -68,8 +68,8 @@ def test_a_bad_plan_is_refused_in_one_sentence(tmp_path: Path, content: str, sai
         load(tmp_path / "nothing.toml")
 
 
-class Given:
-    """An intake that keeps what comes in."""
+class SourceSpec:
+    """A receiver that keeps what comes in."""
 
     origin_ns = 1_000
 
@@ -94,10 +94,10 @@ class Given:
         self.told.append((source, "end"))
 
 
-def played(*faults: Fault) -> Given:
+def played(*faults: Fault) -> SourceSpec:
     """Ten seconds, four pictures and blocks a second."""
-    given = Given()
-    faulty = Faulty(given, Plan(faults))
+    given = SourceSpec()
+    faulty = Faulty(given, FaultPlan(faults))
     picture = np.random.default_rng(0).integers(0, 255, (4, 4, 3), np.uint8)
     for n in range(40):
         at_ns = given.origin_ns + n * 250_000_000
@@ -131,7 +131,7 @@ def test_faults_befall_their_device_and_time_only() -> None:
     assert len(overflowed.blocks) == 36
 
 
-def test_causes_are_judged_by_plan_and_clip_but_for_edges(plan: Plan) -> None:
+def test_causes_are_judged_by_plan_and_clip_but_for_edges(plan: FaultPlan) -> None:
     """A clip of 5 s whose face is away from 4 s on, played twice."""
     baseline = {"face": ["none"] * 16 + ["no_face"] * 4, "voice": ["none"] * 20}
     face = baseline["face"] * 2
@@ -148,7 +148,7 @@ def test_causes_are_judged_by_plan_and_clip_but_for_edges(plan: Plan) -> None:
     assert {m: of["wrong"] for m, of in found.items()} == {"face": 1, "voice": 2}
     assert found["face"]["first"] == ["3 s: late, not stalled"]
 
-    flood = Plan((*plan.faults, Fault("flood", 1.0, 8.0)))
+    flood = FaultPlan((*plan.faults, Fault("flood", 1.0, 8.0)))
     found = wrong_causes(flood, {"face": face, "voice": voice}, baseline, 5.0, 0.25)
     assert {m: of["wrong"] for m, of in found.items()} == {"face": 0, "voice": 2}
 
@@ -180,7 +180,7 @@ def test_what_a_fault_costs_is_no_drift() -> None:
     assert abs(calm["delay_ms_an_hour"]["tick"]["mean"]) < 1
 
 
-def test_reactions_are_counted_from_the_fault(plan: Plan) -> None:
+def test_reactions_are_counted_from_the_fault(plan: FaultPlan) -> None:
     endurance = Endurance(0)
     for at_ns, kind in ((3_200_000_000, "device_lost"), (6_300_000_000, "device_back")):
         endurance.add(at_ns, Notice(kind, at_ns, "face"))

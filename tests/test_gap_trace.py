@@ -11,7 +11,7 @@ import pytest
 from normtr import gap_trace
 from normtr.cause import Cause
 from normtr.errors import UserError
-from normtr.judge import Judgement
+from normtr.predictor import Prediction
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.window import assemble
 from stream.pipeline.window_assembler import Estimate
@@ -31,8 +31,8 @@ def estimate(step: int, face: str) -> Estimate:
         for m, cause in causes(face).items()
     }
     window = assemble(SPEC, (step + 1 - SPEC.steps) * SPEC.step_ns, columns)
-    judgement = Judgement((1 / 7,) * 7, LABELS[0], 0.0, True, window.share)
-    return Estimate(step, window, judgement, 0, 0)
+    prediction = Prediction((1 / 7,) * 7, LABELS[0], 0.0, True, window.share)
+    return Estimate(step, window, prediction, 0, 0)
 
 
 def test_a_step_is_recorded_as_it_was_when_it_left_the_window(tmp_path: Path) -> None:

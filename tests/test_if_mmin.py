@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from training.systems.discrepancy import cmd
 from training.systems.encoders import WIDTH
-from training.systems.if_mmin_learning import FirstPhase, SecondPhase, Weights
+from training.systems.if_mmin_learning import IfMminFirstPhase, IfMminSecondPhase, Weights
 from training.systems.if_mmin_network import (
     IfMminConfig,
+    IfMminPretrained,
     Imagination,
     Imagining,
     Preset,
-    Pretrained,
     deep_invariant,
     span,
 )
@@ -45,7 +45,7 @@ def drawn(config: IfMminConfig, b: int = 3, t: int = 7) -> tuple[dict[str, Tenso
 
 
 def test_sizes_are_those_of_the_paper_s_code() -> None:
-    first, second = Pretrained(PAPER), Imagining(PAPER)
+    first, second = IfMminPretrained(PAPER), Imagining(PAPER)
     assert {m: size(encoder) for m, encoder in second.encoders.items()} == {
         "voice": 133_120,
         "face": 241_664,
@@ -131,10 +131,10 @@ def test_what_is_not_valid_does_not_matter() -> None:
 
 
 def test_the_first_phase_s_losses() -> None:
-    network = Pretrained(SMALL).eval()
+    network = IfMminPretrained(SMALL).eval()
     rows, valid = drawn(SMALL)
     labels = torch.tensor([0, 3, 1])
-    module = FirstPhase(network, Weights(discrepancy=2), PHASE, "mse", 1)
+    module = IfMminFirstPhase(network, Weights(discrepancy=2), PHASE, "mse", 1)
     losses = module.losses(rows, valid, labels)
     logits = network(rows, valid)
     right = logits.log_softmax(1)[torch.arange(3), labels]
@@ -144,17 +144,17 @@ def test_the_first_phase_s_losses() -> None:
     assert torch.allclose(losses["discrepancy"], 2 * sum(pairs) / 3)  # type: ignore[arg-type]
 
 
-def second_phase(weights: Weights) -> SecondPhase:
+def second_phase(weights: Weights) -> IfMminSecondPhase:
     """Its student embeds as the teacher does, and imagines 0.5 everywhere."""
     torch.manual_seed(2)
-    teacher, network = Pretrained(SMALL), Imagining(SMALL)
+    teacher, network = IfMminPretrained(SMALL), Imagining(SMALL)
     shared = {k: v for k, v in teacher.state_dict().items() if not k.startswith("classifier")}
     network.load_state_dict(shared, strict=False)
     last = network.imagination.transition[-1]
     assert isinstance(last, nn.Linear)
     nn.init.zeros_(last.weight)
     nn.init.constant_(last.bias, 0.5)
-    return SecondPhase(network, teacher, weights, PHASE, "mse", 1).eval()
+    return IfMminSecondPhase(network, teacher, weights, PHASE, "mse", 1).eval()
 
 
 def test_the_second_phase_s_losses() -> None:

@@ -22,7 +22,7 @@ from training.data.mosi import MosiSentences
 from training.evaluation.noise_curves import Protocol
 from training.reports.evaluation_result import result
 from training.systems.if_mmin import IfMmin, in_conditions
-from training.systems.if_mmin_learning import FirstPhase, SecondPhase
+from training.systems.if_mmin_learning import IfMminFirstPhase, IfMminSecondPhase
 from training.systems.phase import Phase
 from training.windows import joined
 
@@ -135,8 +135,8 @@ def test_a_stopped_run_goes_on_to_the_same_end(
             with pytest.raises((KeyboardInterrupt, SystemExit)):
                 train.run(arguments(folder, tmp_path))
 
-    stop_in(FirstPhase, 1)
-    stop_in(SecondPhase, 2)
+    stop_in(IfMminFirstPhase, 1)
+    stop_in(IfMminSecondPhase, 2)
     assert not (tmp_path / "model.safetensors").exists()
     assert train.run(arguments(folder, tmp_path)) == 0
     for name in ("model.safetensors", "metrics.json"):
@@ -213,7 +213,7 @@ def test_a_checkpoint_of_one_system_is_not_taken_for_another(run: Path, tmp_path
     settings = json.loads((run / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps(settings))
     (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
-    settings["part"]["class_path"] = "training.systems.norm_tr.Benchmark"
+    settings["part"]["class_path"] = "training.systems.norm_tr.NormTrSystem"
     (tmp_path / "run.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match="the run's settings cannot be read"):
         result(tmp_path, "test", Protocol())

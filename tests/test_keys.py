@@ -16,7 +16,7 @@ import zmq.auth
 from normtr.errors import UserError
 from stream.commands import keys
 from stream.publish import curve_keys
-from stream.publish.control import Control
+from stream.publish.control import ControlServer
 from stream.publish.publisher import Publisher
 from stream.wire import AFFECT, Message
 from tests.support.ports import free_port
@@ -140,7 +140,7 @@ def test_only_clients_on_the_list_can_ask_for_anything(folder: Path) -> None:
         asked.append(who)
         return {}
 
-    control = Control(address, folder)
+    control = ControlServer(address, folder)
     control.serve({"note": note})
     with zmq.Context() as context:
         for who, pair in (("stranger", None), ("desk", new_client(folder, "desk"))):

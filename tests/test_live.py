@@ -19,7 +19,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 import stream
-from stream.pipeline.outputs import Health, Notice
+from stream.pipeline.outputs import HealthReport, Notice
 from stream.pipeline.pipe_config import Costs
 from stream.pipeline.transcriber import TranscriberConfig
 from stream.pipeline.window_assembler import Estimate
@@ -369,7 +369,7 @@ def test_a_transcriber_that_cannot_keep_up_skips_sound_and_says_so() -> None:
     estimates = [output for output in outputs if isinstance(output, Estimate)]
     assert any("dropped" in estimate.window.gaps["text"] for estimate in estimates)
     assert not any("dropped" in estimate.window.gaps["voice"] for estimate in estimates)
-    assert {output.level for output in outputs if isinstance(output, Health)} == {0}
+    assert {output.level for output in outputs if isinstance(output, HealthReport)} == {0}
 
 
 def test_without_words_their_cause_is_off() -> None:

@@ -14,7 +14,7 @@ import torch
 
 from normtr import checkpoint
 from normtr.errors import UserError
-from normtr.judge import Judge
+from normtr.predictor import Predictor
 from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES
 from normtr.window import assemble
@@ -33,9 +33,9 @@ from training.systems.if_mmin import IfMmin
 from training.systems.linear import Linear
 from training.systems.nmer import Nmer
 from training.systems.noise_aware import Learning
-from training.systems.norm_tr import Architecture, Benchmark
+from training.systems.norm_tr import Architecture, NormTrSystem
 from training.systems.phase import Phase
-from training.systems.system import Contender
+from training.systems.system import System
 from training.windows import Windows
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> LabelPaired:
 
 @pytest.fixture(scope="module")
 def runs(data: LabelPaired, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    parts: list[Contender] = [
+    parts: list[System] = [
         Linear(data),
         IfMmin(data, first=SHORT, second=SHORT, blocks=2),
         Nmer(data, first=SHORT, second=SHORT),
@@ -99,7 +99,7 @@ def test_a_run_judges_windows_by_its_own_model(runs: dict[str, Path], system: st
         drawn = random.normal(size=(steps, dim)).astype(np.float32)
         rows[m] = [("none", row) if n % 3 else ("dropped", None) for n, row in enumerate(drawn)]
     window = assemble(shipped.spec, 0, rows)
-    (judged,) = Judge(loaded)([window])
+    (judged,) = Predictor(loaded)([window])
     heads = of_checkpoint(shipped).heads
     said = {m: centred(heads[m], torch.tensor(window.rows[m])[None]) for m in MODALITIES}
     valid = torch.from_numpy(window.valid)[None]
@@ -159,7 +159,7 @@ def clips(folder: Path, name: str, labels: tuple[str | float, ...]) -> Path:
     return filled(folder / name, found)
 
 
-def trained(part: Contender, folder: Path) -> Path:
+def trained(part: System, folder: Path) -> Path:
     run_folder.begin(folder, part, 1, resume=False)
     run_folder.write_json(folder / "metrics.json", part.train(folder, 1, progress=False))
     return folder
@@ -177,7 +177,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for name, part in {
             "linear": Linear(data),
             "NMER": Nmer(data, first=replace(SHORT, batch=8), second=replace(SHORT, batch=8)),
-            "NORM-TR": Benchmark(heard, masks="none", network=small, learning=quick),
+            "NORM-TR": NormTrSystem(heard, masks="none", network=small, learning=quick),
         }.items()
     }
     shutil.rmtree(data.path)
@@ -232,7 +232,7 @@ def test_it_judges_as_its_model_does_calibrated_on_its_validation_part(
         for m, dim in spec.dims.items()
     }
     window = assemble(spec, 0, rows)
-    (judged,) = Judge(loaded)([window])
+    (judged,) = Predictor(loaded)([window])
     data = run.part.data
     model = replace(run.part, data=replace(data, labels=CLASSES)).model(
         Windows(

@@ -15,7 +15,7 @@ import pytest
 
 from normtr.sound import SoundTrack
 from stream.capture import microphone
-from stream.capture.sound_clock import Block, Timeline
+from stream.capture.sound_clock import SoundBlock, Timeline
 from stream.clock import Monotonic
 from tests.support import clips
 from tests.support.sound_server import SoundServer
@@ -157,7 +157,7 @@ def test_an_hour_of_a_clock_that_drifts(ppm: float) -> None:
         # Callbacks come late at random; the driver's age errs by some ms.
         came_ns = int((n + size) / true_rate * 1e9 + random.exponential(2e6))
         age_s = size / true_rate + random.normal(0, 0.002)
-        for begin_ns, placed in timeline.push(Block(came_ns, age_s, samples, False)):
+        for begin_ns, placed in timeline.push(SoundBlock(came_ns, age_s, samples, False)):
             for piece in track.push(begin_ns, placed.samples[:, 0], RATE, steered=True):
                 assert end is None or piece.begin == end
                 end = piece.begin + len(piece.samples)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from training.evaluation.noise_scheduler import Scheduler
 from training.systems.encoders import SequenceEncoder, TextEncoder, invariant
 from training.systems.nmer import FIRST, SECOND
-from training.systems.nmer_network import NmerConfig, NmerNetwork, Preset, Pretrained, Vae, kl
-from training.systems.nmer_phases import SecondPhase, Teaching
+from training.systems.nmer_network import NmerConfig, NmerNetwork, NmerPretrained, Preset, Vae, kl
+from training.systems.nmer_phases import NmerSecondPhase, Teaching
 from training.systems.phase import Phase
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,7 @@ def drawn(n: int = 6, steps: int = 7, seed: int = 1) -> tuple[dict[str, Tensor],
 
 def test_parameters_are_the_papers() -> None:
     config = NmerConfig(PAPER, 4)
-    network, first = NmerNetwork(config), Pretrained(config)
+    network, first = NmerNetwork(config), NmerPretrained(config)
     assert count(SequenceEncoder(130)) == 133_120
     assert count(SequenceEncoder(342)) == 241_664
     assert count(TextEncoder(1024)) == 1_622_528
@@ -92,12 +92,12 @@ def test_kl_is_the_hand_computed_one() -> None:
     )
 
 
-def second(preset: Preset, network: NmerNetwork | None = None) -> SecondPhase:
+def second(preset: Preset, network: NmerNetwork | None = None) -> NmerSecondPhase:
     network = network or small(preset)
     torch.manual_seed(5)
-    first = Pretrained(network.config)
+    first = NmerPretrained(network.config)
     scheduler = Scheduler(("gaussian",), 100, released=preset == "as_released")
-    return SecondPhase(network, Teaching(first, scheduler, True), SMALL, "mse", 1)
+    return NmerSecondPhase(network, Teaching(first, scheduler, True), SMALL, "mse", 1)
 
 
 @pytest.mark.parametrize(("preset", "share"), [("sound", 2 / 384), ("as_released", 128)])

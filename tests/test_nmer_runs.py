@@ -18,7 +18,7 @@ from tests.support.toy_classes import Classes
 from training.commands import compare, evaluate, train
 from training.systems.nmer import Nmer
 from training.systems.nmer_network import Preset
-from training.systems.nmer_phases import SecondPhase
+from training.systems.nmer_phases import NmerSecondPhase
 from training.systems.phase import Phase, PhaseModule
 
 pytestmark = pytest.mark.slow
@@ -46,24 +46,24 @@ init_args = {{ path = "{folder}", steps = 3 }}
 
 
 @pytest.fixture(scope="module")
-def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SecondPhase]:
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NmerSecondPhase]:
     """A run, and the module of its second phase as training left it."""
     out = tmp_path_factory.mktemp("runs") / "nmer"
-    modules: list[SecondPhase] = []
+    modules: list[NmerSecondPhase] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SecondPhase, "on_fit_end", lambda self: modules.append(self))
+        patch.setattr(NmerSecondPhase, "on_fit_end", lambda self: modules.append(self))
         assert train.run(["--config", str(config(folder)), "--out", str(out)]) == 0
     (module,) = modules
     return out, module
 
 
 @pytest.fixture(scope="module")
-def run(trained: tuple[Path, SecondPhase]) -> Path:
+def run(trained: tuple[Path, NmerSecondPhase]) -> Path:
     return trained[0]
 
 
 def test_the_teacher_is_the_first_phase_s_best_epoch_to_the_end(
-    trained: tuple[Path, SecondPhase],
+    trained: tuple[Path, NmerSecondPhase],
 ) -> None:
     run, module = trained
     first = torch.load(run / "first_phase" / "best.ckpt", weights_only=True)["state_dict"]
@@ -228,7 +228,7 @@ def test_a_run_of_another_system_does_not_fit(run: Path, tmp_path: Path) -> None
     """Settings that name NORM-TR beside NMER's weights."""
     settings = json.loads((run / "run.json").read_text())
     settings["part"] = {
-        "class_path": "training.systems.norm_tr.Benchmark",
+        "class_path": "training.systems.norm_tr.NormTrSystem",
         "init_args": {"data": settings["part"]["init_args"]["data"]},
     }
     (tmp_path / "run.json").write_text(json.dumps(settings))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from normtr.model import NormTr, NormTrConfig
-from training.systems.noise_aware import Learning, NoiseAware, Plan, dropout, standardise
+from training.systems.noise_aware import Learning, NoiseAware, UpdatePlan, dropout, standardise
 from training.windows import Batch, Windows
 
 DIMS = {"voice": 5, "text": 7}
@@ -86,16 +86,16 @@ def test_regression_loss_is_the_configs() -> None:
 @pytest.mark.parametrize(
     ("learning", "batches", "plan"),
     [
-        (Learning(), 1, Plan(100, 100, 0.9)),  # 24 clips
-        (Learning(), 7, Plan(20, 140, 1 - 1 / 14)),
-        (Learning(), 1_000, Plan(20, 20_000, 0.9995)),
-        (Learning(epochs=2), 1, Plan(2, 2, 0.0)),
-        (Learning(epochs=12, ema=0.995), 1, Plan(12, 12, 0.995)),
-        (Learning(ema=0.0), 1, Plan(100, 100, 0.0)),
+        (Learning(), 1, UpdatePlan(100, 100, 0.9)),  # 24 clips
+        (Learning(), 7, UpdatePlan(20, 140, 1 - 1 / 14)),
+        (Learning(), 1_000, UpdatePlan(20, 20_000, 0.9995)),
+        (Learning(epochs=2), 1, UpdatePlan(2, 2, 0.0)),
+        (Learning(epochs=12, ema=0.995), 1, UpdatePlan(12, 12, 0.995)),
+        (Learning(ema=0.0), 1, UpdatePlan(100, 100, 0.0)),
     ],
 )
 def test_epochs_and_average_follow_the_updates_unless_named(
-    learning: Learning, batches: int, plan: Plan
+    learning: Learning, batches: int, plan: UpdatePlan
 ) -> None:
     made = learning.plan(batches)
     assert (made.epochs, made.updates) == (plan.epochs, plan.updates)

@@ -31,7 +31,7 @@ from stream.client.received import Affect
 from stream.commands import keys, live, overlay
 from stream.overlay import qt_libraries
 from stream.publish import recording
-from stream.publish.control import Control
+from stream.publish.control import ControlServer
 from stream.publish.publisher import Publisher
 from stream.session.session import DEMO
 from stream.views.labels_and_colours import CAUSE_LOOKS
@@ -89,7 +89,7 @@ def wire() -> Iterator[tuple[Publisher, str]]:
         yield publisher, address
 
 
-class Recognizer(threading.Thread):
+class WindowAssembler(threading.Thread):
     """Answers at a control port; keeps what it was asked for."""
 
     def __init__(self) -> None:
@@ -253,7 +253,7 @@ def test_the_first_run_says_what_is_captured_once(place: Desktop, tmp_path: Path
 
 
 def test_keys_pause_and_mute_the_recognizer(place: Desktop, wire: tuple[Publisher, str]) -> None:
-    (publisher, address), recognizer = wire, Recognizer()
+    (publisher, address), recognizer = wire, WindowAssembler()
     options = ("--address", address, "--control", recognizer.address)
     window, _ = connected(place, publisher, *options)
     press(place, window, "m")
@@ -438,7 +438,7 @@ def test_hidden_the_badge_stays_for_as_long_as_somebody_is_captured(
 
 
 def test_the_menu_of_the_right_button(place: Desktop, wire: tuple[Publisher, str]) -> None:
-    (publisher, address), recognizer = wire, Recognizer()
+    (publisher, address), recognizer = wire, WindowAssembler()
     options = ("--address", address, "--control", recognizer.address)
     window, process = connected(place, publisher, *options)
     left, top, _, _ = place.place(window)
@@ -451,7 +451,7 @@ def test_the_menu_of_the_right_button(place: Desktop, wire: tuple[Publisher, str
 
 
 def test_the_icon_in_a_tray(place: Desktop, wire: tuple[Publisher, str]) -> None:
-    (publisher, address), recognizer = wire, Recognizer()
+    (publisher, address), recognizer = wire, WindowAssembler()
     options = ("--edge", "bottom", "--align", "right", "--widthtype", "request", "--height", 48)
     place.start("trayer", *options, "--SetDockType", "false")
     connected(place, publisher, "--address", address, "--control", recognizer.address)
@@ -483,7 +483,7 @@ def test_a_locked_recognizer_is_shown_with_keys(place: Desktop, tmp_path: Path) 
     options = ("--client-key", own, "--server-key", folder / "server.key", "--colours", "dark")
     with (
         closing(Publisher(address, folder)) as publisher,
-        closing(Control(beside(address), folder)) as control,
+        closing(ControlServer(beside(address), folder)) as control,
     ):
         control.serve({"mute": mute})
         window, _ = connected(place, publisher, "--address", address, *options)

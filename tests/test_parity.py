@@ -73,7 +73,7 @@ def test_live_and_offline_windows_are_equal_given_the_recorded_gaps_and_words(fa
         for modality in MODALITIES:
             assert np.array_equal(made.rows[modality], estimate.window.rows[modality])
         assert np.array_equal(made.valid, estimate.window.valid)
-        judged = models.judge([made])[0]
+        judged = models.predictor([made])[0]
         assert list(judged.probabilities) == payload["probabilities"]
         texts += int(made.valid[2].sum())
     assert texts > 100

@@ -103,7 +103,7 @@ def test_a_larger_bystander_changes_nothing_when_the_person_is_kept(tmp_path: Pa
     # Not equal: the clip's compression differs a little.
     assert min(likeness(a, b) for a, b in zip(kept, expected, strict=True)) > 0.9
     again, _ = watched(scene)
-    assert [e.judgement for e in again] == [e.judgement for e in kept]
+    assert [e.prediction for e in again] == [e.prediction for e in kept]
 
     largest, changes = watched(scene, "largest")
     assert changes == pytest.approx([1.0, 3.0], abs=0.2)

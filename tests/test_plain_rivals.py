@@ -24,14 +24,14 @@ from training.systems.late import Late
 from training.systems.linear import Linear
 from training.systems.linear_layer import solve
 from training.systems.pooled import Pooled, pooled_copies
-from training.systems.system import Contender
+from training.systems.system import System
 from training.windows import Windows
 
 pytestmark = pytest.mark.slow
 
 
 SHORT = replace(Concatenation(Classes()).length, constant=4, decay=2)
-RIVALS: tuple[Contender, ...] = (
+RIVALS: tuple[System, ...] = (
     Linear(Classes()),
     Late(Classes()),
     Late(Classes(), fusion="mean"),
@@ -39,12 +39,12 @@ RIVALS: tuple[Contender, ...] = (
 )
 
 
-def named(part: Contender) -> str:
+def named(part: System) -> str:
     return f"{part.system} {getattr(part, 'fusion', '')}".strip()
 
 
 @pytest.mark.parametrize("part", RIVALS, ids=named)
-def test_classes_are_learned_and_gaps_are_borne(part: Contender, tmp_path: Path) -> None:
+def test_classes_are_learned_and_gaps_are_borne(part: System, tmp_path: Path) -> None:
     curve = part.train(tmp_path, 1, progress=False)["valid"]["metrics"]["accuracy"]
     assert curve[0] > 0.85
     assert curve[3] > 0.7
@@ -53,7 +53,7 @@ def test_classes_are_learned_and_gaps_are_borne(part: Contender, tmp_path: Path)
 
 @pytest.mark.parametrize("part", RIVALS, ids=named)
 def test_a_seed_gives_the_same_weights_and_what_is_missing_does_not_matter(
-    part: Contender, tmp_path: Path
+    part: System, tmp_path: Path
 ) -> None:
     weights = []
     for name in ("one", "other"):

@@ -19,10 +19,10 @@ from training.commands import evaluate, report, train
 from training.evaluation import metrics
 from training.evaluation.noise_curves import Protocol
 from training.reports import figures, run_groups, tables
-from training.reports.evaluation_result import Result, result
+from training.reports.evaluation_result import EvaluationResult, result
 from training.samples import Samples, Split
 from training.systems.noise_aware import Learning
-from training.systems.norm_tr import Architecture, Benchmark
+from training.systems.norm_tr import Architecture, NormTrSystem
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train.run(arguments(folder, out / f"deep-{seed}", "--seed", seed, *DEEP))
     given = folder / "given.toml"
     given.write_text(
-        '[part]\nclass_path = "training.systems.norm_tr.Benchmark"\n' + GIVEN.format(folder=folder)
+        '[part]\nclass_path = "training.systems.norm_tr.NormTrSystem"\n'
+        + GIVEN.format(folder=folder)
     )
     argv = ["--config", str(given), "--out", str(out / "given"), *FAST]
     train.run([*argv, "--part.init_args.network.width", "32"])
@@ -232,20 +233,20 @@ class Toy:
         return metrics.emotions(labels, outputs.argmax(1))
 
 
-def toy(part: Benchmark, seed: int = 1, ids: str = "abcd") -> Result:
+def toy(part: NormTrSystem, seed: int = 1, ids: str = "abcd") -> EvaluationResult:
     """Right at rate 0; at rate 1 the first class is given under mask seed 1, the second under 2."""
     labels = np.array([0, 1, 2, 2])
     outputs = np.zeros((2, 2, 4, 3), np.float32)
     outputs[0, :, np.arange(4), labels] = 1
     outputs[1, 0, :, 0] = outputs[1, 1, :, 1] = 1
     protocol = Protocol(rates=(0.0, 1.0), mask_seeds=(1, 2))
-    return Result(
+    return EvaluationResult(
         Path(), part, seed, "test", protocol, "", tuple(ids), tuple("vvww"), labels, outputs
     )
 
 
 def test_classes_have_accuracy_f1_and_uar() -> None:
-    (section,) = run_groups.sections([toy(Benchmark(Toy()), seed) for seed in (1, 2)])
+    (section,) = run_groups.sections([toy(NormTrSystem(Toy()), seed) for seed in (1, 2)])
     assert section.reference.per_sample().tolist() == [[1, 1, 1, 1], [0.5, 0.5, 0, 0]]
     assert section.reference.curves("accuracy").tolist() == [[1, 0.25], [1, 0.25]]
     assert section.reference.areas("accuracy").tolist() == [0.625, 0.625]
@@ -263,7 +264,7 @@ def test_classes_have_accuracy_f1_and_uar() -> None:
 
 
 def test_systems_are_named_by_what_they_change() -> None:
-    base = Benchmark(Toy())
+    base = NormTrSystem(Toy())
     others = [
         replace(base, network=Architecture(depth=4)),
         replace(base, network=Architecture(depth=0)),
@@ -287,7 +288,7 @@ def test_systems_are_named_by_what_they_change() -> None:
 
 
 def test_a_panel_has_few_lines_and_every_system_one() -> None:
-    base = Benchmark(Toy())
+    base = NormTrSystem(Toy())
     parts = [
         *(replace(base, network=Architecture(depth=depth)) for depth in range(3, 15)),
         *(replace(base, network=Architecture(width=width)) for width in (32, 64)),
@@ -303,13 +304,13 @@ def test_a_panel_has_few_lines_and_every_system_one() -> None:
 
 
 def test_only_results_on_the_same_samples_share_a_section() -> None:
-    base = Benchmark(Toy())
+    base = NormTrSystem(Toy())
     found = run_groups.sections(
         [
             toy(base),
             toy(base, 2, ids="abce"),
-            toy(Benchmark(Toy(Path("elsewhere"))), 3),
-            toy(Benchmark(Toy(Path("toy").resolve())), 4),
+            toy(NormTrSystem(Toy(Path("elsewhere"))), 3),
+            toy(NormTrSystem(Toy(Path("toy").resolve())), 4),
         ]
     )
     assert [section.name for section in found] == ["toy", "toy 2", "toy 3"]
@@ -336,7 +337,7 @@ def test_runs_at_one_rate_are_left_to_evaluate(runs: Path) -> None:
 
 
 def test_one_group_has_no_interval_and_says_nothing_of_nan() -> None:
-    alone = replace(toy(Benchmark(Toy())), groups=("v",) * 4)
+    alone = replace(toy(NormTrSystem(Toy())), groups=("v",) * 4)
     (section,) = run_groups.sections([alone])
     line = tables.intervals(section).splitlines()
     assert line[2] == "| reference | 100.0 | - | - | 62.5 | - | - |"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import stream
 from normtr import checkpoint
 from normtr.checkpoint import Checkpoint
-from normtr.judge import Judge
+from normtr.predictor import Predictor
 from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, FeatureSpec
 from tests.support import clips
@@ -76,7 +76,7 @@ def test_calibration_keeps_the_order_and_trusts_less_with_less_to_see(shipped: C
 def test_nothing_seen_abstains(shipped: Checkpoint) -> None:
     empty = window(11, shipped.spec)
     assert not empty.valid.any()
-    assert Judge(shipped)([empty])[0].abstained
+    assert Predictor(shipped)([empty])[0].abstained
 
 
 def test_a_still_face_in_silence_does_not_flicker(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_still_face_in_silence_does_not_flicker(tmp_path: Path) -> None:
         tmp_path / "still.mkv", seconds=20, size=(320, 240), fps=10, draw=noisy, sound=False
     )
     config = stream.SourceConfig(source=str(path), fast=True, text="off")
-    tops = [estimate.judgement.top for estimate in stream.estimates(config)]
+    tops = [estimate.prediction.top for estimate in stream.estimates(config)]
     assert len(tops) >= 79
     assert sum(a != b for a, b in itertools.pairwise(tops)) <= 1
 

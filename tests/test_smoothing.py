@@ -9,7 +9,7 @@ import pytest
 
 from normtr import checkpoint
 from normtr.cause import Cause
-from normtr.judge import Judgement
+from normtr.predictor import Prediction
 from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, FeatureSpec
 from normtr.window import Window, assemble
@@ -36,17 +36,17 @@ def window(step: int, valid: bool) -> Window:
     return assemble(SPEC, step * SPEC.step_ns, columns)
 
 
-def judgement(label: str, p: float = 0.9) -> Judgement:
+def prediction(label: str, p: float = 0.9) -> Prediction:
     rest = (1 - p) / (len(LABELS) - 1)
     probabilities = tuple(p if name == label else rest for name in LABELS)
-    return Judgement(probabilities, label, p, False, dict.fromkeys(SPEC.dims, 0.0))
+    return Prediction(probabilities, label, p, False, dict.fromkeys(SPEC.dims, 0.0))
 
 
 def run(smoother: Smoother, said: str, begin: int = 0) -> list[Smoothed | None]:
     """`said`: a letter a step, a for angry, s for sad, . for nothing valid."""
     names = {"a": "angry", "s": "sad", ".": "neutral"}
     return [
-        smoother(window(begin + n, letter != "."), judgement(names[letter]))
+        smoother(window(begin + n, letter != "."), prediction(names[letter]))
         for n, letter in enumerate(said)
     ]
 

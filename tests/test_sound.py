@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from normtr.sound import Hole, Placed, Samples, SoundTrack, hole_cause
+from normtr.sound import Hole, PlacedSamples, Samples, SoundTrack, hole_cause
 
 RATE = 16_000
 SECOND = 1_000_000_000
@@ -21,7 +21,7 @@ def noise(count: int) -> Samples:
     return np.random.default_rng(count).standard_normal(count).astype(np.float32)
 
 
-def joined(pieces: Sequence[Placed]) -> dict[int, float]:
+def joined(pieces: Sequence[PlacedSamples]) -> dict[int, float]:
     """Every sample by its number; a number given twice is an error."""
     out: dict[int, float] = {}
     for piece in pieces:
@@ -33,9 +33,9 @@ def joined(pieces: Sequence[Placed]) -> dict[int, float]:
 
 def run(
     track: SoundTrack, sound: Samples, rate: int, cuts: Sequence[int], at_ns: int
-) -> list[Placed]:
+) -> list[PlacedSamples]:
     """Push the sound in blocks that end at `cuts`."""
-    out: list[Placed] = []
+    out: list[PlacedSamples] = []
     edges = [0, *sorted(cuts), len(sound)]
     for begin, end in pairwise(edges):
         out += track.push(at_ns + begin * SECOND // rate, sound[begin:end], rate)
@@ -67,7 +67,7 @@ def test_a_tone_comes_out_at_its_time_with_its_level(rate: int) -> None:
 def test_jitter_of_the_times_does_not_tear_the_sound() -> None:
     track = SoundTrack(RATE)
     jitter = np.random.default_rng(1).integers(-50_000_000, 50_000_000, 50)
-    out: list[Placed] = []
+    out: list[PlacedSamples] = []
     for n in range(50):
         at_ns = SECOND + n * SECOND // 50 + (int(jitter[n]) if n else 0)
         out += track.push(at_ns, noise(320), RATE)

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from normtr.cause import Cause
-from normtr.judge import Judgement
+from normtr.predictor import Prediction
 from normtr.spec import LABELS, FeatureSpec
 from normtr.window import Row, assemble
 from stream.pipeline.window_assembler import Estimate
@@ -37,8 +37,8 @@ def estimate(step: int, voice: list[str], top: int = 0, abstained: bool = False)
     p = [0.05] * len(LABELS)
     p[top] = 0.7
     share = {"face": 1.0, "voice": 0.0, "text": 0.0}
-    judgement = Judgement(tuple(p), LABELS[top], 0.7, abstained, share)
-    return Estimate(step, window, judgement, window.end_ns, faces=2)
+    prediction = Prediction(tuple(p), LABELS[top], 0.7, abstained, share)
+    return Estimate(step, window, prediction, window.end_ns, faces=2)
 
 
 def test_a_step_is_told_by_the_last_estimate_that_holds_it() -> None:

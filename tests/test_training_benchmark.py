@@ -23,7 +23,7 @@ from training.data.mosi import MosiGiven, MosiSentences, MosiWords, smallest
 from training.evaluation.noise_curves import Protocol
 from training.noise import RATES
 from training.reports.evaluation_result import result
-from training.systems.norm_tr import Benchmark
+from training.systems.norm_tr import NormTrSystem
 
 pytestmark = pytest.mark.slow
 
@@ -216,7 +216,7 @@ def test_a_result_is_kept_for_its_weights_and_protocol(
     first = result(copy, "test", protocol)
     assert first.outputs.shape == (2, 2, 29, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(Benchmark, "model", None)  # nothing can be computed
+        patch.setattr(NormTrSystem, "model", None)  # nothing can be computed
         assert np.array_equal(result(copy, "test", protocol).outputs, first.outputs)
         half = Protocol(rates=(0.5,), mask_seeds=(1, 2))
         assert np.array_equal(result(copy, "test", half).outputs, first.outputs[1:])

@@ -1,4 +1,4 @@
-"""The face part on a few tiny pictures: folds, members, the committee that is shipped."""
+"""The face part on a few tiny pictures: folds, members, the ensemble that is shipped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from normtr.resnet import Committee
+from normtr.resnet import ResNetEnsemble
 from normtr.spec import LABELS
 from training.commands import train
 from training.data import fer2013
@@ -75,12 +75,12 @@ def trained(pictures: Path, out: Path, evened: float) -> dict[str, dict[str, tor
     return {name: load_file(out / name) for name in SHIPS}
 
 
-def test_both_folds_go_on_as_members_of_the_committee(pictures: Path, tmp_path: Path) -> None:
+def test_both_folds_go_on_as_members_of_the_ensemble(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     found = trained(pictures, out, evened=0.0)
-    committee = Committee(2, 2, len(LABELS))
-    committee.load_state_dict(found["face.safetensors"])
-    stems = [member.state_dict()["stem.0.weight"] for member in committee.members]
+    ensemble = ResNetEnsemble(2, 2, len(LABELS))
+    ensemble.load_state_dict(found["face.safetensors"])
+    stems = [member.state_dict()["stem.0.weight"] for member in ensemble.members]
     members = [load_file(out / f"member-{k}/face.safetensors") for k in (0, 1)]
     for stem, member in zip(stems, members, strict=True):
         assert torch.equal(stem, member["members.0.stem.0.weight"])
@@ -91,7 +91,7 @@ def test_both_folds_go_on_as_members_of_the_committee(pictures: Path, tmp_path: 
     (out / "face.safetensors").unlink()
     assert torch.equal(
         trained(pictures, out, evened=0.0)["face.safetensors"]["head.weight"],
-        committee.head.weight,
+        ensemble.head.weight,
     )
 
 

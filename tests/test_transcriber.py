@@ -15,9 +15,9 @@ from faster_whisper.audio import decode_audio
 
 from normtr.errors import UserError
 from normtr.speech import RATE, Whisper
-from stream.pipeline.events import Heard, Word
+from stream.pipeline.events import TranscriptEvent, Word
 from stream.pipeline.handoff import Samples, SoundRing
-from stream.pipeline.load_shedding import Pacing
+from stream.pipeline.load_shedding import DutyCycles
 from stream.pipeline.models import load_whisper
 from stream.pipeline.pipe_config import TranscriberConfig
 from stream.pipeline.transcriber import Transcriber
@@ -40,7 +40,7 @@ TEXT = (
 class Session:
     """What one virtual session gave: the results in order, and the longest passage in seconds."""
 
-    heard: list[Heard]
+    heard: list[TranscriptEvent]
     longest_s: float
 
     @property
@@ -69,10 +69,10 @@ def worker(
     ring: SoundRing,
     origin_ns: int = 0,
     config: TranscriberConfig | None = None,
-    pacing: Pacing | None = None,
+    duty_cycles: DutyCycles | None = None,
 ) -> Transcriber:
-    config, pacing = config or TranscriberConfig(), pacing or Pacing()
-    return Transcriber(ring, origin_ns, config, whisper(), pacing)
+    config, duty_cycles = config or TranscriberConfig(), duty_cycles or DutyCycles()
+    return Transcriber(ring, origin_ns, config, whisper(), duty_cycles)
 
 
 def listen(sound: Samples, cost_ns: int = COST_NS) -> Session:
@@ -127,7 +127,7 @@ def errors(said: str, heard: str) -> float:
     return row[-1] / len(one)
 
 
-def replayed(heard: Sequence[Heard]) -> None:
+def replayed(heard: Sequence[TranscriptEvent]) -> None:
     """Follow the changes as a subscriber would and compare with the words after each pass."""
     known: dict[int, Word] = {}
     for result in heard:
@@ -235,11 +235,11 @@ def test_a_worker_slower_than_its_passage_skips_sound_and_says_how_much() -> Non
 
 
 def test_a_lower_pace_makes_passes_rarer_and_skips_nothing() -> None:
-    ring, pacing = SoundRing(RATE, 40 * RATE), Pacing()
-    transcriber = worker(ring, pacing=pacing)
+    ring, duty_cycles = SoundRing(RATE, 40 * RATE), DutyCycles()
+    transcriber = worker(ring, duty_cycles=duty_cycles)
     taken = []
     for level, seconds in ((0, 3), (2, 6), (3, 12)):
-        pacing.change(0, level)
+        duty_cycles.change(0, level)
         begin = ring.end
         for _ in range(seconds * 10):
             ring.append(np.zeros(RATE // 10, np.float32))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normtr.cause import GAPS, Cause
-from normtr.face import Face, FaceRow
+from normtr.face import DetectedFace, FaceRow
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from stream.pipeline.events import Seen
 from stream.pipeline.outputs import Notice
@@ -130,7 +130,7 @@ def test_a_face_is_told_with_its_own_probabilities_and_without_one_there_is_noth
     bodies = [
         body
         for row in (
-            FaceRow("none", vector, Face((1.0, 2.0, 4.0, 8.0), ((1.0, 2.0),) * 5, 0.75)),
+            FaceRow("none", vector, DetectedFace((1.0, 2.0, 4.0, 8.0), ((1.0, 2.0),) * 5, 0.75)),
             FaceRow("no_face"),
         )
         for topic, body in PREVIEWS.of(seen(row), lambda topic: topic == FACE)

@@ -37,7 +37,7 @@ class Raised:
 
 
 @dataclass
-class Worker(Generic[T]):
+class WorkerProcess(Generic[T]):
     """A process and the piece it works on; None while it starts."""
 
     process: BaseProcess
@@ -56,7 +56,7 @@ def spread(
     """
     context = multiprocessing.get_context("spawn")
     waiting = deque(pieces)
-    workers: list[Worker[T]] = []
+    workers: list[WorkerProcess[T]] = []
     try:
         while waiting or any(worker.piece is not None for worker in workers):
             while waiting and len(workers) < min(jobs, len(pieces)):
@@ -103,7 +103,7 @@ def _by_one_thread(work: Callable[[T], bool]) -> Callable[[T], bool]:
     return work
 
 
-def _started(context: SpawnContext, start: Callable[[], Callable[[T], Any]]) -> Worker[T]:
+def _started(context: SpawnContext, start: Callable[[], Callable[[T], Any]]) -> WorkerProcess[T]:
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, start), daemon=True)
     # Ctrl-C goes to all processes of a terminal; it is this one that ends the others.
@@ -113,10 +113,10 @@ def _started(context: SpawnContext, start: Callable[[], Callable[[T], Any]]) -> 
     finally:
         signal.signal(signal.SIGINT, handler)
     theirs.close()  # so that the pipe ends with the process
-    return Worker(process, ours)
+    return WorkerProcess(process, ours)
 
 
-def _end(worker: Worker[T]) -> None:
+def _end(worker: WorkerProcess[T]) -> None:
     """One that waits for a piece goes by itself, which gives back its semaphores."""
     worker.connection.close()
     if worker.piece is None:

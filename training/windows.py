@@ -69,7 +69,7 @@ def joined(many: list[Windows]) -> Windows:
     )
 
 
-class Keys(Dataset[int]):
+class SampleNumbers(Dataset[int]):
     """As many samples as an epoch has; a sample is its number."""
 
     def __init__(self, size: int) -> None:
@@ -117,5 +117,9 @@ def loader(
 ) -> DataLoader[Any]:
     """An endless training set of `size` samples an epoch; `batches` makes a batch of keys."""
     return DataLoader(
-        Keys(size), batch, sampler=EpochOrder(size, seed), drop_last=True, collate_fn=batches
+        SampleNumbers(size),
+        batch,
+        sampler=EpochOrder(size, seed),
+        drop_last=True,
+        collate_fn=batches,
     )

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from normtr.cause import Cause, first_cause
-from stream.bench.faults import EXPECTED, Fault, Plan
-from stream.pipeline.events import Heard
-from stream.pipeline.outputs import Health, Notice, Output
+from stream.bench.faults import EXPECTED, Fault, FaultPlan
+from stream.pipeline.events import TranscriptEvent
+from stream.pipeline.outputs import HealthReport, Notice, Output
 from stream.pipeline.window_assembler import SLOW, Estimate
 from stream.wire import NoticeKind
 
@@ -87,21 +87,21 @@ class Endurance:
     stages_ms: dict[str, Series] = field(default_factory=lambda: defaultdict(Series))
     notices: list[tuple[float, Notice]] = field(default_factory=list)
     seconds_at_level: Counter[int] = field(default_factory=Counter)
-    """Of the ladder that gives up work."""
+    """Of load shedding, 0 to 4."""
 
     def add(self, sent_ns: int, output: Output) -> None:
         at_s = (sent_ns - self.origin_ns) / 1e9
         if isinstance(output, Estimate):
             self.total_ms.add(at_s, (sent_ns - output.window.end_ns) / 1e6)
             self.faces.add(at_s, output.faces)
-        elif isinstance(output, Heard):
+        elif isinstance(output, TranscriptEvent):
             for change in output.changes:
                 delay_s = (output.ready_ns - change.word.word.end_ns) / 1e9
                 if change.change == "add":
                     self.first_seen_s.add(at_s, delay_s)
                 elif change.change == "commit":
                     self.commit_s.add(at_s, delay_s)
-        elif isinstance(output, Health):
+        elif isinstance(output, HealthReport):
             self.seconds_at_level[output.level] += 1
             if output.memory_mib is not None:
                 self.memory_mib.add(at_s, output.memory_mib)
@@ -128,7 +128,7 @@ class Endurance:
         }
 
     def reactions(
-        self, plan: Plan, gaps: Mapping[str, Sequence[Cause]], step_s: float
+        self, plan: FaultPlan, gaps: Mapping[str, Sequence[Cause]], step_s: float
     ) -> list[Any]:
         """Of each lost or stalled device: seconds to the notify, and to the first valid step."""
         out = []
@@ -160,7 +160,7 @@ class Endurance:
 
 
 def wrong_causes(
-    plan: Plan,
+    plan: FaultPlan,
     gaps: Mapping[str, Sequence[Cause]],
     baseline: Mapping[str, Sequence[Cause]],
     clip_s: float,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from normtr.cause import Cause
 from normtr.errors import UsageError
 from stream.pipeline.events import FEEDS
-from stream.pipeline.ingest import AFFECTS, Feed
+from stream.pipeline.ingest import AFFECTS, ClipReceiver
 
 Kind = Literal["cover", "mute", "stall", "lose", "overflow", "kill", "flood", "deaf"]
 EXPECTED = {
@@ -76,7 +76,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FaultPlan:
     """`[[faults]]` of a TOML file."""
 
     faults: tuple[Fault, ...]
@@ -86,22 +86,22 @@ class Plan:
         return (f for f in self.faults if device in f.devices and f.on(at_s))
 
 
-def load(path: Path) -> Plan:
+def load(path: Path) -> FaultPlan:
     """Raises UsageError naming what is wrong in the file."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        return dacite.from_dict(Plan, content, dacite.Config(cast=[tuple, float], strict=True))
+        return dacite.from_dict(FaultPlan, content, dacite.Config(cast=[tuple, float], strict=True))
     except (OSError, ValueError, TypeError, dacite.DaciteError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"the fault plan {path} cannot be used: {reason}.") from None
 
 
 class Faulty:
-    """Stands between a clip and the intake, and lets happen what is planned."""
+    """Stands between a clip and its receiver, and lets happen what is planned."""
 
-    def __init__(self, intake: Feed, plan: Plan) -> None:
-        self.origin_ns = intake.origin_ns
-        self._intake = intake
+    def __init__(self, ingest: ClipReceiver, plan: FaultPlan) -> None:
+        self.origin_ns = ingest.origin_ns
+        self._ingest = ingest
         self._plan = plan
         self._overflowed = False
 
@@ -110,9 +110,9 @@ class Faulty:
         if kinds & {"stall", "lose"}:
             self._gone("camera", at_ns, kinds)
         elif "cover" in kinds:
-            self._intake.picture(at_ns, lambda: np.full_like(image(), 96))
+            self._ingest.picture(at_ns, lambda: np.full_like(image(), 96))
         else:
-            self._intake.picture(at_ns, image)
+            self._ingest.picture(at_ns, image)
 
     def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None:
         self.sound(at_ns, samples, rate, cause)
@@ -125,20 +125,20 @@ class Faulty:
             self._overflowed = True
         else:
             given = np.zeros_like(samples) if "mute" in kinds else samples
-            self._intake.sound(at_ns, given, rate, Cause.DROPPED if self._overflowed else cause)
+            self._ingest.sound(at_ns, given, rate, Cause.DROPPED if self._overflowed else cause)
             self._overflowed = False
 
     def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None:
-        self._intake.condition(source, cause, at_ns, detail)
+        self._ingest.condition(source, cause, at_ns, detail)
 
     def end(self, source: str, at_ns: int, reason: str = "") -> None:
-        self._intake.end(source, at_ns, reason)
+        self._ingest.end(source, at_ns, reason)
 
     def _kinds(self, device: str, at_ns: int) -> set[str]:
         return {f.kind for f in self._plan.now(device, (at_ns - self.origin_ns) / 1e9)}
 
     def _gone(self, device: str, at_ns: int, kinds: set[str]) -> None:
         if "lose" in kinds:
-            self._intake.condition(
+            self._ingest.condition(
                 device, Cause.NO_DEVICE, at_ns, f"the plan takes the {device} away"
             )

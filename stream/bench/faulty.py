@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stream.bench.faults import DEVICES, Fault, Faulty, Plan
+from stream.bench.faults import DEVICES, Fault, FaultPlan, Faulty
 from stream.clock import Clock
 from stream.pipeline.events import Event
-from stream.pipeline.ingest import Feed, Source
+from stream.pipeline.ingest import ClipReceiver, Source
 from stream.pipeline.workers import Worker
 
 CORES = 2
@@ -33,7 +33,7 @@ DEAF = _ORPHAN + (
 class Faults:
     """A plan at work. Times count from the session's origin, which the source is told."""
 
-    def __init__(self, plan: Plan, address: str) -> None:
+    def __init__(self, plan: FaultPlan, address: str) -> None:
         """`address`: where subscribers connect."""
         self.plan = plan
         self.origin_ns: int | None = None
@@ -88,9 +88,9 @@ class _FaultySource:
         self._source = source
         self._faults = faults
 
-    def start(self, intake: Feed, clock: Clock) -> None:
-        self._faults.origin_ns = intake.origin_ns
-        self._source.start(Faulty(intake, self._faults.plan), clock)
+    def start(self, ingest: ClipReceiver, clock: Clock) -> None:
+        self._faults.origin_ns = ingest.origin_ns
+        self._source.start(Faulty(ingest, self._faults.plan), clock)
 
     def stop(self) -> None:
         self._source.stop()

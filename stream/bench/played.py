@@ -61,7 +61,7 @@ def measure(config: BenchLive, publisher: Publisher) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Given:
+class _Played:
     """What one source gave."""
 
     endurance: Endurance
@@ -76,12 +76,12 @@ def _opened(config: BenchLive, faults: Faults | None) -> Opened:
 
 def _played(
     config: BenchLive, opened: Opened, faults: Faults | None, publisher: Publisher
-) -> tuple[dict[str, _Given], _First | None]:
+) -> tuple[dict[str, _Played], _First | None]:
     """What each source gave, and when the first estimate came, if one did."""
     checkpoint, origin_ns = opened.models.checkpoint, opened.origin_ns
     wire = Messages(opened.session, checkpoint.sha256, checkpoint.labels, opened.name)
     found = {
-        source: _Given(Endurance(origin_ns), Summary(checkpoint.labels, origin_ns))
+        source: _Played(Endurance(origin_ns), Summary(checkpoint.labels, origin_ns))
         for source in opened.sources
     }
     gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)
@@ -133,12 +133,12 @@ def _age_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - (process.create_time() - psutil.boot_time())
 
 
-def _figures(seconds: float, opened: Opened, found: dict[str, _Given]) -> dict[str, Any]:
+def _figures(seconds: float, opened: Opened, found: dict[str, _Played]) -> dict[str, Any]:
     """Of one source; of several by their names."""
     assert opened.realtime is not None
     each = {
         track.name: _of_source(seconds, track.pipe, found[track.name].endurance)
-        for track in opened.realtime.tracks
+        for track in opened.realtime.source_sessions
     }
     return each[opened.name] if len(each) == 1 else {"sources": each}
 

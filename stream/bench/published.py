@@ -15,7 +15,7 @@ import psutil
 
 from normtr.cause import Cause
 from normtr.errors import UserError
-from normtr.judge import Judgement
+from normtr.predictor import Prediction
 from normtr.spec import LABELS, FeatureSpec
 from normtr.window import assemble
 from stream.bench.endurance import Series
@@ -137,5 +137,5 @@ def _estimate(spec: FeatureSpec) -> Estimate:
         m: [(Cause.NONE, np.zeros(dim, np.float32))] * spec.steps for m, dim in spec.dims.items()
     }
     window = assemble(spec, 0, columns)
-    judgement = Judgement((1 / 7,) * 7, LABELS[0], 1 / 7, False, dict.fromkeys(columns, 1 / 3))
-    return Estimate(0, window, judgement, window.end_ns, 2)
+    prediction = Prediction((1 / 7,) * 7, LABELS[0], 1 / 7, False, dict.fromkeys(columns, 1 / 3))
+    return Estimate(0, window, prediction, window.end_ns, 2)

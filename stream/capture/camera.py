@@ -90,21 +90,21 @@ class Camera:
         self._stop = threading.Event()
         self._hanging: list[_Reader] = []
 
-    def start(self, intake: Receiver, clock: Clock) -> None:
-        intake.condition("camera", Cause.STARTING, clock.now_ns())
+    def start(self, ingest: Receiver, clock: Clock) -> None:
+        ingest.condition("camera", Cause.STARTING, clock.now_ns())
         threading.Thread(
-            target=self._supervise, args=(intake, clock), name="camera", daemon=True
+            target=self._supervise, args=(ingest, clock), name="camera", daemon=True
         ).start()
 
     def stop(self) -> None:
         self._stop.set()
 
-    def _supervise(self, intake: Receiver, clock: Clock) -> None:
+    def _supervise(self, ingest: Receiver, clock: Clock) -> None:
         failures = 0
         while not self._stop.is_set():
             self._hanging = [reader for reader in self._hanging if reader.is_alive()]
             if len(self._hanging) < MOST_HANGING:
-                reader = _Reader(self._which, self._latency_ns, intake, clock)
+                reader = _Reader(self._which, self._latency_ns, ingest, clock)
                 reader.start()
                 while reader.is_alive() and not self._stop.is_set() and not reader.hangs():
                     reader.join(POLL_S)
@@ -113,21 +113,21 @@ class Camera:
                 failures = 0 if reader.frames else failures + 1
                 if reader.lost is not None:
                     cause, sentence = reader.lost.cause, str(reader.lost)
-                    intake.condition("camera", cause, clock.now_ns(), sentence)
+                    ingest.condition("camera", cause, clock.now_ns(), sentence)
             self._stop.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
 
 
 class _Reader(threading.Thread):
     """Opens a camera once and hands its frames in until none comes, or until it is left alone."""
 
-    def __init__(self, which: str, latency_ns: int, intake: Receiver, clock: Clock) -> None:
+    def __init__(self, which: str, latency_ns: int, ingest: Receiver, clock: Clock) -> None:
         super().__init__(name="camera reader", daemon=True)
         self.left = threading.Event()
         self.frames = 0
         self.lost: NoCamera | None = None
         self._which = which
         self._latency_ns = latency_ns
-        self._intake = intake
+        self._ingest = ingest
         self._clock = clock
         self._moved_ns = clock.now_ns()
         # A second reader of a pipe would take the first one's bytes; its end wakes the first.
@@ -168,7 +168,7 @@ class _Reader(threading.Thread):
             if taken_ns is not None:
                 # A frame damaged on its way is not worth opening the camera anew.
                 with contextlib.suppress(cv2.error):
-                    self._intake.picture(taken_ns - self._latency_ns, lambda: _pixels(capture))
+                    self._ingest.picture(taken_ns - self._latency_ns, lambda: _pixels(capture))
 
 
 def _pixels(capture: cv2.VideoCapture) -> NDArray[np.uint8]:

@@ -10,27 +10,27 @@ from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.media import Media, Picture, Piece
 from stream.clock import Clock
-from stream.pipeline.ingest import Feed
+from stream.pipeline.ingest import ClipReceiver
 
 BLOCK_NS = 100_000_000
 """No block of sound is longer."""
 
 
-def conditions(media: Media, intake: Feed, at_ns: int) -> None:
+def conditions(media: Media, ingest: ClipReceiver, at_ns: int) -> None:
     """Say what the clip has not got."""
     if not media.has_picture:
-        intake.condition("camera", Cause.NO_TRACK, at_ns, f"{media.name} has no picture")
+        ingest.condition("camera", Cause.NO_TRACK, at_ns, f"{media.name} has no picture")
     if not media.has_sound:
-        intake.condition("microphone", Cause.NO_TRACK, at_ns, f"{media.name} has no sound")
+        ingest.condition("microphone", Cause.NO_TRACK, at_ns, f"{media.name} has no sound")
 
 
-def feed(item: Picture | Piece, intake: Feed) -> None:
+def feed(item: Picture | Piece, ingest: ClipReceiver) -> None:
     """Hand one packet in, as a device would."""
-    at_ns = intake.origin_ns + item.at_ns
+    at_ns = ingest.origin_ns + item.at_ns
     if isinstance(item, Picture):
-        intake.picture(at_ns, item.image)
+        ingest.picture(at_ns, item.image)
     else:
-        intake.sound(at_ns, item.samples, item.rate, Cause.STALLED)
+        ingest.sound(at_ns, item.samples, item.rate, Cause.STALLED)
 
 
 def repeated(source: str, first: Media, until_ns: int | None) -> Iterator[Picture | Piece]:
@@ -74,27 +74,27 @@ class RealTimeClip:
         self._repeat = repeat
         self._stop = threading.Event()
 
-    def start(self, intake: Feed, clock: Clock) -> None:
-        threading.Thread(target=self._play, args=(intake, clock), name="clip", daemon=True).start()
+    def start(self, ingest: ClipReceiver, clock: Clock) -> None:
+        threading.Thread(target=self._play, args=(ingest, clock), name="clip", daemon=True).start()
 
     def stop(self) -> None:
         self._stop.set()
 
-    def _play(self, intake: Feed, clock: Clock) -> None:
-        conditions(self.media, intake, intake.origin_ns)
+    def _play(self, ingest: ClipReceiver, clock: Clock) -> None:
+        conditions(self.media, ingest, ingest.origin_ns)
         end_ns = 0
         try:
             again = self._until_ns if self._repeat else None
             items = repeated(self._source, self.media, again)
             for item in begun(items, self._until_ns):
-                wait_ns = intake.origin_ns + item.arrival_ns - clock.now_ns()
+                wait_ns = ingest.origin_ns + item.arrival_ns - clock.now_ns()
                 if self._stop.wait(max(wait_ns, 0) / 1e9):
                     return
                 end_ns = max(end_ns, item.end_ns)
-                feed(item, intake)
+                feed(item, ingest)
         except UserError as error:
             self.error = error
         if self._until_ns is not None:
             end_ns = min(end_ns, self._until_ns)
         for source in ("camera", "microphone"):
-            intake.end(source, intake.origin_ns + end_ns, str(self.error or ""))
+            ingest.end(source, ingest.origin_ns + end_ns, str(self.error or ""))

@@ -15,7 +15,7 @@ from normtr.errors import UserError
 
 if TYPE_CHECKING:  # without its system libraries OpenCV cannot even be imported: tell, not fail
     from stream.capture.sound_input import Input
-    from stream.pipeline.ingest import Intake, Source
+    from stream.pipeline.ingest import Ingest, Source
 
 FIRST_ITEM_LIMIT_S = 4.0
 SAMPLE_S = 1.0
@@ -38,7 +38,7 @@ class Finding:
     frame: NDArray[np.uint8] | None = None
 
 
-def _sampled(source: Source, name: str) -> tuple[Intake, float]:
+def _sampled(source: Source, name: str) -> tuple[Ingest, float]:
     """Run a source for `SAMPLE_S` after its first item: what it gave, and its items a second.
 
     Raises UserError with what it said when nothing came.
@@ -46,12 +46,12 @@ def _sampled(source: Source, name: str) -> tuple[Intake, float]:
     from normtr.spec import FeatureSpec
     from stream.clock import Monotonic
     from stream.pipeline.events import Condition, Event
-    from stream.pipeline.ingest import Intake
+    from stream.pipeline.ingest import Ingest
 
     told: list[Event] = []
-    intake = Intake(FeatureSpec(), time.monotonic_ns(), told.append, frozenset())
-    meter = intake.meters[name]
-    source.start(intake, Monotonic())
+    ingest = Ingest(FeatureSpec(), time.monotonic_ns(), told.append, frozenset())
+    meter = ingest.meters[name]
+    source.start(ingest, Monotonic())
     try:
         until = time.monotonic() + FIRST_ITEM_LIMIT_S
         while meter.newest_ns is None:
@@ -64,7 +64,7 @@ def _sampled(source: Source, name: str) -> tuple[Intake, float]:
         first_ns, first_items = meter.newest_ns, meter.items
         time.sleep(SAMPLE_S)
         seconds = (meter.newest_ns - first_ns) / 1e9
-        return intake, (meter.items - first_items) / seconds if seconds else 0.0
+        return ingest, (meter.items - first_items) / seconds if seconds else 0.0
     finally:
         source.stop()
 
@@ -86,15 +86,15 @@ def _camera(which: str, name: str) -> Finding:
     if reason := camera.unusable(which):
         return Finding(what, "warning", reason, fix)
     try:
-        intake, rate_hz = _sampled(camera.Camera(which), "camera")
+        ingest, rate_hz = _sampled(camera.Camera(which), "camera")
     except UserError as error:
         return Finding(what, "warning", str(error), fix)
-    shot = intake.frames.take()
+    shot = ingest.frames.take()
     if shot is None:
         return Finding(what, "warning", "its pictures cannot be decoded", fix)
     height, width = shot.image.shape[:2]
     brightness = float(shot.image.mean())
-    faces = len(FaceDetector(intake.spec.face)(shot.image))
+    faces = len(FaceDetector(ingest.spec.face)(shot.image))
     detail = (
         f"{name}: {width} x {height}, {rate_hz:.1f} frames/s, "
         f"brightness {brightness:.0f} of 255, faces: {faces}"
@@ -135,10 +135,10 @@ def _microphone(what: str, which: str | None, device: Input) -> Finding:
     from stream.capture.microphone import Microphone
 
     try:
-        intake, _ = _sampled(Microphone(which), "microphone")
+        ingest, _ = _sampled(Microphone(which), "microphone")
     except UserError as error:
         return Finding(what, "warning", str(error), MICROPHONE_FIX)
-    ring = intake.ring
+    ring = ingest.ring
     samples = ring.read(max(0, ring.end - round(SAMPLE_S * ring.rate)), ring.end).samples
     levels = [_dbfs(float(np.sqrt(np.mean(part**2)))) for part in np.array_split(samples, 40)]
     level, peak = _dbfs(float(np.sqrt(np.mean(samples**2)))), _dbfs(float(np.abs(samples).max()))

@@ -12,7 +12,7 @@ import numpy as np
 
 from normtr.cause import Cause
 from normtr.errors import UserError
-from stream.capture.sound_clock import Block, Timeline
+from stream.capture.sound_clock import SoundBlock, Timeline
 from stream.capture.sound_input import LIST_LIMIT_S, RETRY_S, Input, choose
 from stream.clock import Clock
 
@@ -73,11 +73,11 @@ class Microphone:
         self._lock = threading.Lock()
         self._ends_ns = 0
 
-    def start(self, intake: Receiver, clock: Clock) -> None:
-        intake.condition("microphone", Cause.STARTING, clock.now_ns())
+    def start(self, ingest: Receiver, clock: Clock) -> None:
+        ingest.condition("microphone", Cause.STARTING, clock.now_ns())
         for work in (self._listen, self._watch):
             threading.Thread(
-                target=work, args=(intake, clock), name="microphone", daemon=True
+                target=work, args=(ingest, clock), name="microphone", daemon=True
             ).start()
 
     def stop(self) -> None:
@@ -89,18 +89,18 @@ class Microphone:
             if self._process is not None:
                 self._process.kill()
 
-    def _watch(self, _intake: Receiver, clock: Clock) -> None:
+    def _watch(self, _ingest: Receiver, clock: Clock) -> None:
         while not self._stop.wait(POLL_S):
             if clock.now_ns() > self._ends_ns:
                 self._end()
 
-    def _listen(self, intake: Receiver, clock: Clock) -> None:
+    def _listen(self, ingest: Receiver, clock: Clock) -> None:
         failures = 0
         while not self._stop.is_set():
-            failures = 0 if self._hear(intake, clock) else failures + 1
+            failures = 0 if self._hear(ingest, clock) else failures + 1
             self._stop.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
 
-    def _hear(self, intake: Receiver, clock: Clock) -> int:
+    def _hear(self, ingest: Receiver, clock: Clock) -> int:
         """Hand in what one process hears, until it ends; how many blocks there were."""
         self._ends_ns = clock.now_ns() + OPEN_LIMIT_NS
         with self._lock:
@@ -122,18 +122,18 @@ class Microphone:
             )
         with process:
             assert process.stdout is not None
-            count = self._hand_in(process.stdout, intake, clock)
+            count = self._hand_in(process.stdout, ingest, clock)
             process.kill()
         return count
 
-    def _hand_in(self, records: IO[bytes], intake: Receiver, clock: Clock) -> int:
+    def _hand_in(self, records: IO[bytes], ingest: Receiver, clock: Clock) -> int:
         count = 0
         opened: _Opened | None = None
         while (got := _record(records)) is not None and not self._stop.is_set():
             record, data = got
             now_ns = clock.now_ns()
             if "lost" in record:
-                intake.condition("microphone", Cause.NO_DEVICE, now_ns, record["lost"])
+                ingest.condition("microphone", Cause.NO_DEVICE, now_ns, record["lost"])
                 opened = None
             elif opened is None:
                 opened = _Opened(**record)
@@ -142,12 +142,12 @@ class Microphone:
                 for begin_ns, placed in opened.timeline.push(block):
                     mono = placed.samples.mean(axis=1, dtype=np.float32)
                     cause = Cause.DROPPED if placed.overflowed else Cause.STALLED
-                    intake.heard(begin_ns - self._latency_ns, mono, opened.rate, cause)
+                    ingest.heard(begin_ns - self._latency_ns, mono, opened.rate, cause)
                 count += 1
             self._ends_ns = now_ns + (SILENT_LIMIT_NS if data else OPEN_LIMIT_NS)
         if opened and not self._stop.is_set() and clock.now_ns() <= self._ends_ns:
             lost = f"microphone {opened.name} gives no more sound."
-            intake.condition("microphone", Cause.NO_DEVICE, clock.now_ns(), lost)
+            ingest.condition("microphone", Cause.NO_DEVICE, clock.now_ns(), lost)
         return count
 
 
@@ -160,8 +160,10 @@ class _Opened:
         self.timeline = Timeline(rate)
         self._channels = channels
 
-    def block(self, record: dict[str, Any], data: bytes) -> Block:
-        return Block(samples=np.frombuffer(data, np.float32).reshape(-1, self._channels), **record)
+    def block(self, record: dict[str, Any], data: bytes) -> SoundBlock:
+        return SoundBlock(
+            samples=np.frombuffer(data, np.float32).reshape(-1, self._channels), **record
+        )
 
 
 def _record(records: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:

@@ -18,7 +18,7 @@ SETTLED_BLOCKS = 8
 
 
 @dataclass(frozen=True)
-class Block:
+class SoundBlock:
     """What PortAudio hands over: float32 [n, channels], and the seconds since its capture."""
 
     came_ns: int
@@ -39,11 +39,11 @@ class Timeline:
         self._rate = rate
         self._samples = 0
         self._starts: deque[int] = deque(maxlen=TIMED_BLOCKS)
-        self._waiting: list[tuple[int, Block]] = []
+        self._waiting: list[tuple[int, SoundBlock]] = []
 
-    def push(self, block: Block) -> list[tuple[int, Block]]:
+    def push(self, block: SoundBlock) -> list[tuple[int, SoundBlock]]:
         """Blocks that can be placed by now, each with the time of its first sample in ns."""
-        placed: list[tuple[int, Block]] = []
+        placed: list[tuple[int, SoundBlock]] = []
         if block.overflowed:
             placed = self._placed()
             self._starts.clear()
@@ -56,6 +56,6 @@ class Timeline:
         self._samples += len(block.samples)
         return placed + (self._placed() if len(self._starts) >= SETTLED_BLOCKS else [])
 
-    def _placed(self) -> list[tuple[int, Block]]:
+    def _placed(self) -> list[tuple[int, SoundBlock]]:
         waiting, self._waiting = self._waiting, []
         return [(median_low(self._starts) + before_ns, block) for before_ns, block in waiting]

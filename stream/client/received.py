@@ -53,7 +53,7 @@ class Received:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class WindowInfo:
     begin_ns: int
     end_ns: int
     step_ns: int
@@ -61,7 +61,7 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Smoothed:
+class SmoothedAffect:
     top: str
     confidence: float
     abstained: bool
@@ -78,13 +78,13 @@ class Affect(Received):
     confidence: float
     abstained: bool
     """Not enough to say."""
-    window: Window
+    window: WindowInfo
     gaps: dict[str, tuple[str, ...]]
     """Of each modality the cause of each step; `none`: it was there."""
     share: dict[str, float]
     latency_ms: dict[str, float]
     model: str
-    smoothed: Smoothed | None = None
+    smoothed: SmoothedAffect | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for what no recognizer says, so that nobody need expect it."""

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from normtr.errors import UserError
-from normtr.personal import FEWEST, Personal, write
-from stream.pipeline.user_baseline import Baseline
+from normtr.user_baseline import FEWEST, UserBaseline, write
+from stream.pipeline.baseline_collector import BaselineCollector
 from stream.pipeline.window_assembler import Estimate
 from stream.session.session import Opened, open_session
 from stream.session.source_config import SourceConfig
@@ -31,13 +31,13 @@ def calibrate(config: SourceConfig, seconds: float, path: Path, console: Console
         f"numbers go into {path}, which only you can read; nothing leaves this machine.",
         soft_wrap=True,
     )
-    personal = _collected(opened, seconds, console).personal()
-    write(path, personal)
-    _tell(console, personal, opened.models.checkpoint.labels)
+    baseline = _collected(opened, seconds, console).measured()
+    write(path, baseline)
+    _tell(console, baseline, opened.models.checkpoint.labels)
 
 
-def _collected(opened: Opened, seconds: float, console: Console) -> Baseline:
-    baseline = Baseline(opened.models.checkpoint, seconds)
+def _collected(opened: Opened, seconds: float, console: Console) -> BaselineCollector:
+    baseline = BaselineCollector(opened.models.checkpoint, seconds)
     with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as progress:
         task = progress.add_task("waiting for you", total=baseline.wanted)
         for _, output in opened.stream:
@@ -52,11 +52,11 @@ def _collected(opened: Opened, seconds: float, console: Console) -> Baseline:
     return baseline
 
 
-def _tell(console: Console, personal: Personal, labels: tuple[str, ...]) -> None:
-    for m, bias in personal.bias.items():
+def _tell(console: Console, baseline: UserBaseline, labels: tuple[str, ...]) -> None:
+    for m, bias in baseline.bias.items():
         named = sorted(zip(labels, bias, strict=True), key=lambda pair: -abs(pair[1]))[:3]
         most = ", ".join(f"{label} {-value:+.2f}" for label, value in named)
-        console.print(f"{m}, from {personal.steps[m]} steps: log-odds of {most}.", soft_wrap=True)
-    for m in sorted(set(FEWEST) - set(personal.bias)):
-        console.print(f"{m}: too few steps ({personal.steps[m]}), it stays as it is.")
+        console.print(f"{m}, from {baseline.steps[m]} steps: log-odds of {most}.", soft_wrap=True)
+    for m in sorted(set(FEWEST) - set(baseline.bias)):
+        console.print(f"{m}: too few steps ({baseline.steps[m]}), it stays as it is.")
     console.print("`normtr live --calibrated` uses this; `normtr calibrate --delete` removes it.")

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from stream.commands.live_config import Live
-from stream.publish.control import Control
+from stream.publish.control import ControlServer
 from stream.publish.endpoint import check
 from stream.publish.lsl import LslOutlets
 from stream.publish.publisher import Publisher
@@ -19,7 +19,7 @@ class Doors:
     """What is off is not there; in virtual time nobody can follow."""
 
     sinks: tuple[Sink, ...]
-    control: Control | None
+    control: ControlServer | None
     """Bound; it does not answer yet."""
 
 
@@ -35,7 +35,9 @@ def doors(config: Live) -> Iterator[Doors]:
         if not config.fast:
             sinks.append(stack.enter_context(closing(Publisher(config.bind, config.curve_keys))))
             if config.requests != "off":
-                control = stack.enter_context(closing(Control(config.requests, config.curve_keys)))
+                control = stack.enter_context(
+                    closing(ControlServer(config.requests, config.curve_keys))
+                )
         if config.lsl:
             sinks.append(stack.enter_context(closing(LslOutlets())))
         yield Doors(tuple(sinks), control)

@@ -11,7 +11,7 @@ from stream.publish import curve_keys
 
 
 @dataclass(frozen=True)
-class Keys:
+class KeysConfig:
     """Make the recognizer's keys where there are none, and keep the list of clients it serves."""
 
     folder: Path = field(default_factory=curve_keys.usual_folder)
@@ -27,7 +27,7 @@ class Keys:
 
 
 def run(argv: list[str]) -> int:
-    config = parse(Keys, argv, "keys")
+    config = parse(KeysConfig, argv, "keys")
     if config.allow is None and (config.key, config.out) != (None, None):
         raise UsageError("--key and --out belong to --allow NAME.")
     if config.key is not None and config.out is not None:

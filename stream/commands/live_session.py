@@ -18,7 +18,7 @@ from stream.commands.doors import Doors
 from stream.commands.live_config import Live
 from stream.interrupts import Interrupts
 from stream.overlay.process import overlay_beside
-from stream.pipeline.events import Heard, Word
+from stream.pipeline.events import TranscriptEvent, Word
 from stream.pipeline.outputs import Notice
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.control_handlers import ControlHandlers, Controlled
@@ -78,7 +78,9 @@ def recognise(config: Live, doors: Doors, console: Console, interrupts: Interrup
                 sd_notify.tell("READY=1\nWATCHDOG=1" if first else "WATCHDOG=1")
                 summaries[output.source].add(sent_ns, output)
                 outgoing.tick()
-            elif isinstance(output, Heard) and config.words and config.timeline is not None:
+            elif (
+                isinstance(output, TranscriptEvent) and config.words and config.timeline is not None
+            ):
                 _keep(words, output)
             if interrupts.asked:
                 break
@@ -114,17 +116,17 @@ def _outgoing(config: Live, opened: Opened, sinks: Sequence[Sink]) -> Outgoing:
 def _controlled(config: Live, opened: Opened) -> Controlled:
     assert opened.realtime is not None  # the control port is open in real time only
     return Controlled(
-        [track.pipe for track in opened.realtime.tracks],
+        [track.pipe for track in opened.realtime.source_sessions],
         opened.info,
         json.loads(json.dumps(dataclasses.asdict(config), default=str)),
         opened.models.checkpoint,
         opened.captures,
-        opened.models.personal is not None,
+        opened.models.baseline is not None,
         config.personal or data_folder.calibration(),
     )
 
 
-def _keep(words: dict[int, Word], heard: Heard) -> None:
+def _keep(words: dict[int, Word], heard: TranscriptEvent) -> None:
     """Take in, by their numbers, the words as they stand now."""
     words |= {word.id: word for word in heard.words}
     for change in heard.changes:

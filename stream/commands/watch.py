@@ -30,7 +30,7 @@ SILENT_S = 1.5
 WAITING = 100_000
 """So many messages may wait where all of them are written: some hours of a session, 100 MB."""
 
-Heard = Iterator[Received | None]
+TranscriptEvent = Iterator[Received | None]
 """What arrives; None after each `SILENT_S` without anything."""
 
 
@@ -96,7 +96,7 @@ def _nothing(address: str) -> str:
     )
 
 
-def _heard(config: Watch, subscription: Subscription[Received]) -> Heard:
+def _heard(config: Watch, subscription: Subscription[Received]) -> TranscriptEvent:
     until = None if config.seconds is None else time.monotonic() + config.seconds
     while until is None or time.monotonic() < until:
         left_s = SILENT_S if until is None else min(SILENT_S, until - time.monotonic())
@@ -107,14 +107,14 @@ def _heard(config: Watch, subscription: Subscription[Received]) -> Heard:
                 yield None
 
 
-def _tabled(heard: Heard, table: AffectTable | None) -> Heard:
+def _tabled(heard: TranscriptEvent, table: AffectTable | None) -> TranscriptEvent:
     for message in heard:
         if table is not None and isinstance(message, Affect):
             table.add(message)
         yield message
 
 
-def _told_if_silent(config: Watch, heard: Heard) -> Iterator[Received]:
+def _told_if_silent(config: Watch, heard: TranscriptEvent) -> Iterator[Received]:
     """What arrives; says once on standard error that nobody publishes."""
     told = False
     for message in heard:
@@ -125,7 +125,7 @@ def _told_if_silent(config: Watch, heard: Heard) -> Iterator[Received]:
         told = True
 
 
-def _show(config: Watch, heard: Heard) -> None:
+def _show(config: Watch, heard: TranscriptEvent) -> None:
     if config.json:
         for message in _told_if_silent(config, heard):
             if message.topic.startswith(config.topic):

@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPen
 from PySide6.QtWidgets import QToolTip
 
 from normtr.cause import Cause
-from stream.overlay.part import CENTRE, LEFT, RIGHT, Part, as_tip, fitting, resized
+from stream.overlay.part import CENTRE, LEFT, RIGHT, WindowPart, as_tip, fitting, resized
 from stream.overlay.state import Shown, within
 from stream.overlay.theme import Theme, opacity
 from stream.views.history import SECONDS
@@ -19,7 +19,7 @@ GLIDE_FRAMES, GLIDE_MS = 3, 50
 UNHEARD = "No recognizer was heard yet. Start one with: normtr live"
 
 
-class Bars(Part):
+class Bars(WindowPart):
     """Every label's probability; the bars glide to it, unless motion is unwanted."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Bars(Part):
         self.update()
 
 
-class History(Part):
+class HistoryStrip(WindowPart):
     """The last minute: the strongest label of each second, and each modality's gaps by cause."""
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class History(Part):
         return super().event(event)
 
 
-class Light(Part):
+class LightLamp(WindowPart):
     """One modality: there or why not, and its gaps over the last minute."""
 
     def __init__(self, modality: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QFont, QFontMetricsF, QPainter
 
-from stream.overlay.part import LEFT, RIGHT, Part, as_tip, resized
+from stream.overlay.part import LEFT, RIGHT, WindowPart, as_tip, resized
 from stream.overlay.state import Shown
 from stream.overlay.theme import Theme, opacity
 
 
-class Badge(Part):
+class Badge(WindowPart):
     """Whether a person is captured. It is never faded, greyed or hidden while one is."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Badge(Part):
         self.write(painter, box, capture.saying, ink, LEFT)
 
 
-class Headline(Part):
+class Headline(WindowPart):
     """The top emotion, or why none is named."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Headline(Part):
         self.write(painter, box.adjusted(14, 0, -room, 0), shown.headline, self.theme.text, LEFT)
 
 
-class Note(Part):
+class Note(WindowPart):
     """What happened, for some seconds."""
 
     def __init__(self) -> None:

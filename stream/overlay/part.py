@@ -17,7 +17,7 @@ RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 CENTRE = Qt.AlignmentFlag.AlignCenter
 
 
-class Part(QWidget):
+class WindowPart(QWidget):
     """`scale`: size of its letters beside the desktop's; `lines`: its height in lines of them."""
 
     def __init__(self, name: str, scale: float, lines: float, grows: bool = False) -> None:

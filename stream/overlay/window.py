@@ -17,9 +17,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QLayout, QMenu, QVBoxLayout, QWidget
 
-from stream.overlay.charts import Bars, History, Light
+from stream.overlay.charts import Bars, HistoryStrip, LightLamp
 from stream.overlay.labels import Badge, Headline, Note
-from stream.overlay.part import Part
+from stream.overlay.part import WindowPart
 from stream.overlay.state import Shown
 from stream.overlay.theme import DARK, Theme
 from stream.views.labels_and_colours import NAMES
@@ -55,8 +55,14 @@ class OverlayWindow(QWidget):
         self.menu = QMenu(self)
         self.bars = Bars()
         self._badge = Badge()
-        lights = [Light(modality) for modality in NAMES]
-        self._folding: tuple[Part, ...] = (Headline(), self.bars, History(), *lights, Note())
+        lights = [LightLamp(modality) for modality in NAMES]
+        self._folding: tuple[WindowPart, ...] = (
+            Headline(),
+            self.bars,
+            HistoryStrip(),
+            *lights,
+            Note(),
+        )
         self._layout = layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN // 2, MARGIN, MARGIN // 2)
         layout.setSpacing(6)

@@ -77,7 +77,7 @@ class WordChange:
 
 
 @dataclass(frozen=True)
-class Heard:
+class TranscriptEvent:
     """What the transcriber knows now: all words so far not forgotten, in time order.
 
     `horizon_ns`: speech up to this event time has been transcribed or judged to be none, but for
@@ -171,7 +171,7 @@ Event = (
     | Dropped
     | FeatureRow
     | Seen
-    | Heard
+    | TranscriptEvent
     | Condition
     | Asked
     | OtherPerson
@@ -186,6 +186,8 @@ Event = (
 def stamped(events: Sequence[Event], ready_ns: int) -> list[Event]:
     """Results get the time at which they can be seen."""
     return [
-        replace(event, ready_ns=ready_ns) if isinstance(event, FeatureRow | Heard) else event
+        replace(event, ready_ns=ready_ns)
+        if isinstance(event, FeatureRow | TranscriptEvent)
+        else event
         for event in events
     ]

@@ -10,7 +10,7 @@ from stream.pipeline.window_assembler import Estimate
 Causes = dict[str, Cause]
 
 
-class Settled:
+class FinalizedGaps:
     """Rows and words come late, so a step is settled only when no window holds it any more."""
 
     def __init__(self) -> None:

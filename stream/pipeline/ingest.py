@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.cause import Cause, first_cause
-from normtr.sound import Placed, SoundTrack
+from normtr.sound import PlacedSamples, SoundTrack
 from normtr.spec import FeatureSpec
 from normtr.window import Slots
 from stream.clock import Clock
 from stream.pipeline.events import Arrived, Condition, Dropped, Ended, Event
 from stream.pipeline.handoff import Newest, SoundRing
-from stream.pipeline.load_shedding import Pacing
+from stream.pipeline.load_shedding import DutyCycles
 
 RING_S = 40
 AFFECTS = {"camera": ("face",), "microphone": ("voice", "text")}
@@ -25,7 +25,7 @@ AFFECTS = {"camera": ("face",), "microphone": ("voice", "text")}
 
 
 @dataclass(frozen=True)
-class Shot:
+class FrameSample:
     """A picture that was chosen for a step."""
 
     step: int
@@ -44,7 +44,7 @@ class Meter:
 
 
 class Receiver(Protocol):
-    """What a camera and a microphone hand their items to: an intake, or what measures them."""
+    """What a camera and a microphone hand their items to: the ingest, or what measures them."""
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None: ...
 
@@ -53,7 +53,7 @@ class Receiver(Protocol):
     def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None: ...
 
 
-class Feed(Receiver, Protocol):
+class ClipReceiver(Receiver, Protocol):
     """What any source pours into, a clip too."""
 
     origin_ns: int
@@ -69,8 +69,8 @@ class Source(Protocol):
     devices: tuple[str, ...]
     """`camera`, `microphone` or both; a clip has none, it cannot stall."""
 
-    def start(self, intake: Feed, clock: Clock) -> None:
-        """Begin to feed `intake` from a daemon thread."""
+    def start(self, ingest: ClipReceiver, clock: Clock) -> None:
+        """Begin to feed `ingest` from a daemon thread."""
         ...
 
     def stop(self) -> None:
@@ -78,7 +78,7 @@ class Source(Protocol):
         ...
 
 
-class Intake:
+class Ingest:
     """Called from source threads; times are ns on the session's clock."""
 
     def __init__(
@@ -86,11 +86,11 @@ class Intake:
     ) -> None:
         self.spec = spec
         self.origin_ns = origin_ns
-        self.frames: Newest[Shot] = Newest()
+        self.frames: Newest[FrameSample] = Newest()
         self.ring = SoundRing(spec.voice.sample_rate, RING_S * spec.voice.sample_rate)
         self.meters = {"camera": Meter(), "microphone": Meter()}
         self.bells: list[threading.Event] = []
-        self.pacing = Pacing()
+        self.duty_cycles = DutyCycles()
         self._post = post
         self._off = off
         self._slots = Slots(spec)
@@ -108,11 +108,13 @@ class Intake:
         if "face" in self._off or at_ns < self.origin_ns or self._held["camera"]:
             return
         since_ns = at_ns - self.origin_ns
-        step = self._slots.step_for(since_ns, self.pacing.at(since_ns // self.spec.step_ns).face)
+        step = self._slots.step_for(
+            since_ns, self.duty_cycles.at(since_ns // self.spec.step_ns).face
+        )
         if step is None:
             return
         self._post(Arrived("face", step))
-        displaced = self.frames.put(Shot(step, at_ns, image()))
+        displaced = self.frames.put(FrameSample(step, at_ns, image()))
         if displaced is not None:
             self._post(Dropped("face", displaced.step))
         self._ring_bells()
@@ -199,7 +201,7 @@ class Intake:
             for modality in (m for m in AFFECTS[source] if m not in self._off):
                 self._post(Condition(modality, cause, at_ns, detail))
 
-    def _place(self, pieces: list[Placed], cause: Cause) -> None:
+    def _place(self, pieces: list[PlacedSamples], cause: Cause) -> None:
         causes = self._held["microphone"]
         held = first_cause(causes) if causes else None
         for piece in pieces:

@@ -1,6 +1,6 @@
 """When the machine is too slow: what is given up, in which order, and when it is taken back.
 
-The ladder is told step by step whether everything was in time. It knows no clock.
+`LoadShedding` is told step by step whether everything was in time. It knows no clock.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Pace:
+class DutyCycle:
     """How much is done: one in so many; all 1 is everything."""
 
     face: int = 1
@@ -26,7 +26,7 @@ class Level:
     """What is done here, in words and in numbers, and what it takes to come down to it."""
 
     saying: str
-    pace: Pace
+    duty_cycle: DutyCycle
     missed: int
     """So many of the last steps were not in time."""
 
@@ -34,12 +34,12 @@ class Level:
 JUDGED = 16
 """So many last steps decide about giving up more."""
 LEVELS = (
-    Level("everything", Pace(), 0),
-    Level("half of the pictures", Pace(face=2), 4),
-    Level("half of the pictures and of the passes over speech", Pace(face=2, transcribe=2), 4),
-    Level("half of the pictures, a quarter of the passes", Pace(face=2, transcribe=4), 4),
+    Level("everything", DutyCycle(), 0),
+    Level("half of the pictures", DutyCycle(face=2), 4),
+    Level("half of the pictures and of the passes over speech", DutyCycle(face=2, transcribe=2), 4),
+    Level("half of the pictures, a quarter of the passes", DutyCycle(face=2, transcribe=4), 4),
     # Half of the voice is no gain before half of the steps are lost.
-    Level("half of the pictures and the voice, a quarter of the passes", Pace(2, 4, 2), 8),
+    Level("half of the pictures and the voice, a quarter of the passes", DutyCycle(2, 4, 2), 8),
 )
 """From the top, 0, down."""
 CALM = 40
@@ -50,7 +50,7 @@ SETBACK = 10
 """a step that was not in time costs so many."""
 
 
-class Ladder:
+class LoadShedding:
     """Levels from 0 up to `len(LEVELS) - 1`."""
 
     def __init__(self) -> None:
@@ -83,21 +83,21 @@ class Ladder:
         return by
 
 
-class Pacing:
+class DutyCycles:
     """The pace of each step, known to every thread; one of them changes it."""
 
     def __init__(self) -> None:
-        self._plan: tuple[tuple[int, Pace], ...] = ((0, LEVELS[0].pace),)
+        self._plan: tuple[tuple[int, DutyCycle], ...] = ((0, LEVELS[0].duty_cycle),)
 
     @property
-    def newest(self) -> Pace:
+    def newest(self) -> DutyCycle:
         return self._plan[-1][1]
 
     def change(self, step: int, level: int) -> None:
         """From `step` on the pace is that of `level`; steps must rise."""
-        self._plan = (*self._plan[-3:], (step, LEVELS[level].pace))
+        self._plan = (*self._plan[-3:], (step, LEVELS[level].duty_cycle))
 
-    def at(self, step: int) -> Pace:
+    def at(self, step: int) -> DutyCycle:
         """The pace of a step of the last seconds."""
         return next((p for since, p in reversed(self._plan) if since <= step), self._plan[0][1])
 

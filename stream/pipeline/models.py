@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from normtr import checkpoint, data_folder, heap, personal
+from normtr import checkpoint, data_folder, heap, user_baseline
 from normtr.cause import Cause
 from normtr.device import Cuda, Device
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
-from normtr.judge import Judge
 from normtr.pools import one_thread_each
+from normtr.predictor import Predictor
 from normtr.spec import MODALITIES
 from normtr.speech import Whisper
 from normtr.text import TextEncoder
@@ -45,9 +45,9 @@ class Models:
         self.load_face()
         self.load_voice()
         path = config.personal or data_folder.calibration()
-        self.personal = personal.read(path, self.checkpoint) if config.calibrated else None
+        self.baseline = user_baseline.read(path, self.checkpoint) if config.calibrated else None
         """The bias that is taken off; None: none."""
-        self.judge = Judge(self.checkpoint, self.device, config.neutral, self.personal)
+        self.predictor = Predictor(self.checkpoint, self.device, config.neutral, self.baseline)
         self._transcriber = config.transcriber
         self.load_whisper()
         if "text" not in config.off and not config.transcriber.is_usual:
@@ -95,7 +95,7 @@ class Models:
         if self.text is not None:
             self.text.warm_up()
         nothing = {m: [(Cause.STARTING, None)] * spec.steps for m in MODALITIES}
-        self.judge([assemble(spec, 0, nothing)] * self._sources)
+        self.predictor([assemble(spec, 0, nothing)] * self._sources)
 
 
 def load_whisper(config: TranscriberConfig, users: int = 1) -> Whisper:

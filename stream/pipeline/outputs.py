@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream.pipeline.events import Heard, Seen
+from stream.pipeline.events import Seen, TranscriptEvent
 from stream.pipeline.window_assembler import Estimate
 from stream.wire import NoticeKind
 
@@ -22,7 +22,7 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class SourceHealth:
+class SourceReport:
     """One source over the last second; `lag_ms`: age of its newest item.
 
     `drift_ppm`: how much faster its clock runs than ours.
@@ -36,11 +36,11 @@ class SourceHealth:
 
 
 @dataclass(frozen=True)
-class Health:
-    """Once a second; measured fields are None in virtual time. `level`: of the ladder, 0 to 4."""
+class HealthReport:
+    """Once a second; measured fields are None in virtual time. `level`: of load shedding, 0 to 4."""
 
     at_ns: int
-    sources: dict[str, SourceHealth]
+    sources: dict[str, SourceReport]
     stages: dict[str, dict[str, float] | None]
     memory_mib: float | None
     fresh_share: dict[str, float | None]
@@ -51,6 +51,6 @@ class Health:
     """Whose health it is."""
 
 
-Output = Estimate | Heard | Seen | Notice | Health
+Output = Estimate | TranscriptEvent | Seen | Notice | HealthReport
 Sent = tuple[int, Output]
 """The time at which something goes out, in ns on the session's clock, and what it is."""

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from normtr.face import Face, Image
+from normtr.face import DetectedFace, Image
 from stream.pipeline.pipe_config import Rule
 
 Look = NDArray[np.float32]
@@ -56,7 +56,7 @@ class Chosen:
 class _Known:
     """Somebody who was seen: where last, and some views."""
 
-    face: Face
+    face: DetectedFace
     since_ns: int
     seen_ns: int
     views: deque[Look]
@@ -67,7 +67,7 @@ class _Known:
         """The best correlation with a view of theirs."""
         return max(float(view @ look) for view in self.views)
 
-    def fit(self, face: Face, look: Look, at_ns: int) -> float | None:
+    def fit(self, face: DetectedFace, look: Look, at_ns: int) -> float | None:
         """How well a face fits, by likeness and nearness; None: it is somebody else."""
         like = self.like(look)
         away_ns = at_ns - self.seen_ns
@@ -77,7 +77,7 @@ class _Known:
         same = like >= RECOGNISED or (near > 0.0 and like >= CONTINUED)
         return like + near if same else None
 
-    def see(self, face: Face, look: Look, at_ns: int, apart: bool) -> None:
+    def see(self, face: DetectedFace, look: Look, at_ns: int, apart: bool) -> None:
         """`apart`: nobody else covers a part of this face, so that the view can be kept."""
         self.face, self.seen_ns = face, at_ns
         if apart and self.like(look) < NEW_VIEW:
@@ -100,7 +100,7 @@ class Person:
         self,
         at_ns: int,
         size: tuple[int, int],
-        faces: Sequence[Face],
+        faces: Sequence[DetectedFace],
         crops: Sequence[Image],
     ) -> Chosen:
         """`size`: height and width of the picture; `faces` in it, the largest first; their crops."""
@@ -126,7 +126,7 @@ class Person:
         return len(seen) == 1 and (seen[0] is None or not seen[0].in_company)
 
     def _index(
-        self, size: tuple[int, int], faces: Sequence[Face], seen: Sequence[_Known | None]
+        self, size: tuple[int, int], faces: Sequence[DetectedFace], seen: Sequence[_Known | None]
     ) -> int | None:
         if self._rule == "keep":
             if self._person is not None and self._person in seen:
@@ -137,7 +137,7 @@ class Person:
         return 0 if self._rule == "largest" else _middlemost(faces, size)
 
     def _assign(
-        self, at_ns: int, faces: Sequence[Face], looks: Sequence[Look]
+        self, at_ns: int, faces: Sequence[DetectedFace], looks: Sequence[Look]
     ) -> Sequence[_Known | None]:
         """Who each face is: the best fits first, and where nothing fits somebody new, or None for
         a face that is half covered."""
@@ -163,7 +163,11 @@ class Person:
         return [who.get(n) for n in range(len(faces))]
 
     def _reclaim(
-        self, who: dict[int, _Known], at_ns: int, faces: Sequence[Face], looks: Sequence[Look]
+        self,
+        who: dict[int, _Known],
+        at_ns: int,
+        faces: Sequence[DetectedFace],
+        looks: Sequence[Look],
     ) -> None:
         """A face that appeared half covered while the person was away may turn out to be theirs."""
         person = self._person
@@ -176,7 +180,7 @@ class Person:
                 who[n] = person
                 return
 
-    def _apart(self, face: Face, at_ns: int, owner: _Known | None = None) -> bool:
+    def _apart(self, face: DetectedFace, at_ns: int, owner: _Known | None = None) -> bool:
         """Whether nobody but its owner was just seen where this face is."""
         return all(
             _distance(known.face, face) > COVERS
@@ -193,17 +197,17 @@ def _look(crop: Image) -> Look:
     return look / (float(np.linalg.norm(look)) + 1e-6)
 
 
-def _centre(face: Face) -> NDArray[np.float64]:
+def _centre(face: DetectedFace) -> NDArray[np.float64]:
     left, top, right, bottom = face.box
     return np.array([(left + right) / 2, (top + bottom) / 2])
 
 
-def _middlemost(faces: Sequence[Face], size: tuple[int, int]) -> int:
+def _middlemost(faces: Sequence[DetectedFace], size: tuple[int, int]) -> int:
     middle = np.array([size[1], size[0]]) / 2
     return int(np.argmin([np.linalg.norm(_centre(face) - middle) for face in faces]))
 
 
-def _distance(one: Face, other: Face) -> float:
+def _distance(one: DetectedFace, other: DetectedFace) -> float:
     """Between the middles, and in size, in widths of the larger face."""
     a, b = np.sqrt(max(one.area, 1.0)), np.sqrt(max(other.area, 1.0))
     apart = float(np.linalg.norm(_centre(one) - _centre(other))) / max(a, b)

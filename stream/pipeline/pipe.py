@@ -1,4 +1,4 @@
-"""The pipe without its clock: intake, workers and recognizer, wired from one config."""
+"""The pipe without its clock: ingest, workers and window assembler, wired from one config."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from normtr.cause import Cause
-from normtr.judge import Judge, Judgement
+from normtr.predictor import Prediction, Predictor
 from normtr.window import Window
 from stream.pipeline.events import (
     FEEDS,
@@ -23,22 +23,22 @@ from stream.pipeline.events import (
     Event,
     Failed,
     FeatureRow,
-    Heard,
     OtherPerson,
     Restarted,
     Seen,
     TextReady,
+    TranscriptEvent,
     Word,
 )
-from stream.pipeline.ingest import Intake
-from stream.pipeline.load_shedding import LEVELS, Ladder
+from stream.pipeline.ingest import Ingest
+from stream.pipeline.load_shedding import LEVELS, LoadShedding
 from stream.pipeline.models import Models
-from stream.pipeline.outputs import Health, Notice, Output, SourceHealth
+from stream.pipeline.outputs import HealthReport, Notice, Output, SourceReport
 from stream.pipeline.person import Person
 from stream.pipeline.pipe_config import PipeConfig
 from stream.pipeline.smoothing import Smoother
 from stream.pipeline.transcriber import Transcriber
-from stream.pipeline.window_assembler import SLOW, Estimate, Recognizer
+from stream.pipeline.window_assembler import SLOW, Estimate, WindowAssembler
 from stream.pipeline.workers import FaceWorker, VoiceWorker, Worker
 from stream.wire import NoticeKind
 
@@ -59,12 +59,12 @@ class Pipe:
         self.config = config
         self.spec = models.checkpoint.spec
         self.origin_ns = origin_ns
-        self.intake = Intake(self.spec, origin_ns, post, config.off)
-        self.recognizer = Recognizer(self.spec, origin_ns, config.off)
+        self.ingest = Ingest(self.spec, origin_ns, post, config.off)
+        self.recognizer = WindowAssembler(self.spec, origin_ns, config.off)
         self.stages = tuple(stage for stage, feeds in FEEDS.items() if feeds not in config.off)
         self.stage_ms: dict[str, deque[float]] = {}
         self.restarts = dict.fromkeys(self.stages, 0)
-        self.ladder = Ladder()
+        self.load_shedding = LoadShedding()
         self._models = models
         self._post = post
         self._person = Person(config.person)
@@ -82,27 +82,27 @@ class Pipe:
 
         A transcriber may load its model (a second). Raises UserError when that is unusable.
         """
-        intake, models, origin_ns = self.intake, self._models, self.origin_ns
+        ingest, models, origin_ns = self.ingest, self._models, self.origin_ns
         # What may have brought the last one down is not used again.
-        begin = intake.ring.end if anew else 0
+        begin = ingest.ring.end if anew else 0
         if stage == "face":
             if anew:
                 models.load_face()
-            return FaceWorker(intake.frames, models.face, self._person)
+            return FaceWorker(ingest.frames, models.face, self._person)
         if stage == "voice":
             if anew:
                 models.load_voice()
-            ring, voice = intake.ring, models.voice
-            return VoiceWorker(ring, voice, self.spec, origin_ns, intake.pacing, begin)
+            ring, voice = ingest.ring, models.voice
+            return VoiceWorker(ring, voice, self.spec, origin_ns, ingest.duty_cycles, begin)
         assert models.text is not None
         if anew:
             models.load_whisper()
         worker = Transcriber(
-            intake.ring,
+            ingest.ring,
             origin_ns,
             self.config.transcriber,
             models.whisper(),
-            intake.pacing,
+            ingest.duty_cycles,
             begin,
             self._words,
         )
@@ -113,11 +113,11 @@ class Pipe:
         """When the estimate of the window ending with `step` is due."""
         return self.origin_ns + (step + 1) * self.spec.step_ns + self.spec.settle_ns
 
-    def estimate(self, step: int, window: Window, judgement: Judgement, now_ns: int) -> Estimate:
+    def estimate(self, step: int, window: Window, prediction: Prediction, now_ns: int) -> Estimate:
         """Of the window that the recognizer gave last; `now_ns`: when the tick began."""
         faces = self.recognizer.faces(step)
-        smoothed = None if self._smoother is None else self._smoother(window, judgement)
-        return Estimate(step, window, judgement, now_ns, faces, smoothed)
+        smoothed = None if self._smoother is None else self._smoother(window, prediction)
+        return Estimate(step, window, prediction, now_ns, faces, smoothed)
 
     def absorb(self, event: Event) -> Sequence[Output]:
         """Take an event in; return what of it goes out at once."""
@@ -125,14 +125,14 @@ class Pipe:
         match event:
             case TextReady():
                 self._loading = False
-            case Heard():
+            case TranscriptEvent():
                 self._words = event.words
                 return [*self._behind(event), *([event] if event.changes else [])]
             case Failed():
                 at_ns = self.origin_ns + event.step * self.spec.step_ns
                 return [Notice(NoticeKind.WORKER_ERROR, at_ns, event.modality, event.reason)]
             case Seen():
-                return [] if self.intake.was_held("camera", event.at_ns) else [event]
+                return [] if self.ingest.was_held("camera", event.at_ns) else [event]
             case Asked():
                 return [Notice(event.kind, event.at_ns, event.modality, event.detail)]
             case OtherPerson():
@@ -167,21 +167,21 @@ class Pipe:
         """
         if self._loading or estimate.step < STARTING_STEPS:
             return []
-        gaps, pacing = estimate.window.gaps, self.intake.pacing
-        wanted = ["face", "voice"] if pacing.hears(estimate.step) else ["face"]
+        gaps, duty_cycles = estimate.window.gaps, self.ingest.duty_cycles
+        wanted = ["face", "voice"] if duty_cycles.hears(estimate.step) else ["face"]
         in_time = late_ns <= LATE_NS and not any(gaps[m][-1] in SLOW for m in wanted)
-        change = self.ladder.step(in_time)
+        change = self.load_shedding.step(in_time)
         if not change:
             return []
         step = (now_ns - self.origin_ns) // self.spec.step_ns + 1
-        level = self.ladder.level
-        pacing.change(step, level)
+        level = self.load_shedding.level
+        duty_cycles.change(step, level)
         detail = f"level {level} of {len(LEVELS) - 1} from now on: {LEVELS[level].saying}"
         at_ns = self.origin_ns + step * self.spec.step_ns
         kind = NoticeKind.DEGRADED if change > 0 else NoticeKind.RECOVERED
         return [Notice(kind, at_ns, None, detail)]
 
-    def _behind(self, event: Heard) -> Sequence[Notice]:
+    def _behind(self, event: TranscriptEvent) -> Sequence[Notice]:
         if event.skipped is None:
             return []
         begin_ns, end_ns = event.skipped
@@ -190,7 +190,7 @@ class Pipe:
 
     def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
         """A device that is muted, or whose sound was led elsewhere, gives exact zeros."""
-        held = self.intake.was_held("microphone", row.begin_ns)
+        held = self.ingest.was_held("microphone", row.begin_ns)
         if row.cause == Cause.MUTED and not self._muted and not held:
             self._muted = True
             detail = "only exact zeros come: the microphone is muted, or another one is in use"
@@ -213,23 +213,23 @@ class Pipe:
             return [Notice(NoticeKind.DEVICE_BACK, event.at_ns, event.modality, event.detail)]
         return []
 
-    def health(self, now_ns: int, *, measured: bool) -> Health:
+    def health(self, now_ns: int, *, measured: bool) -> HealthReport:
         """`measured`: with stage times and memory, which virtual time does not have."""
         sources = {}
-        for name, meter in self.intake.meters.items():
+        for name, meter in self.ingest.meters.items():
             items, self._was[name] = meter.items - self._was.get(name, 0), meter.items
             lag = None if meter.newest_ns is None else (now_ns - meter.newest_ns) / 1e6
-            drops = self.intake.frames.dropped if name == "camera" else self.intake.ring.missing
+            drops = self.ingest.frames.dropped if name == "camera" else self.ingest.ring.missing
             alive = lag is not None and lag < 1000.0
-            sources[name] = SourceHealth(alive, float(items), drops, lag, meter.drift_ppm)
+            sources[name] = SourceReport(alive, float(items), drops, lag, meter.drift_ppm)
         stages: dict[str, dict[str, float] | None] = {}
         for name, times in sorted(self.stage_ms.items()):
             p50, p95 = np.percentile(list(times), [50, 95]) if times else (0.0, 0.0)
             stages[name] = {"p50_ms": float(p50), "p95_ms": float(p95)} if measured else None
         memory = psutil.Process().memory_info().rss / 2**20 if measured else None
         fresh = {m: f.share for m, f in self.recognizer.fresh.items()}
-        restarts, level = dict(self.restarts), self.ladder.level
-        return Health(now_ns, sources, stages, memory, fresh, restarts, level)
+        restarts, level = dict(self.restarts), self.load_shedding.level
+        return HealthReport(now_ns, sources, stages, memory, fresh, restarts, level)
 
     def timed(self, stage: str, took_ns: int) -> None:
         """Remember what one run of a stage took."""
@@ -237,10 +237,10 @@ class Pipe:
 
 
 def judged(
-    pipes: Sequence[Pipe], windows: Sequence[Window], judge: Judge, step: int, now_ns: int
+    pipes: Sequence[Pipe], windows: Sequence[Window], predictor: Predictor, step: int, now_ns: int
 ) -> list[Estimate]:
     """The estimates of all pipes' windows at one tick, by one forward."""
     return [
-        pipe.estimate(step, window, judgement, now_ns)
-        for pipe, window, judgement in zip(pipes, windows, judge(windows), strict=True)
+        pipe.estimate(step, window, prediction, now_ns)
+        for pipe, window, prediction in zip(pipes, windows, predictor(windows), strict=True)
     ]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.checkpoint import Checkpoint
-from normtr.judge import Judgement
+from normtr.predictor import Prediction
 from normtr.window import Window
 
 LEAD = 0.15
@@ -42,12 +42,12 @@ class Smoother:
         self._top = 0
         self._end_ns = 0
 
-    def __call__(self, window: Window, judgement: Judgement) -> Smoothed | None:
+    def __call__(self, window: Window, prediction: Prediction) -> Smoothed | None:
         """None where the window holds nothing valid."""
         if not any(window.share.values()):
             self._mean = None
             return None
-        new = np.array(judgement.probabilities)
+        new = np.array(prediction.probabilities)
         if self._mean is None:
             self._mean, self._top = new, int(new.argmax())
         else:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from normtr import speech
 from normtr.speech import LEAD_S, RATE, TAIL_S, Whisper
 from normtr.text import TimedWord
-from stream.pipeline.events import Heard, Word, WordChange
+from stream.pipeline.events import TranscriptEvent, Word, WordChange
 from stream.pipeline.handoff import Sound, SoundRing
-from stream.pipeline.load_shedding import Pacing
+from stream.pipeline.load_shedding import DutyCycles
 from stream.pipeline.pipe_config import TranscriberConfig
 from stream.pipeline.word_revision import Guess, Hypothesis
 
@@ -45,7 +45,7 @@ class Transcriber:
         origin_ns: int,
         config: TranscriberConfig,
         whisper: Whisper,
-        pacing: Pacing,
+        duty_cycles: DutyCycles,
         begin: int = 0,
         known: Sequence[Word] = (),
     ) -> None:
@@ -60,7 +60,7 @@ class Transcriber:
         self._config = config
         self._longest = int(config.max_passage_s * RATE)
         self._whisper = whisper
-        self._pacing = pacing
+        self._duty_cycles = duty_cycles
         self._hypothesis = Hypothesis(known)
         self._begin = begin  # the next passage's first sample
         self._taken = begin  # the end of the last passage
@@ -85,9 +85,9 @@ class Transcriber:
     def _enough(self) -> int:
         """New samples that are worth a pass: one pass is made in so many that could be made."""
         interval = max(self._config.interval_ms * RATE // 1000, self._came)
-        return min(self._pacing.newest.transcribe * interval, self._longest)
+        return min(self._duty_cycles.newest.transcribe * interval, self._longest)
 
-    def run(self, work: Passage) -> Sequence[Heard]:
+    def run(self, work: Passage) -> Sequence[TranscriptEvent]:
         """Listen to the passage; `ready_ns` is 0, the driver knows when it was ready."""
         sound, told = work.sound, self._hypothesis
         # Where the passage could not reach back far enough, what is known there is all there is.
@@ -107,7 +107,7 @@ class Transcriber:
         begin = sound.begin
         skipped = (self._ns(begin - work.skipped), self._ns(begin)) if work.skipped else None
         self._came = self._ring.end - sound.end
-        return [Heard(told.words, tuple(changes), horizon_ns, 0, skipped)]
+        return [TranscriptEvent(told.words, tuple(changes), horizon_ns, 0, skipped)]
 
     def _listen(self, sound: Sound, speech_end: int) -> tuple[WordChange, ...]:
         """One Whisper pass over the passage up to the end of its speech."""

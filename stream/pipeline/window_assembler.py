@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from normtr.cause import Cause, first_cause
-from normtr.judge import Judgement
+from normtr.predictor import Prediction
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder, TimedWord
 from normtr.window import Row, Window, assemble, mean_row
@@ -23,11 +23,11 @@ from stream.pipeline.events import (
     Event,
     Failed,
     FeatureRow,
-    Heard,
     OtherPerson,
     Restarted,
     Seen,
     TextReady,
+    TranscriptEvent,
 )
 from stream.pipeline.smoothing import Smoothed
 
@@ -43,7 +43,7 @@ class Estimate:
 
     step: int
     window: Window
-    judgement: Judgement
+    prediction: Prediction
     tick_ns: int
     """When the tick began: the end of the window and the settling."""
     faces: int
@@ -91,7 +91,7 @@ class Fresh:
         return self.ready / self.existed if self.existed else None
 
 
-class Recognizer:
+class WindowAssembler:
     """Keeps the grid; owned by one thread."""
 
     def __init__(self, spec: FeatureSpec, origin_ns: int, off: Iterable[str] = ()) -> None:
@@ -112,7 +112,7 @@ class Recognizer:
         match event:
             case TextReady():
                 self._text_encoder = event.encoder
-            case Heard():
+            case TranscriptEvent():
                 self._words = tuple(word.word for word in event.words)
                 self._horizon_ns = event.horizon_ns
                 if event.skipped is not None:

@@ -15,8 +15,8 @@ from normtr.errors import UserError
 from normtr.spec import FeatureSpec
 from stream.clock import Clock
 from stream.pipeline.events import FEEDS, Down, Event, Failed, Restarted, stamped
-from stream.pipeline.ingest import Intake, Shot
-from stream.pipeline.workers import Second, Worker
+from stream.pipeline.ingest import FrameSample, Ingest
+from stream.pipeline.workers import AudioContext, Worker
 
 POLL_S = 0.05
 """A worker looks for work at least so often, even when no bell rang."""
@@ -46,12 +46,12 @@ class Limit:
 LIMITS = {"face": Limit(20.0, 3.0), "voice": Limit(20.0, 3.0), "transcribe": Limit(60.0, 10.0)}
 
 
-class Stages(Protocol):
+class Supervised(Protocol):
     """What makes the workers of the stages, and is told what they take: a pipe."""
 
     spec: FeatureSpec
     origin_ns: int
-    intake: Intake
+    ingest: Ingest
 
     def worker(self, stage: str, anew: bool = False) -> Worker:
         """The worker of a stage; `anew`: it replaces one. Raises UserError when it cannot work."""
@@ -63,7 +63,7 @@ class Stages(Protocol):
 
 
 @dataclass
-class _Life:
+class WorkerState:
     """What a worker's thread tells while it lives; written by that thread alone."""
 
     born_ns: int
@@ -84,11 +84,16 @@ class _Life:
     """It has answered everything that there was."""
 
 
-class Stage:
+class WorkerSupervisor:
     """`start`, `check` at every tick, `stop`: all from one thread."""
 
     def __init__(
-        self, name: str, pipe: Stages, clock: Clock, post: Callable[[Event], None], around: Around
+        self,
+        name: str,
+        pipe: Supervised,
+        clock: Clock,
+        post: Callable[[Event], None],
+        around: Around,
     ) -> None:
         self.name = name
         self._pipe = pipe
@@ -96,9 +101,9 @@ class Stage:
         self._post = post
         self._around = around
         self._bell = threading.Event()
-        pipe.intake.bells.append(self._bell)
+        pipe.ingest.bells.append(self._bell)
         self._lock = threading.Lock()
-        self._life: _Life | None = None
+        self._life: WorkerState | None = None
         self._thread: threading.Thread | None = None
         self._abandoned: list[threading.Thread] = []
         self._given_up = 0
@@ -109,7 +114,7 @@ class Stage:
     def start(self) -> None:
         """Load a worker and let it work."""
         now_ns = self._clock.now_ns()
-        self._life = life = _Life(now_ns, begun_ns=now_ns)
+        self._life = life = WorkerState(now_ns, begun_ns=now_ns)
         self._seen = (0, 0, now_ns)
         self._thread = threading.Thread(
             target=self._live, args=(life, self._given_up > 0), name=self.name, daemon=True
@@ -153,7 +158,7 @@ class Stage:
         limit_s = limit.run_s if life.answers else limit.start_s
         return f"no answer for {limit_s:g} s" if waited_ns > limit_s * 1e9 else ""
 
-    def _give_up(self, life: _Life, reason: str, now_ns: int) -> None:
+    def _give_up(self, life: WorkerState, reason: str, now_ns: int) -> None:
         with self._lock:
             self._life = None
         if now_ns - life.born_ns > TRUSTED_NS:
@@ -175,14 +180,14 @@ class Stage:
         self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
         return len(self._abandoned) < ABANDONED
 
-    def _say(self, life: _Life, event: Event) -> bool:
+    def _say(self, life: WorkerState, event: Event) -> bool:
         """Post what a worker says unless it was given up; whether it was not."""
         with self._lock:
             if life is self._life:
                 self._post(event)
             return life is self._life
 
-    def _live(self, life: _Life, anew: bool) -> None:
+    def _live(self, life: WorkerState, anew: bool) -> None:
         """The worker's thread."""
         try:
             worker = self._around(self._pipe.worker(self.name, anew))
@@ -197,7 +202,7 @@ class Stage:
         if life.errors >= ERRORS:
             life.failed = f"{ERRORS} errors in a row"
 
-    def _turn(self, life: _Life, worker: Worker) -> None:
+    def _turn(self, life: WorkerState, worker: Worker) -> None:
         """Take an input and answer it, or wait for one."""
         self._bell.clear()
         final = self._final
@@ -225,7 +230,7 @@ class Stage:
         life.busy = False
 
     def _step(self, work: Any) -> int:
-        if isinstance(work, Shot | Second):
+        if isinstance(work, FrameSample | AudioContext):
             return work.step
         return (self._clock.now_ns() - self._pipe.origin_ns) // self._pipe.spec.step_ns
 

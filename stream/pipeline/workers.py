@@ -17,8 +17,8 @@ from normtr.spec import FeatureSpec
 from normtr.voice import VoiceEncoder, VoiceRow
 from stream.pipeline.events import Dropped, Event, FeatureRow, OtherPerson, Seen
 from stream.pipeline.handoff import Newest, SoundRing
-from stream.pipeline.ingest import Shot
-from stream.pipeline.load_shedding import Pacing
+from stream.pipeline.ingest import FrameSample
+from stream.pipeline.load_shedding import DutyCycles
 from stream.pipeline.person import MOST, Person
 
 
@@ -41,15 +41,15 @@ class FaceWorker:
 
     name = "face"
 
-    def __init__(self, frames: Newest[Shot], encoder: FaceEncoder, person: Person) -> None:
+    def __init__(self, frames: Newest[FrameSample], encoder: FaceEncoder, person: Person) -> None:
         self._frames = frames
         self._encoder = encoder
         self._person = person
 
-    def take(self, now_ns: int, final: bool = False) -> Shot | None:
+    def take(self, now_ns: int, final: bool = False) -> FrameSample | None:
         return self._frames.take()
 
-    def run(self, work: Shot) -> Sequence[Event]:
+    def run(self, work: FrameSample) -> Sequence[Event]:
         at_ns = work.at_ns
         faces = self._encoder.faces(work.image)[:MOST]
         crops = [align(work.image, face, self._encoder.spec) for face in faces]
@@ -63,7 +63,7 @@ class FaceWorker:
 
 
 @dataclass(frozen=True)
-class Second:
+class AudioContext:
     """The context of one step: `context_samples` ending at the step's end."""
 
     step: int
@@ -85,19 +85,19 @@ class VoiceWorker:
         encoder: VoiceEncoder,
         spec: FeatureSpec,
         origin_ns: int,
-        pacing: Pacing,
+        duty_cycles: DutyCycles,
         begin: int = 0,
     ) -> None:
         """`begin`: the ring's sample in whose step it begins."""
         self._ring = ring
-        self._pacing = pacing
+        self._duty_cycles = duty_cycles
         self._encoder = encoder
         self._spec = spec
         self._origin_ns = origin_ns
         self._per_step = spec.voice.sample_rate * spec.step_ms // 1000
         self._next = begin // self._per_step
 
-    def take(self, now_ns: int, final: bool = False) -> Second | None:
+    def take(self, now_ns: int, final: bool = False) -> AudioContext | None:
         newest = self._ring.end // self._per_step - 1
         if newest < self._next:
             return None
@@ -105,10 +105,10 @@ class VoiceWorker:
         sound = self._ring.read(end - self._spec.voice.context_samples, end)
         skipped = tuple((step, self._cause(step)) for step in range(self._next, newest))
         self._next = newest + 1
-        wanted = self._pacing.hears(newest)
-        return Second(newest, sound.samples, self._cause(newest), wanted, skipped)
+        wanted = self._duty_cycles.hears(newest)
+        return AudioContext(newest, sound.samples, self._cause(newest), wanted, skipped)
 
-    def run(self, work: Second) -> Sequence[Event]:
+    def run(self, work: AudioContext) -> Sequence[Event]:
         events = [self._without_row(step, cause) for step, cause in work.skipped]
         if work.cause != Cause.NONE or not work.wanted:
             return [*events, self._without_row(work.step, work.cause)]

@@ -39,7 +39,7 @@ Raises UserError with the sentence of a refusal. Must not block.
 """
 
 
-class Control:
+class ControlServer:
     """Answers from `serve` on until it is closed; requests from before wait."""
 
     def __init__(self, address: str, keys: Path | None = None) -> None:

@@ -12,15 +12,15 @@ from typing import Any
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
-from normtr.personal import write
+from normtr.user_baseline import write
 from stream.clock import Monotonic
+from stream.pipeline.baseline_collector import BaselineCollector
 from stream.pipeline.events import Asked
 from stream.pipeline.ingest import AFFECTS
 from stream.pipeline.outputs import Notice, Output
 from stream.pipeline.pipe import Pipe
-from stream.pipeline.user_baseline import Baseline
 from stream.pipeline.window_assembler import Estimate
-from stream.publish.control import Control, Verb
+from stream.publish.control import ControlServer, Verb
 from stream.publish.sink import Sink
 from stream.wire import HEALTH, Message, NoticeKind
 
@@ -50,7 +50,7 @@ class Controlled:
 class ControlHandlers(Sink):
     """Verbs are called from the control thread, the rest from the session's."""
 
-    def __init__(self, control: Control, controlled: Controlled) -> None:
+    def __init__(self, control: ControlServer, controlled: Controlled) -> None:
         """`control`: bound, and answering from `start` on."""
         self._control = control
         self._controlled = controlled
@@ -58,7 +58,7 @@ class ControlHandlers(Sink):
         self._clock = Monotonic()
         self._lock = threading.Lock()
         self._health_payloads: dict[str, dict[str, Any]] = {}  # the newest, by source
-        self._measuring: Baseline | None = None
+        self._measuring: BaselineCollector | None = None
         self._over: list[Notice] = []
 
     def start(self) -> None:
@@ -92,13 +92,13 @@ class ControlHandlers(Sink):
         over, self._over = self._over, []
         return over
 
-    def _collect(self, measuring: Baseline, estimate: Estimate) -> None:
+    def _collect(self, measuring: BaselineCollector, estimate: Estimate) -> None:
         if not measuring.add(estimate):
             return
         self._measuring = None
         at_ns = estimate.window.end_ns
         try:
-            write(self._controlled.baseline, measuring.personal())
+            write(self._controlled.baseline, measuring.measured())
         except UserError as error:
             self._over.append(Notice(NoticeKind.NOT_CALIBRATED, at_ns, None, str(error)))
             return
@@ -154,18 +154,18 @@ class ControlHandlers(Sink):
         with self._lock:
             if self._measuring is not None:
                 raise UserError("a calibration is being measured already.")
-            self._measuring = Baseline(self._controlled.checkpoint, CALIBRATION_S)
+            self._measuring = BaselineCollector(self._controlled.checkpoint, CALIBRATION_S)
         return {"seconds": CALIBRATION_S}
 
     def _hold(self, cause: Cause, devices: tuple[str, ...]) -> bool:
         """Whether any was not held before."""
         now_ns = self._clock.now_ns()
-        new = [p.intake.hold(device, cause, now_ns) for p in self._pipes for device in devices]
+        new = [p.ingest.hold(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(new)
 
     def _release(self, cause: Cause, devices: tuple[str, ...]) -> bool:
         now_ns = self._clock.now_ns()
-        was = [p.intake.release(device, cause, now_ns) for p in self._pipes for device in devices]
+        was = [p.ingest.release(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(was)
 
     def _say(self, kind: NoticeKind, modality: str | None, detail: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from normtr import gap_trace
-from stream.pipeline.finalized_gaps import Causes, Settled
+from stream.pipeline.finalized_gaps import Causes, FinalizedGaps
 from stream.pipeline.outputs import Output
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.line_file import LineFile
@@ -19,7 +19,7 @@ class GapRecorder(Sink):
 
     def __init__(self, path: Path) -> None:
         """Raises UserError when the file cannot be written."""
-        self._settled = Settled()
+        self._settled = FinalizedGaps()
         self._file = LineFile(path)
 
     def take(self, messages: Sequence[Message], output: Output | None = None) -> None:

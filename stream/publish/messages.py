@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stream.pipeline.events import Heard
-from stream.pipeline.outputs import Health, Notice, Output
+from stream.pipeline.events import TranscriptEvent
+from stream.pipeline.outputs import HealthReport, Notice, Output
 from stream.pipeline.window_assembler import Estimate
 from stream.wire import AFFECT, HEALTH, NOTIFY, TEXT, VERSION, Message
 
@@ -30,13 +30,13 @@ class Messages:
             yield self.envelope(
                 AFFECT, output.window.end_ns, sent_ns, self._affect(sent_ns, output), output.source
             )
-        elif isinstance(output, Health):
+        elif isinstance(output, HealthReport):
             body = asdict(output)
             yield self.envelope(HEALTH, body.pop("at_ns"), sent_ns, body, body.pop("source"))
         elif isinstance(output, Notice):
             body = {"kind": output.kind, "modality": output.modality, "detail": output.detail}
             yield self.envelope(NOTIFY, output.at_ns, sent_ns, body, output.source)
-        elif isinstance(output, Heard):
+        elif isinstance(output, TranscriptEvent):
             for change in output.changes:
                 word = change.word
                 body = {
@@ -68,13 +68,13 @@ class Messages:
         return Message(topic, {**envelope, **body})
 
     def _affect(self, sent_ns: int, estimate: Estimate) -> dict[str, Any]:
-        window, judgement = estimate.window, estimate.judgement
+        window, prediction = estimate.window, estimate.prediction
         return {
             "labels": self._labels,
-            "probabilities": list(judgement.probabilities),
-            "top": judgement.top,
-            "confidence": judgement.confidence,
-            "abstained": judgement.abstained,
+            "probabilities": list(prediction.probabilities),
+            "top": prediction.top,
+            "confidence": prediction.confidence,
+            "abstained": prediction.abstained,
             "window": {
                 "begin_ns": window.begin_ns,
                 "end_ns": window.end_ns,
@@ -83,7 +83,7 @@ class Messages:
             },
             "gaps": {modality: list(causes) for modality, causes in window.gaps.items()},
             "smoothed": None if estimate.smoothed is None else asdict(estimate.smoothed),
-            "share": judgement.share,
+            "share": prediction.share,
             "latency_ms": {
                 "settle": (estimate.tick_ns - window.end_ns) / 1e6,
                 "compute": (sent_ns - estimate.tick_ns) / 1e6,

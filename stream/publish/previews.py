@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from normtr.checkpoint import Checkpoint
-from normtr.face import Face, Image
+from normtr.face import DetectedFace, Image
 from normtr.spec import LABELS
 from normtr.window import Row
 from stream.pipeline.events import Seen
@@ -57,7 +57,7 @@ class Previews:
         return [float(p) for p in odds / odds.sum()]
 
 
-def _place(face: Face | None) -> dict[str, Any]:
+def _place(face: DetectedFace | None) -> dict[str, Any]:
     if face is None:
         return {"box": None, "landmarks": None, "score": None}
     left, top, right, bottom = face.box

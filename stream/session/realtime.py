@@ -12,7 +12,7 @@ from stream.pipeline.outputs import Notice, Sent
 from stream.pipeline.pipe import judged
 from stream.pipeline.pipe_config import PipeConfig
 from stream.pipeline.worker_supervisor import POLL_S, Around
-from stream.session.source_session import Given, Track
+from stream.session.source_session import SourceSession, SourceSpec
 from stream.wire import NoticeKind
 
 TIDIED_STEPS = 240
@@ -25,7 +25,7 @@ class Session:
     def __init__(
         self,
         config: PipeConfig,
-        given: Sequence[Given],
+        given: Sequence[SourceSpec],
         clock: Clock,
         seconds: float | None,
         around: Around = lambda worker: worker,
@@ -33,31 +33,31 @@ class Session:
         """`around`: put around every worker, for example to have it fail."""
         self.origin_ns = clock.now_ns()
         self.ticks_skipped = 0
-        self._queue: queue.SimpleQueue[tuple[Track, Event]] = queue.SimpleQueue()
-        self.tracks = tuple(
-            Track(config, one, self.origin_ns, clock, self._post, around) for one in given
+        self._queue: queue.SimpleQueue[tuple[SourceSession, Event]] = queue.SimpleQueue()
+        self.source_sessions = tuple(
+            SourceSession(config, one, self.origin_ns, clock, self._post, around) for one in given
         )
-        self._active = list(self.tracks)
+        self._active = list(self.source_sessions)
         self._clock = clock
         self._until_ns = None if seconds is None else self.origin_ns + round(seconds * 1e9)
         self._device = given[0].models.device
-        self._judge = given[0].models.judge
+        self._predictor = given[0].models.predictor
 
     def __iter__(self) -> Iterator[Sent]:
         try:
-            for track in self.tracks:
-                track.start()
+            for source_session in self.source_sessions:
+                source_session.start()
             yield from self._ticks()
             yield from self._last_words()
         finally:
-            for track in self.tracks:
-                track.stop()
+            for source_session in self.source_sessions:
+                source_session.stop()
 
-    def _post(self, track: Track, event: Event) -> None:
-        self._queue.put((track, event))
+    def _post(self, source_session: SourceSession, event: Event) -> None:
+        self._queue.put((source_session, event))
 
     def _ticks(self) -> Iterator[Sent]:
-        step, grid = 0, self.tracks[0].pipe
+        step, grid = 0, self.source_sessions[0].pipe
         while True:
             due_ns = grid.closes_ns(step)
             while (left_ns := due_ns - self._clock.now_ns()) > 0:
@@ -67,8 +67,8 @@ class Session:
             yield from self._expire()
             if not self._active:
                 return
-            for track in self._active:
-                track.check()
+            for source_session in self._active:
+                source_session.check()
             began_ns = self._clock.now_ns()
             yield from self._tick(step, began_ns, began_ns - due_ns)
             if step % TIDIED_STEPS == TIDIED_STEPS - 1:
@@ -78,51 +78,57 @@ class Session:
             step += 1 + max(behind, 0)
 
     def _tick(self, step: int, began_ns: int, late_ns: int) -> Iterator[Sent]:
-        pipes, windows = [track.pipe for track in self._active], []
+        pipes, windows = [source_session.pipe for source_session in self._active], []
         for pipe in pipes:
             began_window_ns = self._clock.now_ns()
             windows.append(pipe.recognizer.window(step))
             pipe.timed("window", self._clock.now_ns() - began_window_ns)
         whole_ns = self._clock.now_ns()
-        estimates = judged(pipes, windows, self._judge, step, began_ns)
+        estimates = judged(pipes, windows, self._predictor, step, began_ns)
         done_ns = self._clock.now_ns()
-        for track, estimate in zip(self._active, estimates, strict=True):
-            track.pipe.timed("judge", done_ns - whole_ns)
-            track.pipe.timed("tick", done_ns - began_ns)
-            yield track.sent(estimate)
-        for track, estimate in zip(self._active, estimates, strict=True):
-            for notice in track.pipe.keep_pace(estimate, late_ns, self._clock.now_ns()):
-                yield track.sent(notice)
-            if (step + 1) * track.pipe.spec.step_ms % 1000 == 0:
-                yield track.sent(track.pipe.health(began_ns, measured=True))
+        for source_session, estimate in zip(self._active, estimates, strict=True):
+            source_session.pipe.timed("judge", done_ns - whole_ns)
+            source_session.pipe.timed("tick", done_ns - began_ns)
+            yield source_session.sent(estimate)
+        for source_session, estimate in zip(self._active, estimates, strict=True):
+            for notice in source_session.pipe.keep_pace(estimate, late_ns, self._clock.now_ns()):
+                yield source_session.sent(notice)
+            if (step + 1) * source_session.pipe.spec.step_ms % 1000 == 0:
+                yield source_session.sent(source_session.pipe.health(began_ns, measured=True))
         if lost := self._device.newly_lost():
             yield self._clock.now_ns(), Notice(NoticeKind.FELL_BACK_TO_CPU, began_ns, None, lost)
 
     def _part(self, step: int) -> Iterator[Sent]:
         """From the sources for which this step lies beyond the end; the others go on."""
-        over = [track for track in self._active if track.over(step, self._until_ns)]
-        self._active = [track for track in self._active if track not in over]
-        for track in over:
-            yield from track.finish()
+        over = [
+            source_session
+            for source_session in self._active
+            if source_session.over(step, self._until_ns)
+        ]
+        self._active = [
+            source_session for source_session in self._active if source_session not in over
+        ]
+        for source_session in over:
+            yield from source_session.finish()
 
     def _expire(self) -> Iterator[Sent]:
-        for track in self.tracks:
-            yield from track.expire()
+        for source_session in self.source_sessions:
+            yield from source_session.expire()
 
     def _absorb(self, timeout_s: float) -> Iterator[Sent]:
         """Handle what was posted: the next event within the time, then all that wait."""
         try:
-            track, event = (
+            source_session, event = (
                 self._queue.get(timeout=timeout_s) if timeout_s > 0 else self._queue.get_nowait()
             )
             while True:
-                yield from track.absorb(event)
-                track, event = self._queue.get_nowait()
+                yield from source_session.absorb(event)
+                source_session, event = self._queue.get_nowait()
         except queue.Empty:
             return
 
     def _last_words(self) -> Iterator[Sent]:
-        while any(track.listening for track in self.tracks):
+        while any(source_session.listening for source_session in self.source_sessions):
             yield from self._absorb(POLL_S)
             yield from self._expire()
         yield from self._absorb(0.0)

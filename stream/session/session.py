@@ -28,7 +28,7 @@ from stream.pipeline.worker_supervisor import Around
 from stream.session import virtual
 from stream.session.realtime import Session
 from stream.session.source_config import DEMO, SourceConfig
-from stream.session.source_session import Given
+from stream.session.source_session import SourceSpec
 
 USUAL_SIZE = (480, 640)
 """Height and width that most cameras start with."""
@@ -76,7 +76,7 @@ class Opened:
             "sources": list(self.sources),
             "captures": self.captures,
             "virtual": self.virtual,
-            "calibrated": self.models.personal is not None,
+            "calibrated": self.models.baseline is not None,
             "versions": {
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("normtr", "torch", "numpy", "pyzmq")},
@@ -143,18 +143,18 @@ def _given(
     clips: Sequence[RealTimeClip],
     models: Models,
     through: Callable[[Source], Source],
-) -> list[Given]:
+) -> list[SourceSpec]:
     """Of each clip, or of the devices where there is none, with models that are warm."""
     if not clips:
         models.warm_up(USUAL_SIZE)
         devices = [through(device) for device in _devices(config)]
         name = " and ".join(d for device in devices for d in device.devices)
-        return [Given(name, devices, models)]
-    given: list[Given] = []
+        return [SourceSpec(name, devices, models)]
+    given: list[SourceSpec] = []
     for clip, name in zip(clips, unlike([clip.media.name for clip in clips]), strict=True):
         own = models.another() if given else models
         own.warm_up(clip.media.picture_size or USUAL_SIZE)
-        given.append(Given(name, [through(clip)], own))
+        given.append(SourceSpec(name, [through(clip)], own))
     return given
 
 
@@ -178,8 +178,8 @@ def _virtual(config: SourceConfig, source: str, remark: str, say: Callable[[str]
     settings = {key: value for key, value in asdict(config).items() if key in named}
     identity.update(json.dumps(settings, sort_keys=True, default=str).encode())
     identity.update(models.checkpoint.sha256.encode())
-    if models.personal is not None:
-        identity.update(json.dumps(asdict(models.personal), sort_keys=True).encode())
+    if models.baseline is not None:
+        identity.update(json.dumps(asdict(models.baseline), sort_keys=True).encode())
     stream = virtual.outputs(config, models, media, config.seconds)
     session = identity.hexdigest()[:16]
     return Opened((media.name,), session, 0, True, models, stream, None, False, remark)

@@ -15,7 +15,7 @@ from stream.pipeline.models import Models
 from stream.pipeline.outputs import Notice, Output, Sent
 from stream.pipeline.pipe import Pipe
 from stream.pipeline.pipe_config import PipeConfig
-from stream.pipeline.worker_supervisor import Around, Stage
+from stream.pipeline.worker_supervisor import Around, WorkerSupervisor
 from stream.wire import NoticeKind
 
 LAST_WORDS_S = 3.0
@@ -26,24 +26,24 @@ STARTING_NS = 5_000_000_000
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a track is made of: a name, what feeds it, and models that no other track has."""
+class SourceSpec:
+    """What a source session is made of: a name, what feeds it, and models that no other one has."""
 
     name: str
     sources: Sequence[Source]
     models: Models
 
 
-class Track:
+class SourceSession:
     """Used by the session's thread alone; what it posts comes back by `absorb`."""
 
     def __init__(
         self,
         config: PipeConfig,
-        given: Given,
+        given: SourceSpec,
         origin_ns: int,
         clock: Clock,
-        post: Callable[[Track, Event], None],
+        post: Callable[[SourceSession, Event], None],
         around: Around,
     ) -> None:
         def mine(event: Event) -> None:
@@ -53,7 +53,9 @@ class Track:
         self.pipe = Pipe(config, given.models, origin_ns, mine)
         self._sources = given.sources
         self._clock = clock
-        self._stages = [Stage(name, self.pipe, clock, mine, around) for name in self.pipe.stages]
+        self._stages = [
+            WorkerSupervisor(name, self.pipe, clock, mine, around) for name in self.pipe.stages
+        ]
         self._ended: dict[str, Ended] = {}
         self._finish_by = math.inf
 
@@ -61,7 +63,7 @@ class Track:
         for stage in self._stages:
             stage.start()
         for source in self._sources:
-            source.start(self.pipe.intake, self._clock)
+            source.start(self.pipe.ingest, self._clock)
 
     def absorb(self, event: Event) -> Iterator[Sent]:
         """Take in what it posted."""
@@ -93,7 +95,7 @@ class Track:
         """Nothing comes any more; what was said last is still transcribed, for `LAST_WORDS_S`."""
         for source in self._sources:
             source.stop()
-        heard = self.pipe.intake.meters["microphone"].newest_ns is not None
+        heard = self.pipe.ingest.meters["microphone"].newest_ns is not None
         for stage in self._stages:
             if stage.name == "transcribe" and heard:
                 stage.finish()
@@ -129,11 +131,11 @@ class Track:
 
     def _watch_devices(self) -> None:
         """A reader that hangs in its driver cannot say so itself."""
-        now_ns, origin_ns, intake = self._clock.now_ns(), self.pipe.origin_ns, self.pipe.intake
+        now_ns, origin_ns, ingest = self._clock.now_ns(), self.pipe.origin_ns, self.pipe.ingest
         for device in (device for source in self._sources for device in source.devices):
-            newest_ns = intake.meters[device].newest_ns
+            newest_ns = ingest.meters[device].newest_ns
             silent_ns = now_ns - (origin_ns if newest_ns is None else newest_ns)
             limit_ns = STARTING_NS if newest_ns is None else STALLED_NS
-            if silent_ns > limit_ns and intake.standing(device) in (None, Cause.STARTING):
+            if silent_ns > limit_ns and ingest.standing(device) in (None, Cause.STARTING):
                 since_ns = origin_ns if newest_ns is None else newest_ns
-                intake.condition(device, Cause.STALLED, since_ns, f"the {device} gives nothing")
+                ingest.condition(device, Cause.STALLED, since_ns, f"the {device} gives nothing")

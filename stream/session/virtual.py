@@ -44,7 +44,7 @@ class _Loop:
         self._clock = Virtual()
         self._media = media
         self._pipe = Pipe(config, models, 0, self._posted.append)
-        self._judge, self._device = models.judge, models.device
+        self._predictor, self._device = models.predictor, models.device
         self._until_ns = None if seconds is None else round(seconds * 1e9)
         self._heap: list[tuple[int, int, int, Any]] = []
         self._count = 0
@@ -54,8 +54,8 @@ class _Loop:
         self._end_ns = 0
 
     def run(self) -> Iterator[Sent]:
-        intake = self._pipe.intake
-        conditions(self._media, intake, 0)
+        ingest = self._pipe.ingest
+        conditions(self._media, ingest, 0)
         yield from self._absorb()
         packets = begun(iter(self._media), self._until_ns)
         self._next_packet(packets)
@@ -64,7 +64,7 @@ class _Loop:
             at_ns, kind, _, what = heapq.heappop(self._heap)
             self._clock.advance(at_ns)
             if kind == PACKET:
-                feed(what, intake)
+                feed(what, ingest)
                 self._next_packet(packets)
             elif kind == RESULT:
                 name, events = what
@@ -80,7 +80,7 @@ class _Loop:
         item = next(packets, None)
         if item is None:
             for source in ("camera", "microphone"):
-                self._pipe.intake.end(source, self._end_ns)
+                self._pipe.ingest.end(source, self._end_ns)
             return
         self._end_ns = max(self._end_ns, item.end_ns)
         if self._until_ns is not None:
@@ -116,7 +116,7 @@ class _Loop:
         text_ms = self._costs.text if "transcribe" in self._workers else 0
         sent_ns = now_ns + (text_ms + self._costs.tick) * 1_000_000
         window = self._pipe.recognizer.window(step)
-        found = judged([self._pipe], [window], self._judge, step, now_ns)
+        found = judged([self._pipe], [window], self._predictor, step, now_ns)
         yield from ((sent_ns, estimate) for estimate in found)
         if lost := self._device.newly_lost():
             yield sent_ns, Notice(NoticeKind.FELL_BACK_TO_CPU, now_ns, None, lost)

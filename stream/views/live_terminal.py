@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group
 from rich.live import Live as Redraw
 
-from stream.pipeline.events import Heard, Word
+from stream.pipeline.events import TranscriptEvent, Word
 from stream.pipeline.outputs import Notice, Output
 from stream.publish.sink import Sink
 from stream.views import status, status_line
@@ -51,7 +51,7 @@ class LiveTerminal(Sink):
             self._redraw.stop()
 
     def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
-        if isinstance(output, Heard):
+        if isinstance(output, TranscriptEvent):
             self._shown = output.words[-SHOWN_WORDS:]
         for message in messages:
             if message.topic == AFFECT:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from normtr.cause import GAPS, Cause
 from normtr.spec import MODALITIES
-from stream.pipeline.finalized_gaps import Causes, Settled
+from stream.pipeline.finalized_gaps import Causes, FinalizedGaps
 from stream.pipeline.window_assembler import Estimate
 from stream.views.labels_and_colours import NOTHING
 
@@ -44,19 +44,19 @@ class Summary:
         self._confidence = array("f")
         self._abstained = bytearray()
         self._total_ms = array("f")
-        self._settled = Settled()
+        self._settled = FinalizedGaps()
         self._counts: dict[str, Counter[str]] = {m: Counter() for m in MODALITIES}
         self._numbers = array("l")
         self._causes = {m: bytearray() for m in MODALITIES}
 
     def add(self, sent_ns: int, estimate: Estimate) -> None:
-        window, judgement = estimate.window, estimate.judgement
+        window, prediction = estimate.window, estimate.prediction
         self.estimates += 1
         self.step_s = window.step_ns / 1e9
         self._steps.append(estimate.step)
-        self._probabilities.extend(judgement.probabilities)
-        self._confidence.append(judgement.confidence)
-        self._abstained.append(judgement.abstained)
+        self._probabilities.extend(prediction.probabilities)
+        self._confidence.append(prediction.confidence)
+        self._abstained.append(prediction.abstained)
         self._total_ms.append((sent_ns - window.end_ns) / 1e6)
         for number, causes in self._settled.add(estimate):
             self._numbers.append(number)

@@ -12,7 +12,7 @@ from normtr import checkpoint
 from normtr.shipped import SHIPPED
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TimedWord
-from training.data.extraction.cache import Features, Labelled
+from training.data.extraction.cache import CacheFeatures, Labelled
 from training.data.extraction.cache_writer import GrowingCache, Version
 from training.data.extraction.clip_features import GAP_NAMES, ClipFeatures
 
@@ -35,7 +35,7 @@ def features(steps: int, seed: int) -> ClipFeatures:
 
 
 def growing(out: Path, spec: FeatureSpec = SPEC, sha256: str = RECOGNIZER.sha256) -> GrowingCache:
-    return GrowingCache(out, Features(spec, spec.sha256(), sha256, MODALITIES, GAP_NAMES))
+    return GrowingCache(out, CacheFeatures(spec, spec.sha256(), sha256, MODALITIES, GAP_NAMES))
 
 
 def filled(out: Path, found: Sequence[Labelled], steps: int = 20, **more: Any) -> Path:

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from normtr import checkpoint
 from normtr.cause import GAPS, Cause
-from normtr.face import Face, FaceRow
-from normtr.judge import Judgement
+from normtr.face import DetectedFace, FaceRow
+from normtr.predictor import Prediction
 from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from normtr.text import TimedWord
 from normtr.window import assemble
-from stream.pipeline.events import Heard, Seen, Word, WordChange
-from stream.pipeline.outputs import Health, Notice, Output, SourceHealth
+from stream.pipeline.events import Seen, TranscriptEvent, Word, WordChange
+from stream.pipeline.outputs import HealthReport, Notice, Output, SourceReport
 from stream.pipeline.window_assembler import Estimate
 from stream.publish import recording
 from stream.publish.messages import Messages
@@ -44,17 +44,17 @@ def estimate(causes: list[str]) -> Estimate:
     }
     window = assemble(spec, 1_000_000_000, columns)
     share = window.share
-    judgement = Judgement((0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1), "angry", 0.4, False, share)
-    return Estimate(19, window, judgement, window.end_ns + 150_000_000, 2)
+    prediction = Prediction((0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1), "angry", 0.4, False, share)
+    return Estimate(19, window, prediction, window.end_ns + 150_000_000, 2)
 
 
 def outputs() -> list[Output]:
     word = Word(3, TimedWord("hello", 10, 20), 0.5, True)
-    source = SourceHealth(True, 25.0, 0, 12.5)
-    dead = SourceHealth(False, 0.0, 4, None)
+    source = SourceReport(True, 25.0, 0, 12.5)
+    dead = SourceReport(False, 0.0, 4, None)
     return [
         estimate([*GAPS, Cause.NONE]),
-        Health(
+        HealthReport(
             5,
             {"camera": source, "microphone": dead},
             {"face": {"p50_ms": 1.0, "p95_ms": 2.0}, "voice": None},
@@ -64,7 +64,7 @@ def outputs() -> list[Output]:
             2,
         ),
         Notice("device_lost", 7, "face", "unplugged"),
-        Heard((word,), (WordChange("commit", word),), 30, 40),
+        TranscriptEvent((word,), (WordChange("commit", word),), 30, 40),
     ]
 
 
@@ -91,7 +91,7 @@ def seen(row: FaceRow) -> Seen:
 
 def messages() -> list[Message]:
     source = Messages("0123456789abcdef", "f" * 64, LABELS, "clip.mp4")
-    face = Face((1.0, 2.0, 4.0, 8.0), ((1.0, 2.0),) * 5, 0.75)
+    face = DetectedFace((1.0, 2.0, 4.0, 8.0), ((1.0, 2.0),) * 5, 0.75)
     (_, of_face), *_ = PREVIEWS.of(seen(FaceRow("poor_image", face=face)), lambda _: True)
     of_frame = {"jpeg": b"\xff\xd8\xff\xd9", "width": 64, "height": 48}
     return [

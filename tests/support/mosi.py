@@ -52,7 +52,7 @@ def arguments(folder: Path, out: Path, *more: str, dropout: float = 0.1) -> list
     config = folder / f"small-{dropout}.toml"
     config.write_text(f"""
 [part]
-class_path = "training.systems.norm_tr.Benchmark"
+class_path = "training.systems.norm_tr.NormTrSystem"
 [part.init_args]
 masks = "rates"
 [part.init_args.data]

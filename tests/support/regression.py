@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from normtr import checkpoint, face
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
-from normtr.judge import Judge
 from normtr.pools import one_thread_each
+from normtr.predictor import Predictor
 from normtr.shipped import SHIPPED
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
@@ -63,7 +63,7 @@ def outputs(loaded: Checkpoint) -> list[list[float]]:
     one_thread_each()  # as live: the int8 encoder's states depend on the number of threads
     voice = VoiceEncoder(loaded.spec.voice, loaded.voice)
     text = TextEncoder(loaded.spec.text, adapter=loaded.adapter)
-    judge = Judge(loaded)
+    predictor = Predictor(loaded)
     found = []
     with torch.inference_mode():
         for number in range(5):
@@ -76,7 +76,9 @@ def outputs(loaded: Checkpoint) -> list[list[float]]:
         for said in ("oh my god that is wonderful", "leave me alone you liar"):
             mean = text.word_vectors(said.split()).mean(0)
             found.append(loaded.text(torch.from_numpy(mean)).softmax(0))
-    windows = [list(judge([window(number, loaded.spec)])[0].probabilities) for number in range(8)]
+    windows = [
+        list(predictor([window(number, loaded.spec)])[0].probabilities) for number in range(8)
+    ]
     return [p.tolist() for p in found] + windows
 
 

@@ -32,7 +32,7 @@ from training.reports.evaluation_result import result
 from training.reports.measures import measures
 from training.reports.run_groups import Section
 from training.samples import Split
-from training.systems.system import Contender
+from training.systems.system import System
 
 TRIAL_SEED = 0
 RESERVED = ("class_path", "config", "space")
@@ -132,7 +132,7 @@ class Cell:
     """One run of a comparison; `split`: what to evaluate it on, None for a trial."""
 
     run: Path
-    part: Contender
+    part: System
     seed: int
     split: Split | None
 
@@ -173,13 +173,13 @@ def _cells(config: Compare, name: str, overrides: Mapping[str, Any]) -> list[lis
     return found
 
 
-def system(config: Compare, overrides: Mapping[str, Any]) -> Contender:
+def system(config: Compare, overrides: Mapping[str, Any]) -> System:
     """The base, or the config that is named, with some fields changed.
 
     Raises UserError where a config, field or value is none.
     """
     base = Path(overrides.get("config", config.base))
-    if not isinstance(parse(Train, ["--config", str(base)], "train").part, Contender):
+    if not isinstance(parse(Train, ["--config", str(base)], "train").part, System):
         raise UserError(f"{base} is no run on a data set.")
     content = tomllib.loads(base.read_text())
     if "class_path" in overrides:
@@ -198,7 +198,7 @@ def system(config: Compare, overrides: Mapping[str, Any]) -> Contender:
         file.write("\n".join(_dotted("", content)))
         file.flush()
         part = parse(Train, ["--config", file.name], "compare").part
-    assert isinstance(part, Contender)
+    assert isinstance(part, System)
     return part
 
 

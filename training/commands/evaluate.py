@@ -19,7 +19,7 @@ from training.evaluation import noise_curves
 from training.evaluation.noise_curves import MASK_SEEDS, Protocol, with_missing
 from training.noise import RATES
 from training.recognizer import evaluate_part
-from training.reports.evaluation_result import Result, per_rate_result, result
+from training.reports.evaluation_result import EvaluationResult, per_rate_result, result
 from training.samples import Split, loaded
 
 PROTOCOLS = {"one": "one checkpoint for all rates", "per-rate": "one checkpoint per rate"}
@@ -143,12 +143,12 @@ def in_conditions(config: Evaluate) -> dict[str, Any]:
     }
 
 
-def _metrics(found: Result) -> dict[str, float]:
+def _metrics(found: EvaluationResult) -> dict[str, float]:
     """Of the one rate that the result has."""
     return {name: values[0] for name, values in found.curves().items()}
 
 
-def _result(config: Evaluate, protocol: Protocol) -> Result:
+def _result(config: Evaluate, protocol: Protocol) -> EvaluationResult:
     evaluated = result if config.protocol == "one" else per_rate_result
     return evaluated(Path(config.run), config.split, protocol, config.data)
 

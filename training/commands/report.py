@@ -18,10 +18,10 @@ from training.evaluation.bootstrap import DRAWS, LEVEL
 from training.evaluation.noise_curves import MASK_SEEDS, Protocol
 from training.noise import RATES
 from training.reports import figures, inside, run_groups, tables
-from training.reports.evaluation_result import Result, result
+from training.reports.evaluation_result import EvaluationResult, result
 from training.reports.measures import measures
 from training.reports.probe import RATE
-from training.reports.run_groups import Section, System
+from training.reports.run_groups import RunGroup, Section
 from training.samples import Split
 
 Stage = Literal["feature", "word"]
@@ -72,7 +72,7 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def evaluated(runs: Sequence[Path], split: Split, protocol: Protocol) -> list[Result]:
+def evaluated(runs: Sequence[Path], split: Split, protocol: Protocol) -> list[EvaluationResult]:
     """Results in the order of the runs; those on the same data are made together."""
     by_data = sorted(runs, key=lambda path: repr(run_folder.read(path).part.data))
     found = {path: result(path, split, protocol) for path in tqdm(by_data, "runs")}
@@ -160,7 +160,7 @@ _PROBES = (
 
 def _stages(section: Section) -> list[str]:
     shown = measures(section.reference.metrics)
-    by_stage: dict[str, list[System]] = {}
+    by_stage: dict[str, list[RunGroup]] = {}
     reasons = []
     for stage in STAGES:
         try:
@@ -172,7 +172,7 @@ def _stages(section: Section) -> list[str]:
     return [said, tables.lost(by_stage, measure), *reasons]
 
 
-def _at_two_rates(system: System, stage: Stage) -> System:
+def _at_two_rates(system: RunGroup, stage: Stage) -> RunGroup:
     results = []
     for run in tqdm(system.results, f"{stage} stage", leave=False):
         protocol = replace(run.protocol, mask_stage=stage, rates=(0.0, tables.HALF))

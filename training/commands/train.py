@@ -18,7 +18,7 @@ from training.commands import train_text
 from training.noise import RATES
 from training.run_folder import rate_folder
 from training.systems.fit import first_process
-from training.systems.system import Contender
+from training.systems.system import System
 
 
 class Part(Protocol):
@@ -79,7 +79,7 @@ def _all(config: Train, out: Path) -> dict[str, Any]:
     """The one model, or that of every rate."""
     if config.protocol == "one":
         return _train(config, config.part, out)
-    if not isinstance(config.part, Contender):
+    if not isinstance(config.part, System):
         raise UsageError("only a run on a data set has noise rates.")
     folders = {rate_folder(rate): rate for rate in RATES}
     if first_process():
@@ -103,7 +103,7 @@ def _train(config: Train, part: Part, out: Path) -> dict[str, Any]:
         run_folder.begin(out, part, config.seed, resume=resume, force=config.force)
     if config.devices == 1:
         metrics = part.train(out, config.seed)
-    elif isinstance(part, Contender):
+    elif isinstance(part, System):
         metrics = part.train(out, config.seed, config.devices)
     else:
         raise UsageError("only a run on a data set can use several devices.")

@@ -9,7 +9,7 @@ from typing import Any
 from training.evaluation.chance import Chance
 from training.reports.measures import measures
 from training.samples import LiveData
-from training.systems.system import Contender
+from training.systems.system import System
 
 SHOWN = 3
 """So many metrics of a data set; the others are in metrics.json."""
@@ -17,7 +17,7 @@ SHOWN = 3
 
 def lines(part: Any, metrics: Mapping[str, Any], out: Path) -> Iterator[str]:
     """`metrics`: what the part's `train` gave, or of a per-rate run that of every model by its name."""
-    if not isinstance(part, Contender):
+    if not isinstance(part, System):
         yield from _figures(metrics)
         yield f"The run is in {out}; all figures are in its metrics.json."
     elif "valid" not in metrics:

@@ -22,7 +22,7 @@ EMOTIONS = {
 
 
 @dataclass(frozen=True)
-class Utterance:
+class MeldUtterance:
     """`label` indexes `normtr.spec.LABELS`; typographic quotes are made plain.
 
     `sentiment`: negative, neutral or positive. `dialogue`: its name, or the row's number where
@@ -36,7 +36,7 @@ class Utterance:
     before: str = ""
 
 
-def load(path: Path) -> list[Utterance]:
+def load(path: Path) -> list[MeldUtterance]:
     """Utterances of `meld_{train,dev}_sent_emo.csv`; those without words are left out.
 
     Raises UserError when the file is missing or has other columns or emotions.
@@ -45,7 +45,7 @@ def load(path: Path) -> list[Utterance]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [
-                Utterance(
+                MeldUtterance(
                     row["Utterance"].translate(quotes),
                     LABELS.index(EMOTIONS[row["Emotion"]]),
                     row["Sentiment"],
@@ -60,7 +60,7 @@ def load(path: Path) -> list[Utterance]:
     return _with_history([row for row in rows if row.text.split()])
 
 
-def _with_history(rows: list[Utterance]) -> list[Utterance]:
+def _with_history(rows: list[MeldUtterance]) -> list[MeldUtterance]:
     said: dict[str, list[str]] = defaultdict(list)
     out = []
     for row in rows:

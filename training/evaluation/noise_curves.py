@@ -75,7 +75,7 @@ def with_missing(modalities: Sequence[str], erased: str = "zero") -> dict[str, P
     }
 
 
-def predictor(model: torch.nn.Module) -> Predict:
+def in_slices(model: torch.nn.Module) -> Predict:
     """Outputs of a model in slices, without gradients."""
 
     def predict(windows: Windows) -> Tensor:

@@ -16,7 +16,7 @@ from normtr import face
 from normtr.spec import FeatureSpec
 from training import run_folder
 from training.data import fer2013
-from training.data.meld import Utterance
+from training.data.meld import MeldUtterance
 from training.data.speech import Clip
 from training.recognizer import augment
 from training.recognizer.hearing import Hearing, bare_said
@@ -97,7 +97,7 @@ def some_of_each(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.
 def of_strangers(
     pictures: fer2013.Faces,
     clips: Sequence[Clip],
-    utterances: Sequence[Utterance],
+    utterances: Sequence[MeldUtterance],
     parts: Parts,
     spec: FeatureSpec,
     versions: int,
@@ -169,7 +169,7 @@ def voices(
 
 
 def texts(
-    utterances: Sequence[Utterance],
+    utterances: Sequence[MeldUtterance],
     parts: Sequence[Parts],
     of: Folds,
     spec: FeatureSpec,

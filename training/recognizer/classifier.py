@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
 
-from normtr.resnet import Committee
+from normtr.resnet import ResNetEnsemble
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Classifier(lightning.LightningModule):
 
     def __init__(
         self,
-        network: Committee,
+        network: ResNetEnsemble,
         classes: int,
         lr: float,
         weight_decay: float,

@@ -18,7 +18,7 @@ from normtr.errors import UserError
 from normtr.spec import LABELS, MODALITIES
 from training.data import fer2013, meld, ravdess
 from training.evaluation import gap_metrics, probability_calibration
-from training.evaluation.noise_curves import predictor
+from training.evaluation.noise_curves import in_slices
 from training.evaluation.part_scores import scores
 from training.noise import RATES
 from training.recognizer import bank, late_fusion, parts
@@ -65,7 +65,7 @@ def fused(
     _check(people)
     pairing = Pairing(people, recognizer.spec.steps, seed)
     heads = parts.of_checkpoint(recognizer).heads
-    network, calibration = predictor(recognizer.norm_tr), recognizer.calibration
+    network, calibration = in_slices(recognizer.norm_tr), recognizer.calibration
     everyday = with_neutral(EVERYDAY, LABELS)
     found: dict[str, list[NDArray[Any]]] = defaultdict(list)
     for begin in tqdm(range(0, n, TOGETHER), "windows", unit=f" x {TOGETHER}"):

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from normtr import face
-from normtr.resnet import Committee, joined
+from normtr.resnet import ResNetEnsemble, joined
 from normtr.spec import LABELS, FeatureSpec
 from training import run_folder
 from training.data import fer2013
@@ -51,7 +51,7 @@ def normalised(faces: fer2013.Faces) -> TensorDataset:
     )
 
 
-def logits(network: Committee, faces: fer2013.Faces) -> Tensor:
+def logits(network: ResNetEnsemble, faces: fer2013.Faces) -> Tensor:
     """[n, classes] of the rows that the live pipe would compute of the pictures."""
     with torch.inference_mode():
         loader = DataLoader(normalised(faces), 256)
@@ -60,7 +60,7 @@ def logits(network: Committee, faces: fer2013.Faces) -> Tensor:
 
 @dataclass(frozen=True)
 class FacePart:
-    """Trains a network without each of two folds; both then go on on everything: the committee.
+    """Trains a network without each of two folds; both then go on on everything: the ensemble.
 
     Their targets are then the labels, softened by what the network that had not seen a picture
     says of it: raters often disagree about FER2013's (Barsoum et al., ICMI 2016). Keeps the
@@ -87,12 +87,12 @@ class FacePart:
         networks = [self._read(out / f"fold-{k}") for k in FOLDS]
         apart(partial(self._member, out, seed), FOLDS)
         valid = fer2013.load(self.data, fer2013.PUBLIC_TEST)
-        committee = joined([self._read(out / f"member-{k}") for k in FOLDS]).eval()
-        _cool(committee, valid)
-        evened(committee.head, self._training()[0].labels, self.evened)
-        run_folder.write_tensors(out / FILE, committee.state_dict())
+        ensemble = joined([self._read(out / f"member-{k}") for k in FOLDS]).eval()
+        _cool(ensemble, valid)
+        evened(ensemble.head, self._training()[0].labels, self.evened)
+        run_folder.write_tensors(out / FILE, ensemble.state_dict())
         of_folds = {f"fold-{k}": _scores(networks[k], valid) for k in FOLDS}
-        return {**_scores(committee, valid), **of_folds}
+        return {**_scores(ensemble, valid), **of_folds}
 
     def _fold(self, out: Path, seed: int, k: int) -> bool:
         """Train without fold `k`."""
@@ -122,8 +122,8 @@ class FacePart:
         training = fer2013.load(self.data, fer2013.TRAINING)
         return training, folds([str(number) for number in training.numbers])
 
-    def _read(self, run: Path) -> Committee:
-        network = Committee(self.spec.face.width, 1, len(LABELS))
+    def _read(self, run: Path) -> ResNetEnsemble:
+        network = ResNetEnsemble(self.spec.face.width, 1, len(LABELS))
         network.load_state_dict(load_file(run / FILE))
         return network.eval()
 
@@ -134,12 +134,12 @@ class FacePart:
         targets: Targets,
         epochs: int,
         seed: int,
-        start: Committee | None = None,
-    ) -> Committee:
+        start: ResNetEnsemble | None = None,
+    ) -> ResNetEnsemble:
         """Train into `out`, from the weights of `start`, or read what was trained there."""
         valid = fer2013.load(self.data, fer2013.PUBLIC_TEST)
         lightning.seed_everything(seed, verbose=False)
-        network = Committee(self.spec.face.width, 1, len(LABELS))
+        network = ResNetEnsemble(self.spec.face.width, 1, len(LABELS))
         if start is not None:
             network.load_state_dict(start.state_dict())
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -170,7 +170,7 @@ class FacePart:
         return network
 
 
-def _scores(network: Committee, valid: fer2013.Faces) -> dict[str, Any]:
+def _scores(network: ResNetEnsemble, valid: fer2013.Faces) -> dict[str, Any]:
     """`reported`: of the pictures that the temperature was not fitted on."""
     rest = valid.part(~calibrating(valid))
     found = {"": valid, "reported": rest}
@@ -186,7 +186,7 @@ def _one_hot(faces: fer2013.Faces) -> Targets:
     return np.eye(len(LABELS), dtype=np.float32)[faces.labels]
 
 
-def _cool(network: Committee, valid: fer2013.Faces) -> None:
+def _cool(network: ResNetEnsemble, valid: fer2013.Faces) -> None:
     half = valid.part(calibrating(valid))
     cooled(network.head, logits(network, half), torch.from_numpy(half.labels))
 

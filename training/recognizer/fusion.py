@@ -21,7 +21,7 @@ from training import run_folder
 from training.data import fer2013, meld, ravdess
 from training.data.folder import DATA
 from training.evaluation import gap_metrics, probability_calibration
-from training.evaluation.noise_curves import predictor
+from training.evaluation.noise_curves import in_slices
 from training.noise import RATES
 from training.parallel_cpu import one_thread
 from training.recognizer import bank, late_fusion, pack, parts, read_out, simple_rivals
@@ -34,7 +34,7 @@ from training.recognizer.parts import Parts
 from training.recognizer.simple_rivals import Concatenation, Transformer
 from training.recognizer.voice import VALID_ACTORS, VoicePart
 from training.systems.fit import fit, weights_of
-from training.systems.noise_aware import Learning, NoiseAware, Plan, standardise
+from training.systems.noise_aware import Learning, NoiseAware, UpdatePlan, standardise
 from training.windows import Windows, joined, loader
 
 
@@ -104,8 +104,8 @@ class FusionPart:
         halves = [self._strangers(out, used, k, seed) for k in FOLDS]
         valid = joined(halves)
         late_fusion.choose(late, [gap_metrics.lost(valid, r, seed) for r in RATES[:10]])
-        calibration = probability_calibration.calibrated(predictor(network), valid, seed)
-        systems = {"NORM-TR": predictor(network), **_fusions(late), **others}
+        calibration = probability_calibration.calibrated(in_slices(network), valid, seed)
+        systems = {"NORM-TR": in_slices(network), **_fusions(late), **others}
         metrics = {
             "late_fusion": late.fusion,
             "accuracy_by_rate": {
@@ -120,7 +120,7 @@ class FusionPart:
             },
             "nothing_seen": gap_metrics.nothing_seen(systems["NORM-TR"], valid),
             "ece_of_other_people": probability_calibration.ece_of_others(
-                predictor(network), halves, seed
+                in_slices(network), halves, seed
             ),
         }
         shipped = read_out.on_rows(network, used.heads)
@@ -170,7 +170,7 @@ class FusionPart:
         )
 
     @property
-    def _plan(self) -> Plan:
+    def _plan(self) -> UpdatePlan:
         return self.learning.plan(self.windows // self.learning.batch)
 
     def _fit(

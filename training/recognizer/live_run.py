@@ -32,7 +32,7 @@ from training.recognizer import parts
 from training.recognizer.paired import LabelPaired
 from training.recognizer.parts import centred
 from training.run_folder import SETTINGS
-from training.systems.system import Contender
+from training.systems.system import System
 from training.windows import Windows
 
 
@@ -78,7 +78,7 @@ class _Kept:
 def load(folder: Path) -> Checkpoint:
     """Raises UserError with one sentence where the run is none that can be used live."""
     run = run_folder.read(folder)
-    data = run.part.data if isinstance(run.part, Contender) else None
+    data = run.part.data if isinstance(run.part, System) else None
     if not isinstance(data, LabelPaired | Extracted):
         raise UserError(
             f"{folder} cannot be used live: it was not trained on windows of the recognizer's own "

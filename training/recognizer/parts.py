@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
-from normtr.resnet import Committee
+from normtr.resnet import ResNetEnsemble
 from normtr.spec import LABELS, FeatureSpec
 from normtr.voice import VoiceNetwork
 from training.recognizer.folds import FOLDS
@@ -23,7 +23,7 @@ from training.recognizer.text import ADAPTER
 class Parts:
     """The networks, with their weights rounded as a checkpoint rounds them."""
 
-    face: Committee
+    face: ResNetEnsemble
     voice: VoiceNetwork
     text: nn.Linear
     adapter: Mapping[str, Tensor]
@@ -57,7 +57,7 @@ def cross_fitted(folders: Mapping[str, Path], spec: FeatureSpec) -> tuple[Parts,
 
 
 def _read_all(folders: Mapping[str, Path], spec: FeatureSpec, members: int) -> Parts:
-    face = Committee(spec.face.width, members, len(LABELS))
+    face = ResNetEnsemble(spec.face.width, members, len(LABELS))
     voice = VoiceNetwork(spec.voice, len(LABELS))
     text = nn.Linear(spec.text.dim, len(LABELS))
     networks: dict[str, nn.Module] = {"face": face, "voice": voice, "text": text}

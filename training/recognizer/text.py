@@ -152,7 +152,7 @@ def _shares(owner: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.asarray(1 / (of * max(1, np.count_nonzero(counts))), np.float32)
 
 
-class Heard:
+class RecognisedSpeech:
     """Collates utterances, some as a recogniser writes them: bare, and misheard too.
 
     A share of them stands `after` the last words of what was said before, any number of them.
@@ -261,7 +261,9 @@ class TextPart:
         """Train into `out`."""
         lightning.seed_everything(seed, verbose=False)
         order = ByLength([len(u.text) for u in training], self.batch, seed)
-        heard = Heard(Hearing(u.text for u in training), self.plain, self.misheard, self.after)
+        heard = RecognisedSpeech(
+            Hearing(u.text for u in training), self.plain, self.misheard, self.after
+        )
         written = partial(as_written, self.after > 0)
         best = fit(
             Adapter(self.spec, self.rank, self.lr, self.epochs * len(order)),

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from normtr.model import Block, NormTr
+from normtr.model import AttentionBlock, NormTr
 from training.parallel_cpu import slices
 from training.systems.components import Reduced
 from training.windows import Windows
@@ -39,7 +39,7 @@ def weights(model: Reduced[NormTr], windows: Windows) -> Weights:
     return torch.cat(found).numpy()
 
 
-def of_block(block: Block, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
+def of_block(block: AttentionBlock, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
     """What a block is called with -> softmax(Q K' / sqrt(d)) [B, heads, S, S]."""
     queries, keys = block.split(q), block.split(k)
     scores = queries @ keys.transpose(-2, -1) / queries.shape[-1] ** 0.5

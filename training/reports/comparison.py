@@ -19,7 +19,7 @@ from training.reports import figures, tables
 from training.reports.cost import forwards_ms
 from training.reports.evaluation_result import joined, result
 from training.reports.measures import Measure, measures
-from training.reports.run_groups import Section, System, named
+from training.reports.run_groups import RunGroup, Section, named
 from training.samples import Split, loaded
 
 PICTURE, TEXT = "comparison.png", "comparison.md"
@@ -85,7 +85,7 @@ def records(comparison: Compared) -> Iterator[dict[str, Any]]:
 
 
 def _record(
-    system: System, condition: str, metric: str, values: NDArray[np.float64]
+    system: RunGroup, condition: str, metric: str, values: NDArray[np.float64]
 ) -> dict[str, Any]:
     return {
         "system": system.name,
@@ -163,7 +163,7 @@ def _verdicts(comparison: Compared) -> str:
     return tables.table(["system minus reference", *columns], rows)
 
 
-def _differences(section: Section, of: Callable[[System], PerSample]) -> list[Difference]:
+def _differences(section: Section, of: Callable[[RunGroup], PerSample]) -> list[Difference]:
     """Each other system minus the reference."""
     groups = section.reference.results[0].groups
     ours = of(section.reference)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from training import run_folder
-from training.reports.evaluation_result import Result
+from training.reports.evaluation_result import EvaluationResult
 from training.reports.model_speed import times_ms
 from training.samples import loaded
 from training.windows import Windows
@@ -18,7 +18,7 @@ from training.windows import Windows
 ROUNDS, REPEATS = 15, 10
 
 
-def forwards_ms(found: Sequence[Result]) -> list[tuple[float, float]]:
+def forwards_ms(found: Sequence[EvaluationResult]) -> list[tuple[float, float]]:
     """Median milliseconds of a forward, and parameters in millions, of the run of each result.
 
     In turns: what else the machine does meets them alike.
@@ -41,7 +41,7 @@ def forwards_ms(found: Sequence[Result]) -> list[tuple[float, float]]:
     ]
 
 
-def _model(found: Result) -> tuple[nn.Module, Windows]:
+def _model(found: EvaluationResult) -> tuple[nn.Module, Windows]:
     """Of the run, and one window for it."""
     run = run_folder.read(found.run)
     windows = loaded(found.part.data, found.split).windows

@@ -21,16 +21,16 @@ from training.evaluation import noise_curves
 from training.evaluation.chance import Chance, chance, confusion
 from training.evaluation.noise_curves import Protocol
 from training.samples import Split, loaded
-from training.systems.norm_tr import Benchmark
-from training.systems.system import Contender
+from training.systems.norm_tr import NormTrSystem
+from training.systems.system import System
 
 
 @dataclass(frozen=True)
-class Result:
+class EvaluationResult:
     """`outputs` float32 [rates, mask seeds, n, C or 1] of the samples `ids`, of `groups`."""
 
     run: Path
-    part: Contender
+    part: System
     seed: int
     split: Split
     protocol: Protocol
@@ -53,7 +53,9 @@ class Result:
         return confusion(self.outputs[0, 0], self.labels)
 
 
-def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None) -> Result:
+def result(
+    run: Path, split: Split, protocol: Protocol, data: Path | None = None
+) -> EvaluationResult:
     """Evaluate a run on its own data set, or one of the same kind at `data`. Raises UserError.
 
     `run` may be a recognizer's folder, too; `data` is then a cache of `normtr extract`.
@@ -65,13 +67,13 @@ def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None
         return _recognizer_result(run, split, protocol, data)
     found = run_folder.read(run)
     part = found.part
-    if not isinstance(part, Contender):
+    if not isinstance(part, System):
         raise UserError(f"{run} is no run on a data set.")
     digest = sha256(found.model)
     name = [split, protocol.noise, protocol.mask_stage]
     name += [protocol.erased] * (protocol.erased != "zero")
     path = found.model.parent / f"{'-'.join(name).replace(':', '-')}.npz"
-    blank = Result(
+    blank = EvaluationResult(
         found.model.parent, part, found.seed, split, protocol, digest, (), (), _NONE, _NONE
     )
     if data is None and (kept := _kept(path, blank)):
@@ -83,7 +85,7 @@ def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None
     model = part.model(samples.windows)
     run_folder.fill(model, found)
     outputs = noise_curves.predictions(
-        noise_curves.predictor(model), part.data, split, samples, protocol
+        noise_curves.in_slices(model), part.data, split, samples, protocol
     )
     labels = samples.windows.labels.numpy()
     made = replace(
@@ -94,7 +96,9 @@ def result(run: Path, split: Split, protocol: Protocol, data: Path | None = None
     return made
 
 
-def _recognizer_result(folder: Path, split: Split, protocol: Protocol, data: Path | None) -> Result:
+def _recognizer_result(
+    folder: Path, split: Split, protocol: Protocol, data: Path | None
+) -> EvaluationResult:
     """Of all the recognizer's classes one is given, whether the cache has it or not."""
     recognizer = checkpoint.load(folder)
     if data is None:
@@ -109,10 +113,10 @@ def _recognizer_result(folder: Path, split: Split, protocol: Protocol, data: Pat
     source = replace(source, labels=recognizer.labels)
     samples = loaded(source, split)
     protocol.check(list(samples.windows.rows))
-    predict = noise_curves.predictor(recognizer.norm_tr)
-    return Result(
+    predict = noise_curves.in_slices(recognizer.norm_tr)
+    return EvaluationResult(
         folder,
-        Benchmark(source),
+        NormTrSystem(source),
         0,
         split,
         protocol,
@@ -124,7 +128,9 @@ def _recognizer_result(folder: Path, split: Split, protocol: Protocol, data: Pat
     )
 
 
-def per_rate_result(run: Path, split: Split, protocol: Protocol, data: Path | None) -> Result:
+def per_rate_result(
+    run: Path, split: Split, protocol: Protocol, data: Path | None
+) -> EvaluationResult:
     """As `result`, of a run with a model for each rate (`normtr train --protocol per-rate`)."""
     parts = [
         result(run / run_folder.rate_folder(rate), split, replace(protocol, rates=(rate,)), data)
@@ -140,7 +146,7 @@ def per_rate_result(run: Path, split: Split, protocol: Protocol, data: Path | No
     )
 
 
-def joined(parts: Sequence[Result]) -> Result:
+def joined(parts: Sequence[EvaluationResult]) -> EvaluationResult:
     """Of the same system trained for each fold, whose samples lie side by side. Raises UserError."""
     first = parts[0]
     if len(parts) == 1:
@@ -162,7 +168,7 @@ def joined(parts: Sequence[Result]) -> Result:
 _NONE = np.zeros(0, np.float32)
 
 
-def _keep(path: Path, result: Result) -> None:
+def _keep(path: Path, result: EvaluationResult) -> None:
     run_folder.write_arrays(
         path,
         {
@@ -177,7 +183,7 @@ def _keep(path: Path, result: Result) -> None:
     )
 
 
-def _kept(path: Path, blank: Result) -> Result | None:
+def _kept(path: Path, blank: EvaluationResult) -> EvaluationResult | None:
     """The result in the file, if it is of the same weights and mask seeds and has the rates."""
     protocol = blank.protocol
     try:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from normtr.whole_file import whole_file
 from training.reports.measures import Measure, measures
-from training.reports.run_groups import Section, System
+from training.reports.run_groups import RunGroup, Section
 
 LINES = 5
 """Systems beside the reference in one panel."""
@@ -37,15 +37,15 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(partial, format="png")
 
 
-def families(section: Section) -> list[list[System]]:
+def families(section: Section) -> list[list[RunGroup]]:
     """The other systems, at most `LINES` together: those that differ in the same settings first,
     then those of the same part of the config. Those of a comparison all together."""
     if section.reference.title:
         return [list(section.others)]
-    alike: dict[tuple[str, ...], list[System]] = {}
+    alike: dict[tuple[str, ...], list[RunGroup]] = {}
     for system in section.others:
         alike.setdefault(tuple(system.changed), []).append(system)
-    out: list[list[System]] = []
+    out: list[list[RunGroup]] = []
     last: set[str] = set()
     for names in sorted(alike, key=lambda names: (len({_top(n) for n in names}), names)):
         top = {_top(name) for name in names}
@@ -85,7 +85,7 @@ def over_rates(path: Path, section: Section) -> None:
 
 
 def _line(
-    ax: Axes, system: System, measure: Measure, zero: NDArray[np.float64], style: dict[str, Any]
+    ax: Axes, system: RunGroup, measure: Measure, zero: NDArray[np.float64], style: dict[str, Any]
 ) -> None:
     rates = np.array(system.results[0].protocol.rates)
     values = (system.curves(measure.key) - zero) * measure.scale

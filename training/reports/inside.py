@@ -10,11 +10,11 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from training.reports import attention, inner_figures
-from training.reports.evaluation_result import Result
+from training.reports.evaluation_result import EvaluationResult
 from training.reports.features import features, some, trained
 from training.reports.inner_figures import Attended
 from training.reports.probe import Known, known
-from training.reports.run_groups import Section, System
+from training.reports.run_groups import RunGroup, Section
 from training.reports.similarity import cosines
 from training.samples import Samples, Split, loaded
 
@@ -26,7 +26,7 @@ LEARNING = ("learning.d1", "learning.d2", "learning.reversal", "learning.ramped"
 """Settings of noise-aware learning."""
 
 
-def samples(result: Result, split: Split) -> Samples:
+def samples(result: EvaluationResult, split: Split) -> Samples:
     return some(loaded(result.part.data, split), SAMPLES)
 
 
@@ -52,7 +52,7 @@ def densities(path: Path, section: Section) -> None:
     inner_figures.densities(path, shown)
 
 
-def _cosines(system: System) -> dict[str, NDArray[np.float32]]:
+def _cosines(system: RunGroup) -> dict[str, NDArray[np.float32]]:
     seeds = []
     for result in system.results:
         test = samples(result, result.split)

@@ -13,7 +13,7 @@ from torch import Tensor
 from normtr.errors import UsageError, UserError
 from normtr.model import NormTr, NormTrConfig
 from normtr.spec import LABELS, FeatureSpec
-from training.evaluation.noise_curves import predictor
+from training.evaluation.noise_curves import in_slices
 from training.parallel_cpu import one_thread
 from training.systems.noise_aware import Learning, NoiseAware
 from training.windows import Windows
@@ -73,7 +73,7 @@ def measure(steps: int, depth: int, width: int, device: str, repeats: int) -> di
         raise UsageError(f"{error}.") from None
     network = NormTr(config).eval().to(device)
     one, many = (random_windows(config, n, device) for n in (1, LARGE))
-    predict = predictor(network)
+    predict = in_slices(network)
     cores = torch.get_num_threads()
     with torch.inference_mode():
         with one_thread():

@@ -15,9 +15,9 @@ from normtr.errors import UserError
 from training import run_folder
 from training.evaluation import metrics
 from training.noise import RATES
-from training.reports.evaluation_result import Result
-from training.systems.norm_tr import Architecture, Benchmark
-from training.systems.system import Contender
+from training.reports.evaluation_result import EvaluationResult
+from training.systems.norm_tr import Architecture, NormTrSystem
+from training.systems.system import System
 
 RATE_FOLDERS = {run_folder.rate_folder(rate) for rate in RATES}
 NAMED = 3
@@ -52,7 +52,7 @@ def find(paths: Sequence[Path]) -> Found:
         except UserError as error:
             left_out[folder] = str(error)
             continue
-        if not isinstance(run.part, Contender):
+        if not isinstance(run.part, System):
             left_out[folder] = f"{folder} is no run on a data set."
             continue
         if folder.name in RATE_FOLDERS:
@@ -87,25 +87,25 @@ def settings(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class System:
+class RunGroup:
     """Runs of equal settings, one for each seed, on the same samples."""
 
     number: int
     """Place in its section; the reference is 1."""
     changed: dict[str, Any]
     """Settings in which it differs from the reference; None where it has no such field."""
-    results: tuple[Result, ...]
+    results: tuple[EvaluationResult, ...]
     title: str = ""
     """What a comparison calls it; without one it is named by what is changed."""
 
     @property
-    def part(self) -> Contender:
+    def part(self) -> System:
         return self.results[0].part
 
     @property
     def network(self) -> Architecture:
         """NORM-TR's; only it has one."""
-        assert isinstance(self.part, Benchmark)
+        assert isinstance(self.part, NormTrSystem)
         return self.part.network
 
     @property
@@ -161,25 +161,25 @@ class Section:
     """Systems that were evaluated on the same samples; the first is the reference."""
 
     name: str
-    systems: tuple[System, ...]
+    systems: tuple[RunGroup, ...]
 
     @property
-    def reference(self) -> System:
+    def reference(self) -> RunGroup:
         return self.systems[0]
 
     @property
-    def others(self) -> tuple[System, ...]:
+    def others(self) -> tuple[RunGroup, ...]:
         return self.systems[1:]
 
     def of_norm_tr(self) -> Section:
         """Its systems that are NORM-TR; there may be none."""
-        ours = tuple(s for s in self.systems if isinstance(s.part, Benchmark))
+        ours = tuple(s for s in self.systems if isinstance(s.part, NormTrSystem))
         return replace(self, systems=ours)
 
-    def swept(self) -> dict[str, list[tuple[float, System]]]:
+    def swept(self) -> dict[str, list[tuple[float, RunGroup]]]:
         """Numeric setting -> the reference and the systems that differ in it alone, by its value."""
         base = settings(self.reference.part)
-        out: dict[str, list[tuple[float, System]]] = {}
+        out: dict[str, list[tuple[float, RunGroup]]] = {}
         for system in self.others:
             (name, value), *more = system.changed.items()
             if not more and _is_number(value) and _is_number(base.get(name)):
@@ -188,12 +188,12 @@ class Section:
         return {name: sorted(points, key=lambda p: p[0]) for name, points in sorted(out.items())}
 
 
-def sections(results: Sequence[Result]) -> list[Section]:
+def sections(results: Sequence[EvaluationResult]) -> list[Section]:
     """One for each kind and folder of data, and its samples, in the order of the results.
 
     The reference is the system of the first result.
     """
-    apart: dict[Any, list[Result]] = {}
+    apart: dict[Any, list[EvaluationResult]] = {}
     for result in results:
         apart.setdefault(_view(result), []).append(result)
     found: list[Section] = []
@@ -205,7 +205,7 @@ def sections(results: Sequence[Result]) -> list[Section]:
     return found
 
 
-def named(results: Mapping[str, Sequence[Result]]) -> Section:
+def named(results: Mapping[str, Sequence[EvaluationResult]]) -> Section:
     """Systems on the same samples, by their names; the first is the reference.
 
     Raises UserError where the samples are not the same.
@@ -219,23 +219,23 @@ def named(results: Mapping[str, Sequence[Result]]) -> Section:
     for number, (name, runs) in enumerate(results.items(), 1):
         mine = settings(runs[0].part)
         changed = {k: mine.get(k) for k in {**base, **mine} if mine.get(k) != base.get(k)}
-        found.append(System(number, changed, tuple(runs), name))
+        found.append(RunGroup(number, changed, tuple(runs), name))
     return Section(first.part.data.name, tuple(found))
 
 
-def _samples(result: Result) -> Any:
+def _samples(result: EvaluationResult) -> Any:
     return result.ids, result.labels.tobytes()
 
 
-def _view(result: Result) -> Any:
+def _view(result: EvaluationResult) -> Any:
     data = result.part.data
     paths = [getattr(data, f.name) for f in fields(data)]  # type: ignore[arg-type]
     where = [path.resolve() for path in paths if isinstance(path, Path)]
     return type(data), *where, *_samples(result)
 
 
-def _systems(results: Sequence[Result]) -> tuple[System, ...]:
-    equal: dict[Any, list[Result]] = {}
+def _systems(results: Sequence[EvaluationResult]) -> tuple[RunGroup, ...]:
+    equal: dict[Any, list[EvaluationResult]] = {}
     for result in results:
         own = {"system": result.part.system, **settings(result.part)}
         equal.setdefault(tuple(own.items()), []).append(result)
@@ -244,7 +244,7 @@ def _systems(results: Sequence[Result]) -> tuple[System, ...]:
     for number, (own, runs) in enumerate(equal.items(), 1):
         mine = dict(own)
         changed = {k: mine.get(k) for k in {**base, **mine} if mine.get(k) != base.get(k)}
-        out.append(System(number, changed, tuple(sorted(runs, key=lambda r: r.seed))))
+        out.append(RunGroup(number, changed, tuple(sorted(runs, key=lambda r: r.seed))))
     return tuple(out)
 
 

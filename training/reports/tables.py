@@ -12,7 +12,7 @@ from training.evaluation import bootstrap
 from training.evaluation.bootstrap import Difference
 from training.reports.measures import Measure, measures
 from training.reports.probe import Known, Probed
-from training.reports.run_groups import Section, System, settings, written
+from training.reports.run_groups import RunGroup, Section, settings, written
 
 TO = 0.8
 """At rate 1 the two-class metrics depend on the sign of a constant, so areas also end here."""
@@ -78,7 +78,7 @@ def areas(section: Section, upto: float) -> str:
 
 def _of(
     section: Section,
-    values: Callable[[System, str], NDArray[np.float64]],
+    values: Callable[[RunGroup, str], NDArray[np.float64]],
     more: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> str:
     """`more`: metrics of what is no system, by its name."""
@@ -180,7 +180,7 @@ def told(found: Difference, measure: Measure, shown: bool | None = None) -> list
     return [mean, f"{low} to {high}", verdict]
 
 
-def lost(by_stage: Mapping[str, Sequence[System]], measure: Measure) -> str:
+def lost(by_stage: Mapping[str, Sequence[RunGroup]], measure: Measure) -> str:
     """Share of a metric that is lost from rate 0 to 0.5, by mask stage; results of two rates."""
     share = Measure(measure.key, measure.label)
     rows = []

@@ -12,7 +12,7 @@ from training.samples import Masks, SampleBatches
 from training.systems.components import Reduced, reduced_dims
 from training.systems.noise_aware import standardise
 from training.systems.phase import Phase, PhaseModule, Regression, train_phase
-from training.systems.system import Contender, Lesson
+from training.systems.system import FitInputs, System
 from training.windows import Batch, Windows
 
 LENGTH = Phase(constant=8, decay=8, batch=32, clip=1.0, dropout=0.2, beta1=0.9, lr=1e-3)
@@ -69,7 +69,7 @@ class ConcatenationLearning(PhaseModule):
 
 
 @dataclass(frozen=True)
-class Concatenation(Contender):
+class Concatenation(System):
     """One training run of the concatenation on one data set."""
 
     system = "concatenation"
@@ -93,13 +93,13 @@ class Concatenation(Contender):
         config = ConcatenationConfig(dims, self.data.outputs, steps, self.hidden)
         return Reduced(ConcatenationNetwork(config, self.length.dropout), windows.dims)
 
-    def learn(self, network: ConcatenationNetwork, lesson: Lesson) -> None:
-        lesson.check_batch(self.length.batch)
-        train, seed = lesson.train, lesson.seed
+    def learn(self, network: ConcatenationNetwork, inputs: FitInputs) -> None:
+        inputs.check_batch(self.length.batch)
+        train, seed = inputs.train, inputs.seed
         standardise(network, train.windows, together=self.components)
         module = ConcatenationLearning(
             network, self.data.outputs, self.length, self.regression, seed
         )
         batches = SampleBatches(train, self.masks, self.rates, False, seed)
-        validation = self.validation(lesson.valid)
-        train_phase(module, batches, len(train), validation, lesson.out, lesson.progress)
+        validation = self.validation(inputs.valid)
+        train_phase(module, batches, len(train), validation, inputs.out, inputs.progress)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from normtr.model import NormTr
 from training.systems.components import Reduced
 from training.systems.noise_aware import Learning
-from training.systems.norm_tr import Architecture, Benchmark
-from training.systems.system import Contender, Lesson
+from training.systems.norm_tr import Architecture, NormTrSystem
+from training.systems.system import FitInputs, System
 from training.windows import Windows
 
 
@@ -39,7 +39,7 @@ class Together(nn.Module):
 
 
 @dataclass(frozen=True)
-class Committee(Contender):
+class Committee(System):
     """A run of several NORM-TRs, each in a folder `member-N` of its own; the fields are theirs."""
 
     system = "NORM-TR, a committee"
@@ -54,8 +54,8 @@ class Committee(Contender):
             raise ValueError("a committee has 2 members or more")
         self._member()
 
-    def _member(self) -> Benchmark:
-        return Benchmark(
+    def _member(self) -> NormTrSystem:
+        return NormTrSystem(
             self.data,
             masks=self.masks,
             rates=self.rates,
@@ -72,12 +72,12 @@ class Committee(Contender):
         config = self._member().config(windows)
         return Reduced(Together([NormTr(config) for _ in range(self.members)]), windows.dims)
 
-    def learn(self, network: Together, lesson: Lesson) -> None:
+    def learn(self, network: Together, inputs: FitInputs) -> None:
         """One after the other; a member depends on (seed, its number) only."""
         for number in range(1, self.members + 1):
-            own = lesson.seed * 1_000 + number
+            own = inputs.seed * 1_000 + number
             lightning.seed_everything(own, verbose=False)
             member = NormTr(network.config)
-            folder = lesson.out / f"member-{number}"
-            self._member().learn(member, replace(lesson, out=folder, seed=own))
+            folder = inputs.out / f"member-{number}"
+            self._member().learn(member, replace(inputs, out=folder, seed=own))
             network.members[number - 1] = member

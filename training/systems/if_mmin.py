@@ -23,12 +23,12 @@ from training.evaluation.gap_metrics import only
 from training.evaluation.missing_patterns import conditions
 from training.samples import Samples
 from training.systems.components import Reduced, reduced_dims
-from training.systems.if_mmin_learning import FirstPhase, SecondPhase, Weights
+from training.systems.if_mmin_learning import IfMminFirstPhase, IfMminSecondPhase, Weights
 from training.systems.if_mmin_network import (
     IfMminConfig,
+    IfMminPretrained,
     Imagining,
     Invariant,
-    Pretrained,
 )
 from training.systems.phase import Phase
 from training.systems.two_phases import TwoPhases
@@ -64,12 +64,14 @@ class IfMmin(TwoPhases):
         config = IfMminConfig(dims, self.data.outputs, self.preset, self.invariant, self.blocks)
         return Reduced(Imagining(config, self.second.dropout), windows.dims)
 
-    def first_phase(self, config: IfMminConfig, seed: int) -> FirstPhase:
-        network = Pretrained(config, self.first.dropout)
-        return FirstPhase(network, self.weights, self.first, self.regression, seed)
+    def first_phase(self, config: IfMminConfig, seed: int) -> IfMminFirstPhase:
+        network = IfMminPretrained(config, self.first.dropout)
+        return IfMminFirstPhase(network, self.weights, self.first, self.regression, seed)
 
-    def second_phase(self, network: Imagining, teacher: Pretrained, seed: int) -> SecondPhase:
-        return SecondPhase(network, teacher, self.weights, self.second, self.regression, seed)
+    def second_phase(
+        self, network: Imagining, teacher: IfMminPretrained, seed: int
+    ) -> IfMminSecondPhase:
+        return IfMminSecondPhase(network, teacher, self.weights, self.second, self.regression, seed)
 
     def in_conditions(self, valid: Samples) -> DataLoader[Any]:
         return in_conditions(valid)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.systems.discrepancy import mean_cmd
-from training.systems.if_mmin_network import Imagining, Pretrained
+from training.systems.if_mmin_network import IfMminPretrained, Imagining
 from training.systems.phase import Phase, PhaseModule, Regression, TaughtModule
 from training.windows import Batch
 
@@ -30,14 +30,14 @@ class Weights:
             raise ValueError("weights of losses are 0 or more")
 
 
-class FirstPhase(PhaseModule):
+class IfMminFirstPhase(PhaseModule):
     """Invariant features of complete data: L = L_er + L_cmd."""
 
-    network: Pretrained
+    network: IfMminPretrained
 
     def __init__(
         self,
-        network: Pretrained,
+        network: IfMminPretrained,
         weights: Weights,
         phase: Phase,
         regression: Regression,
@@ -59,7 +59,7 @@ class FirstPhase(PhaseModule):
         return self.told(self.losses(rows, valid, labels))
 
 
-class SecondPhase(TaughtModule[Pretrained]):
+class IfMminSecondPhase(TaughtModule[IfMminPretrained]):
     """Imagination of what is missing: L = L_er + L_img + L_inv.
 
     The teacher is the first phase's network, frozen. Of what the student does not get, it says
@@ -72,7 +72,7 @@ class SecondPhase(TaughtModule[Pretrained]):
     def __init__(
         self,
         network: Imagining,
-        teacher: Pretrained,
+        teacher: IfMminPretrained,
         weights: Weights,
         phase: Phase,
         regression: Regression,

@@ -98,7 +98,7 @@ class Embedding(nn.Module):
         return Embedded(specific, self.invariant(specific))
 
 
-class Pretrained(Embedding):
+class IfMminPretrained(Embedding):
     """First phase: complete windows -> outputs of specific and invariant features together."""
 
     def __init__(self, config: IfMminConfig, dropout: float = 0.3) -> None:

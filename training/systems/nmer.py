@@ -34,8 +34,8 @@ from training.evaluation.missing_patterns import conditions
 from training.evaluation.noise_scheduler import Noise, Scheduler
 from training.samples import Samples
 from training.systems.components import Reduced, reduced_dims
-from training.systems.nmer_network import NmerConfig, NmerNetwork, Pretrained
-from training.systems.nmer_phases import FirstPhase, SecondPhase, Teaching
+from training.systems.nmer_network import NmerConfig, NmerNetwork, NmerPretrained
+from training.systems.nmer_phases import NmerFirstPhase, NmerSecondPhase, Teaching
 from training.systems.phase import Phase
 from training.systems.two_phases import TwoPhases
 from training.windows import Windows
@@ -72,15 +72,17 @@ class Nmer(TwoPhases):
     def _config(self, dims: dict[str, int], phase: Phase) -> NmerConfig:
         return NmerConfig(dims, self.data.outputs, self.preset, self.residual, phase.dropout)
 
-    def first_phase(self, config: NmerConfig, seed: int) -> FirstPhase:
-        network = Pretrained(self._config(config.dims, self.first))
-        return FirstPhase(network, config.outputs, self.first, self.regression, seed)
+    def first_phase(self, config: NmerConfig, seed: int) -> NmerFirstPhase:
+        network = NmerPretrained(self._config(config.dims, self.first))
+        return NmerFirstPhase(network, config.outputs, self.first, self.regression, seed)
 
-    def second_phase(self, network: NmerNetwork, teacher: Pretrained, seed: int) -> SecondPhase:
+    def second_phase(
+        self, network: NmerNetwork, teacher: NmerPretrained, seed: int
+    ) -> NmerSecondPhase:
         released = network.config.released
         scheduler = Scheduler(self.noises, self.noise_steps, released=released)
         teaching = Teaching(teacher, scheduler, self.masks == "conditions")
-        return SecondPhase(network, teaching, self.second, self.regression, seed)
+        return NmerSecondPhase(network, teaching, self.second, self.regression, seed)
 
     def in_conditions(self, valid: Samples) -> DataLoader[Any]:
         """Complete: the second phase makes them noisy."""

@@ -85,7 +85,7 @@ class _Views(nn.Module):
         return torch.cat(s, 1), torch.stack(c, 1)
 
 
-class Pretrained(_Views):
+class NmerPretrained(_Views):
     """The first phase: classifies s and c of complete data."""
 
     def __init__(self, config: NmerConfig) -> None:

@@ -11,15 +11,15 @@ from torch import Tensor
 from training.evaluation.missing_patterns import as_masks
 from training.evaluation.noise_scheduler import Scheduler
 from training.systems.discrepancy import mean_cmd
-from training.systems.nmer_network import NmerNetwork, Pretrained, Rows, kl
+from training.systems.nmer_network import NmerNetwork, NmerPretrained, Rows, kl
 from training.systems.phase import Phase, PhaseModule, Regression, TaughtModule
 from training.windows import Batch
 
 
-class FirstPhase(PhaseModule):
+class NmerFirstPhase(PhaseModule):
     """Cross-entropy (or the regression's loss), and CMD of the invariant features."""
 
-    network: Pretrained
+    network: NmerPretrained
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         rows, valid, labels, _masks, _noisy = batch
@@ -29,21 +29,21 @@ class FirstPhase(PhaseModule):
     def validation_step(self, batch: list[Tensor], _: int) -> None:
         *rows, valid, labels = batch
         x = dict(zip(self.network.config.dims, rows, strict=True))
-        self.judge(self.network(x, valid)[0], labels)
+        self.predictor(self.network(x, valid)[0], labels)
 
 
 @dataclass(frozen=True)
 class Teaching:
     """What the second phase learns from."""
 
-    teacher: Pretrained
+    teacher: NmerPretrained
     """Its answers to clean complete data are the targets."""
     scheduler: Scheduler
     by_conditions: bool
     """Whether an epoch is chosen by the noisy conditions; otherwise by windows as they come."""
 
 
-class SecondPhase(TaughtModule[Pretrained]):
+class NmerSecondPhase(TaughtModule[NmerPretrained]):
     """L = CE + L_inv + L_vae; the first phase's network, frozen, gives the targets."""
 
     network: NmerNetwork
@@ -95,7 +95,7 @@ class SecondPhase(TaughtModule[Pretrained]):
         *rows, valid, labels = batch
         x = self.network.scaled(dict(zip(self.network.config.dims, rows, strict=True)), valid)
         if not self.by_conditions:
-            self.judge(self.network.joint(x, valid).outputs, labels)
+            self.predictor(self.network.joint(x, valid).outputs, labels)
             return
         released = self.network.config.released
         with torch.random.fork_rng(enabled=not released):
@@ -103,4 +103,4 @@ class SecondPhase(TaughtModule[Pretrained]):
                 torch.manual_seed(number)
             for there in as_masks(list(x)).to(valid.device):
                 noisy = self.scheduler(x, valid, there[:, None].expand_as(valid))
-                self.judge(self.network.joint(*noisy).outputs, labels)
+                self.predictor(self.network.joint(*noisy).outputs, labels)

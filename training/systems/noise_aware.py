@@ -28,7 +28,7 @@ HORIZON = 0.1
 
 
 @dataclass(frozen=True)
-class Plan:
+class UpdatePlan:
     """How long a network is trained, of which the decay of the average follows."""
 
     epochs: int
@@ -68,12 +68,12 @@ class Learning:
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(f"ema lies from 0 to under 1, not at {self.ema:g}")
 
-    def plan(self, batches: int) -> Plan:
+    def plan(self, batches: int) -> UpdatePlan:
         """For an epoch of so many batches."""
         epochs = self.epochs or max(EPOCHS, -(-UPDATES // batches))
         updates = epochs * batches
         ema = max(0.0, 1 - 1 / (HORIZON * updates)) if self.ema is None else self.ema
-        return Plan(epochs, updates, ema)
+        return UpdatePlan(epochs, updates, ema)
 
 
 def standardise(network: nn.Module, windows: Windows, together: Collection[str] = ()) -> None:

@@ -13,7 +13,7 @@ from training.samples import SampleBatches
 from training.systems.components import Reduced, reduced_dims
 from training.systems.fit import fit, weights_of
 from training.systems.noise_aware import Learning, NoiseAware, standardise
-from training.systems.system import Contender, Lesson
+from training.systems.system import FitInputs, System
 from training.systems.take_over import take_over
 from training.windows import Windows, loader
 
@@ -60,7 +60,7 @@ class Architecture:
 
 
 @dataclass(frozen=True)
-class Benchmark(Contender):
+class NormTrSystem(System):
     """One training run of NORM-TR on one data set."""
 
     system = "NORM-TR"
@@ -89,8 +89,8 @@ class Benchmark(Contender):
         dims = reduced_dims(windows.dims, self.network.components)
         return self.network.config(dims, self.data.outputs, windows.valid.shape[2])
 
-    def learn(self, network: NormTr, lesson: Lesson) -> None:
-        train, seed, devices = lesson.train, lesson.seed, lesson.devices
+    def learn(self, network: NormTr, inputs: FitInputs) -> None:
+        train, seed, devices = inputs.train, inputs.seed, inputs.devices
         if self.start == "fresh":
             standardise(network, train.windows, together=self.network.components)
         else:
@@ -105,8 +105,8 @@ class Benchmark(Contender):
         best = fit(
             module,
             training,
-            self.validation(lesson.valid),
-            run=lesson.out,
+            self.validation(inputs.valid),
+            run=inputs.out,
             epochs=plan.epochs,
             monitor="accuracy" if module.classes else "mae",
             mode="max" if module.classes else "min",
@@ -115,7 +115,7 @@ class Benchmark(Contender):
             ema=plan.ema,
             precision=_precision(),
             devices=devices,
-            progress=lesson.progress,
+            progress=inputs.progress,
         )
         network.load_state_dict(weights_of(best, "network."))
 

@@ -103,9 +103,9 @@ class PhaseModule(lightning.LightningModule):
         """Rows of each modality, validity, labels; the network has a `config` with `dims`."""
         *rows, valid, labels = batch
         config: Any = self.network.config
-        self.judge(self.network(dict(zip(config.dims, rows, strict=True)), valid), labels)
+        self.predictor(self.network(dict(zip(config.dims, rows, strict=True)), valid), labels)
 
-    def judge(self, outputs: Tensor, labels: Tensor) -> None:
+    def predictor(self, outputs: Tensor, labels: Tensor) -> None:
         """Take outputs of validation into account."""
         self.metric.update(outputs if self.classes else outputs[:, 0], labels)
 

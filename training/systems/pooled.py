@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from training.samples import Masks, SampleBatches, Samples
 from training.systems.components import Reduced, reduced_dims
 from training.systems.noise_aware import standardise
-from training.systems.system import Contender, Lesson
+from training.systems.system import FitInputs, System
 from training.windows import Windows
 
 
@@ -91,7 +91,7 @@ def pooled_copies(
 
 
 @dataclass(frozen=True)
-class PooledRival(Contender, Generic[Network]):
+class PooledRival(System, Generic[Network]):
     """A rival that is solved for at once, from the means of noisy copies."""
 
     _: KW_ONLY
@@ -120,9 +120,9 @@ class PooledRival(Contender, Generic[Network]):
         network = self.network(reduced_dims(windows.dims, self.components))
         return Reduced(network, windows.dims)
 
-    def learn(self, network: Network, lesson: Lesson) -> None:
+    def learn(self, network: Network, inputs: FitInputs) -> None:
         """In one piece, of some seconds."""
-        pool, train = network.pool, lesson.train
+        pool, train = network.pool, inputs.train
         standardise(pool, train.windows, together=self.components)
-        copies = pooled_copies(pool, train, self.masks, self.rates, lesson.seed, self.copies)
+        copies = pooled_copies(pool, train, self.masks, self.rates, inputs.seed, self.copies)
         self.solve(network, copies, train.windows.labels)

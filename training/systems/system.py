@@ -16,7 +16,7 @@ from normtr.errors import UserError
 from training import run_folder
 from training.evaluation import noise_curves, probability_calibration
 from training.evaluation.chance import chance
-from training.evaluation.noise_curves import Protocol, predictor
+from training.evaluation.noise_curves import Protocol, in_slices
 from training.noise import RATES
 from training.parallel_cpu import one_thread
 from training.samples import DataSet, LiveData, Masks, Samples, check_groups, loaded, together
@@ -31,7 +31,7 @@ FEWER_SEED = 101
 
 
 @dataclass(frozen=True)
-class Lesson:
+class FitInputs:
     """What a network learns from, reduced already, and how."""
 
     train: Samples
@@ -49,7 +49,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Contender(ABC):
+class System(ABC):
     """One training run of one system on one data set: what a config's `part.class_path` names.
 
     Its model takes rows float [B, T, dim] per modality and valid bool [B, M, T], and gives
@@ -76,7 +76,7 @@ class Contender(ABC):
         """An untrained model for rows and steps like these. Raises UserError."""
 
     @abstractmethod
-    def learn(self, network: Any, lesson: Lesson) -> None:
+    def learn(self, network: Any, inputs: FitInputs) -> None:
         """Leave its best epoch's weights in the model's network. Raises UserError."""
 
     def check_devices(self, devices: int) -> None:
@@ -105,14 +105,14 @@ class Contender(ABC):
         model = self.model(whole.windows)
         model.fit(whole.windows)
         seen = self._seen(whole, model)
-        lesson = Lesson(seen, model.samples(valid), out, seed, devices, progress)
-        self.learn(model.network, lesson)
+        inputs = FitInputs(seen, model.samples(valid), out, seed, devices, progress)
+        self.learn(model.network, inputs)
         model.eval()
         if not first_process():
             return {}
         run_folder.write_model(out, model)
         protocol = Protocol(rates=self.selection_rates, mask_seeds=(SELECTION_SEED,))
-        outputs = noise_curves.predictions(predictor(model), self.data, "valid", valid, protocol)
+        outputs = noise_curves.predictions(in_slices(model), self.data, "valid", valid, protocol)
         labels = valid.windows.labels.numpy()
         curves = noise_curves.curves(self.data, outputs, labels)
         found = {
@@ -138,7 +138,7 @@ class Contender(ABC):
             return {"labels": None}
         shares = probability_calibration.shares(whole.windows.labels, len(classes))
         found = probability_calibration.calibrated(
-            predictor(model), valid.windows, SELECTION_SEED, shares
+            in_slices(model), valid.windows, SELECTION_SEED, shares
         )
         return {
             "labels": classes,

@@ -14,12 +14,12 @@ from training.systems.components import Reduced
 from training.systems.encoders import Preset
 from training.systems.noise_aware import standardise
 from training.systems.phase import Phase, PhaseModule, Regression, train_phase
-from training.systems.system import Contender, Lesson
+from training.systems.system import FitInputs, System
 from training.windows import Windows
 
 
 @dataclass(frozen=True)
-class TwoPhases(Contender):
+class TwoPhases(System):
     """One training run of such a system on one data set."""
 
     _: KW_ONLY
@@ -52,15 +52,15 @@ class TwoPhases(Contender):
     def in_conditions(self, valid: Samples) -> DataLoader[Any]:
         """What the second phase is validated on where the conditions are its masks."""
 
-    def learn(self, network: Any, lesson: Lesson) -> None:
-        lesson.check_batch(max(self.first.batch, self.second.batch))
-        train, valid, seed = lesson.train, lesson.valid, lesson.seed
+    def learn(self, network: Any, inputs: FitInputs) -> None:
+        inputs.check_batch(max(self.first.batch, self.second.batch))
+        train, valid, seed = inputs.train, inputs.valid, inputs.seed
         first = self.first_phase(network.config, seed)
         self._standardise(first.network, train.windows)
         batches = SampleBatches(train, "none", self.rates, True, seed)
         complete = DataLoader(valid.windows.dataset(), 256)
         train_phase(
-            first, batches, len(train), complete, lesson.out / "first_phase", lesson.progress
+            first, batches, len(train), complete, inputs.out / "first_phase", inputs.progress
         )
         # Encoders, invariant layers and the statistics of the rows.
         known = first.network.state_dict().items()
@@ -70,7 +70,7 @@ class TwoPhases(Contender):
         batches = SampleBatches(train, self.masks, self.rates, self.clean, seed)
         by_conditions = self.masks == "conditions"
         validation = self.in_conditions(valid) if by_conditions else self.validation(valid)
-        train_phase(second, batches, len(train), validation, lesson.out, lesson.progress)
+        train_phase(second, batches, len(train), validation, inputs.out, inputs.progress)
 
     def _standardise(self, network: nn.Module, windows: Windows) -> None:
         standardise(network, windows, together=self.components)

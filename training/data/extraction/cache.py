@@ -31,7 +31,7 @@ MANIFEST, CLIPS, GAPS = "manifest.json", "clips.jsonl", "gaps.npy"
 
 
 @dataclass(frozen=True)
-class Features:
+class CacheFeatures:
     """What rows are made by and which there are; rows of other features cannot be mixed."""
 
     spec: FeatureSpec
@@ -70,7 +70,7 @@ class Labelled:
 class Manifest:
     """What a cache holds. `classes`: None where labels are numbers. `sizes`: bytes by file."""
 
-    features: Features
+    features: CacheFeatures
     classes: tuple[str, ...] | None
     clips: tuple[tuple[Labelled, Place], ...]
     skipped: Mapping[str, str]
@@ -118,7 +118,7 @@ class Cache:
         return array
 
 
-def files(features: Features) -> dict[str, tuple[str, int]]:
+def files(features: CacheFeatures) -> dict[str, tuple[str, int]]:
     """Name -> dtype and width of each flat file."""
     rows = {f"{m}.npy": ("<f4", dim) for m, dim in features.widths.items()}
     return {**rows, GAPS: ("|u1", len(MODALITIES))}
@@ -158,7 +158,7 @@ def read_manifest(path: Path) -> Manifest:
         raise CacheError(f"{path} has format {has!r}; this version reads {FORMAT}.")
     try:
         features = dacite.from_dict(
-            Features,
+            CacheFeatures,
             {**content["features"], "spec": FeatureSpec.from_dict(content["features"]["spec"])},
             dacite.Config(cast=[tuple], strict=True),
         )

@@ -21,7 +21,7 @@ from training.data.extraction.cache import (
     CLIPS,
     GAPS,
     CacheError,
-    Features,
+    CacheFeatures,
     Labelled,
     Manifest,
     Place,
@@ -53,7 +53,7 @@ class GrowingCache:
     CacheError where other features, or none, lie at `out`; UserError where it cannot be written.
     """
 
-    def __init__(self, out: Path, features: Features) -> None:
+    def __init__(self, out: Path, features: CacheFeatures) -> None:
         self._out, self._features = out, features
         self._path = partial_of(out)
         self._files: dict[str, BinaryIO] = {}

@@ -11,7 +11,7 @@ from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
 from normtr.media import Media, Picture
-from normtr.sound import Hole, Placed, Samples, SoundTrack, hole_cause
+from normtr.sound import Hole, PlacedSamples, Samples, SoundTrack, hole_cause
 from normtr.spec import FeatureSpec
 from normtr.text import TextEncoder, TimedWord
 from normtr.voice import VoiceEncoder
@@ -43,7 +43,7 @@ def clip_rows(
     slots = Slots(spec)
     track = SoundTrack(spec.voice.sample_rate)
     pictures: dict[int, list[Outcome]] = {}
-    placed: list[Placed] = []
+    placed: list[PlacedSamples] = []
     end_ns = 0
     with Media(source) as media:
         stated_ns = media.stated_ns
@@ -91,7 +91,7 @@ def _voice(
     return out
 
 
-def _laid_out(placed: Sequence[Placed]) -> tuple[Samples, list[Hole]]:
+def _laid_out(placed: Sequence[PlacedSamples]) -> tuple[Samples, list[Hole]]:
     """All samples from the origin on, zeros where there were none."""
     parts: list[Samples] = []
     holes: list[Hole] = []

@@ -14,7 +14,7 @@ from normtr import checkpoint
 from normtr.errors import UserError
 from normtr.progress import say
 from normtr.spec import MODALITIES
-from training.data.extraction.cache import Features, Manifest
+from training.data.extraction.cache import CacheFeatures, Manifest
 from training.data.extraction.cache_writer import GrowingCache, Version
 from training.data.extraction.clip_features import GAP_NAMES, ClipEncoder, Unusable
 from training.data.extraction.clip_table import Table
@@ -57,7 +57,7 @@ def extract(
         return cache.finish(table.clips, table.classes, skipped)
 
 
-def _features(recognizer: Path, text: bool) -> Features:
+def _features(recognizer: Path, text: bool) -> CacheFeatures:
     loaded = checkpoint.load(recognizer)
     modalities = MODALITIES if text else ("face", "voice")
-    return Features(loaded.spec, loaded.spec.sha256(), loaded.sha256, modalities, GAP_NAMES)
+    return CacheFeatures(loaded.spec, loaded.spec.sha256(), loaded.sha256, modalities, GAP_NAMES)

@@ -13,17 +13,17 @@ import pytest
 
 from stream.capture.clip import RealTimeClip
 from stream.clock import Monotonic, Virtual
-from stream.pipeline.events import Condition, Down, Event, Failed, Heard, Restarted
+from stream.pipeline.events import Condition, Down, Event, Failed, Restarted, TranscriptEvent
 from stream.pipeline.models import Models
-from stream.pipeline.outputs import Health, Notice, Output
+from stream.pipeline.outputs import HealthReport, Notice, Output
 from stream.pipeline.pipe import Pipe
 from stream.pipeline.pipe_config import PipeConfig
 from stream.pipeline.window_assembler import Estimate
-from stream.pipeline.worker_supervisor import ABANDONED, LIMITS, PAUSES_S, Stage
+from stream.pipeline.worker_supervisor import ABANDONED, LIMITS, PAUSES_S, WorkerSupervisor
 from stream.pipeline.workers import Worker
 from stream.session.realtime import Session
 from stream.session.session import DEMO
-from stream.session.source_session import Given
+from stream.session.source_session import SourceSpec
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +99,7 @@ def run(models: Models) -> Run:
         return worker if good is None else Faulty(worker, good, freed.get(worker.name))
 
     clip = RealTimeClip(str(DEMO), LIMIT_S, repeat=True)
-    given = [Given("demo", [clip], models)]
+    given = [SourceSpec("demo", [clip], models)]
     session = Session(PipeConfig(), given, Monotonic(), LIMIT_S, around)
     outputs: list[Output] = []
     restarted = []
@@ -160,7 +160,7 @@ def test_a_transcriber_that_hangs_is_replaced_and_words_go_on(run: Run) -> None:
     assert not {"late", "no_words"} & {
         run.gaps("text")[step] for step in known if voice[step] == "none"
     }
-    heard = [output for output in run.outputs if isinstance(output, Heard)]
+    heard = [output for output in run.outputs if isinstance(output, TranscriptEvent)]
     before = [h for h in heard if h.ready_ns < back.at_ns]
     after = [h for h in heard if h.ready_ns > back.at_ns]
     assert after
@@ -171,7 +171,7 @@ def test_a_transcriber_that_hangs_is_replaced_and_words_go_on(run: Run) -> None:
 
 
 def test_restarts_are_counted_in_health(run: Run) -> None:
-    counted = [output.restarts for output in run.outputs if isinstance(output, Health)]
+    counted = [output.restarts for output in run.outputs if isinstance(output, HealthReport)]
     assert counted[0] == {"face": 0, "voice": 0, "transcribe": 0}
     assert counted[-1] == {"face": 2, "voice": 1, "transcribe": 1}
 
@@ -187,7 +187,9 @@ class Rig:
         self.running = 0
         self._run = run
         pipe = Pipe(PipeConfig(text="off"), models, 0, self.said.append)
-        self.stage = Stage("voice", pipe, self.clock, self.said.append, lambda worker: self)
+        self.stage = WorkerSupervisor(
+            "voice", pipe, self.clock, self.said.append, lambda worker: self
+        )
         self.stage.start()
 
     def take(self, now_ns: int, final: bool = False) -> Any | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from normtr import user_baseline
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
-from normtr.personal import FEWEST, Personal, check_labels, measured
+from normtr.user_baseline import FEWEST, UserBaseline, check_labels
 from normtr.window import Row
 from stream.pipeline.window_assembler import Estimate
 
@@ -12,7 +13,7 @@ START_LIMIT_S = 20.0
 """How long the devices may take until something of the person is seen or heard."""
 
 
-class Baseline:
+class BaselineCollector:
     """Collects the rows of a session's steps, each as the estimate that closed it saw it."""
 
     def __init__(self, checkpoint: Checkpoint, seconds: float) -> None:
@@ -46,6 +47,6 @@ class Baseline:
             self._waited += 1
         return self.steps >= self.wanted or self._waited * self.step_s >= START_LIMIT_S
 
-    def personal(self) -> Personal:
+    def measured(self) -> UserBaseline:
         """Raises UserError when too little was valid."""
-        return measured(self._checkpoint, self._rows)
+        return user_baseline.measured(self._checkpoint, self._rows)

@@ -14,9 +14,9 @@ from torch import nn
 from normtr.calibration import Calibration, with_neutral
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
-from normtr.judge import Judge
 from normtr.model import NormTr, NormTrConfig
-from normtr.resnet import Committee
+from normtr.predictor import Predictor
+from normtr.resnet import ResNetEnsemble
 from normtr.spec import LABELS, MODALITIES, FaceSpec, FeatureSpec, VoiceSpec
 from normtr.voice import VoiceNetwork
 from normtr.window import Window, assemble
@@ -32,7 +32,7 @@ def recognizer(threshold: float = 0.0) -> Checkpoint:
         SPEC,
         LABELS,
         Calibration(-2.0, {"face": 0.2, "voice": 0.1, "text": 0.0}, threshold, UNIFORM),
-        Committee(4, 2, 7).eval(),
+        ResNetEnsemble(4, 2, 7).eval(),
         VoiceNetwork(SPEC.voice, 7),
         nn.Linear(SPEC.text.dim, 7),
         {},
@@ -60,7 +60,7 @@ counts = st.fixed_dictionaries({m: st.integers(0, SPEC.steps) for m in MODALITIE
 @settings(deadline=None, max_examples=40)
 @given(counts, st.integers(0, 100))
 def test_shares_are_of_what_was_there_and_add_up(valid: dict[str, int], seed: int) -> None:
-    judged = Judge(recognizer())([window(valid, seed)])[0]
+    judged = Predictor(recognizer())([window(valid, seed)])[0]
     assert sum(judged.probabilities) == pytest.approx(1)
     assert judged.top == LABELS[int(np.argmax(judged.probabilities))]
     assert set(judged.share) == set(MODALITIES)
@@ -70,13 +70,13 @@ def test_shares_are_of_what_was_there_and_add_up(valid: dict[str, int], seed: in
 
 
 def test_what_decides_alone_has_the_whole_share() -> None:
-    judged = Judge(recognizer())([window({"voice": 9})])[0]
+    judged = Predictor(recognizer())([window({"voice": 9})])[0]
     assert judged.share["voice"] in (0.0, 1.0)
 
 
 def test_leaving_a_modality_out_is_judging_the_window_without_it() -> None:
-    judge = Judge(recognizer())
-    whole, valid = judge([window({"face": 16, "voice": 12})])[0], {"face": 16, "voice": 12}
+    predictor = Predictor(recognizer())
+    whole, valid = predictor([window({"face": 16, "voice": 12})])[0], {"face": 16, "voice": 12}
     best = LABELS.index(whole.top)
 
     def odds(p: float) -> float:
@@ -84,7 +84,7 @@ def test_leaving_a_modality_out_is_judging_the_window_without_it() -> None:
 
     loss = {}
     for gone in valid:
-        rest = judge([window({m: n for m, n in valid.items() if m != gone})])[0]
+        rest = predictor([window({m: n for m, n in valid.items() if m != gone})])[0]
         # The same rows: they are drawn before they are taken away.
         loss[gone] = max(0.0, odds(whole.confidence) - odds(rest.probabilities[best]))
     total = sum(loss.values())
@@ -94,23 +94,26 @@ def test_leaving_a_modality_out_is_judging_the_window_without_it() -> None:
 
 
 def test_nothing_seen_always_abstains_and_so_does_too_little_confidence() -> None:
-    nothing = Judge(recognizer())([window({})])[0]
+    nothing = Predictor(recognizer())([window({})])[0]
     assert nothing.abstained
     assert not any(nothing.share.values())
     seen = window({"face": 16})
-    assert not Judge(recognizer(0.0))([seen])[0].abstained
-    assert Judge(recognizer(1.0))([seen])[0].abstained
+    assert not Predictor(recognizer(0.0))([seen])[0].abstained
+    assert Predictor(recognizer(1.0))([seen])[0].abstained
 
 
 def test_a_prior_of_neutral_moves_every_window_towards_it() -> None:
     some = window({"face": 16, "text": 5})
-    plain, calm = Judge(recognizer())([some])[0], Judge(recognizer(), neutral=0.6)([some])[0]
+    plain, calm = (
+        Predictor(recognizer())([some])[0],
+        Predictor(recognizer(), neutral=0.6)([some])[0],
+    )
     neutral = LABELS.index("neutral")
     assert calm.probabilities[neutral] > plain.probabilities[neutral]
     prior = with_neutral(0.6, LABELS)
     expected = np.array(plain.probabilities) * np.array(prior) / np.array(UNIFORM)
     assert np.allclose(calm.probabilities, expected / expected.sum(), atol=1e-6)
-    same = Judge(recognizer(), neutral=1 / 7)([some])[0]
+    same = Predictor(recognizer(), neutral=1 / 7)([some])[0]
     assert np.allclose(same.probabilities, plain.probabilities)
     with pytest.raises(dataclasses.FrozenInstanceError):
         plain.top = "happy"  # type: ignore[misc]

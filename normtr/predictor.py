@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from normtr.calibration import with_neutral
 from normtr.checkpoint import Checkpoint
-from normtr.device import Device, Placed
+from normtr.device import Device, OnDevice
 from normtr.model import NormTr
-from normtr.personal import Personal, offsets
 from normtr.spec import MODALITIES
+from normtr.user_baseline import UserBaseline, offsets
 from normtr.window import Row, Window
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Prediction:
     """What the recognizer says of one window."""
 
     probabilities: tuple[float, ...]
@@ -34,7 +34,7 @@ class Judgement:
     """Of each modality in the decision for `top`: they add up to 1, or are 0 where none had any."""
 
 
-class Judge:
+class Predictor:
     """NORM-TR, the same live and offline; owned by one thread."""
 
     def __init__(
@@ -42,31 +42,31 @@ class Judge:
         checkpoint: Checkpoint,
         device: Device | None = None,
         neutral: float | None = None,
-        personal: Personal | None = None,
+        baseline: UserBaseline | None = None,
     ) -> None:
         """`neutral`: the share of neutral windows that is expected; None: the checkpoint's prior.
 
-        `personal`: a bias that is taken off the rows.
+        `baseline`: a bias that is taken off the rows.
         """
         self._labels = checkpoint.labels
         self._calibration = checkpoint.calibration
         self._prior = None if neutral is None else with_neutral(neutral, checkpoint.labels)
-        self._offsets = {} if personal is None else offsets(checkpoint, personal)
-        self._network = Placed(checkpoint.norm_tr, device)
+        self._offsets = {} if baseline is None else offsets(checkpoint, baseline)
+        self._network = OnDevice(checkpoint.norm_tr, device)
         self._there = _all if isinstance(checkpoint.norm_tr, NormTr) else None
 
-    def __call__(self, windows: Sequence[Window]) -> list[Judgement]:
+    def __call__(self, windows: Sequence[Window]) -> list[Prediction]:
         """One batched forward of all: each window, and each without one of its modalities."""
         valid = np.stack([_versions(window) for window in windows])  # [B, 1 + M, M, T]
         wanted = (valid != valid[:, :1]).any((2, 3))  # [B, 1 + M]
         wanted[:, 0] = True
         rows = [np.stack([self._rows(window, m) for window in windows]) for m in MODALITIES]
         logits = self._network.run(_wanted, valid, wanted, *rows, there=self._there)
-        return [self._judgement(*one) for one in zip(logits, valid, wanted, strict=True)]
+        return [self._prediction(*one) for one in zip(logits, valid, wanted, strict=True)]
 
-    def _judgement(
+    def _prediction(
         self, logits: NDArray[np.float32], valid: NDArray[np.bool_], wanted: NDArray[np.bool_]
-    ) -> Judgement:
+    ) -> Prediction:
         """Of one window: logits [1 + M, C] of its versions, which steps each has, which count."""
         share = valid[wanted].mean(2)  # [versions, M]
         whole, *without = self._calibration.probabilities(
@@ -75,7 +75,7 @@ class Judge:
         some = [m for m, there in zip(MODALITIES, wanted[1:], strict=True) if there]
         best = int(whole.argmax())
         confidence = float(whole[best])
-        return Judgement(
+        return Prediction(
             tuple(float(p) for p in whole),
             self._labels[best],
             confidence,

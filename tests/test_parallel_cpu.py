@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from normtr.model import NormTr, NormTrConfig
 from training import parallel_cpu
-from training.evaluation.noise_curves import predictor
+from training.evaluation.noise_curves import in_slices
 from training.systems.noise_aware import Learning, NoiseAware
 from training.windows import Batch, Windows
 
@@ -65,7 +65,7 @@ def test_the_number_of_cores_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(parallel_cpu, "CORES", 3)
     three = gradients()
     assert all(torch.equal(one[name], three[name]) for name in one)
-    predict = predictor(network().eval())
+    predict = in_slices(network().eval())
     rows, valid, labels, *_ = batch()
     windows = Windows(rows, valid, labels)
     outputs = predict(windows)

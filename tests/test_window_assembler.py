@@ -14,12 +14,12 @@ from stream.pipeline.events import (
     Dropped,
     Failed,
     FeatureRow,
-    Heard,
     Restarted,
     TextReady,
+    TranscriptEvent,
     Word,
 )
-from stream.pipeline.window_assembler import Recognizer
+from stream.pipeline.window_assembler import WindowAssembler
 
 STEP = 250_000_000
 
@@ -35,8 +35,8 @@ def row(modality: str, step: int, cause: str = "none", value: float = 1.0) -> Fe
     return FeatureRow(modality, step, cause, vector, step * STEP, (step + 1) * STEP, 0)
 
 
-def recognizer(off: set[str] | None = None) -> Recognizer:
-    return Recognizer(FeatureSpec(), 0, off or set())
+def recognizer(off: set[str] | None = None) -> WindowAssembler:
+    return WindowAssembler(FeatureSpec(), 0, off or set())
 
 
 def test_steps_before_the_start_are_starting_and_nothing_arrived_is_stalled() -> None:
@@ -103,10 +103,10 @@ def test_speech_without_a_transcriber_is_an_error_for_good(encoder: TextEncoder)
     for step in range(8):
         it.handle(Arrived("voice", step))
         it.handle(row("voice", step, "silence" if step == 4 else "none"))
-    it.handle(Heard(words(("hello", 0.3, 0.4)), (), 3 * STEP, 0))
+    it.handle(TranscriptEvent(words(("hello", 0.3, 0.4)), (), 3 * STEP, 0))
     it.handle(Down("transcribe", 5 * STEP, "hung"))
     it.handle(Restarted("transcribe", 6 * STEP, ""))
-    it.handle(Heard(words(("hello", 0.3, 0.4)), (), 7 * STEP, 0))
+    it.handle(TranscriptEvent(words(("hello", 0.3, 0.4)), (), 7 * STEP, 0))
     gaps = it.window(7).gaps["text"][-8:]
     assert gaps == (
         "error",
@@ -156,7 +156,7 @@ def test_words_fall_into_the_step_of_their_middle_and_the_rest_is_late_or_no_wor
     for step in range(8):
         it.handle(Arrived("voice", step))
         it.handle(row("voice", step, {6: "silence", 3: "muted"}.get(step, "none")))
-    it.handle(Heard(words(("hello", 0.3, 0.4)), (), int(1.25e9), 0))
+    it.handle(TranscriptEvent(words(("hello", 0.3, 0.4)), (), int(1.25e9), 0))
     gaps = it.window(7).gaps["text"][-8:]
     assert gaps == (
         "no_words",
@@ -179,7 +179,7 @@ def test_sound_that_the_transcriber_skipped_is_dropped_and_the_silence_in_it_is_
         it.handle(Arrived("voice", step))
         it.handle(row("voice", step, "silence" if step == 2 else "none"))
     said = words(("hello", 0.0, 0.2), ("you", 0.8, 0.9))
-    it.handle(Heard(said, (), 6 * STEP, 0, skipped=(STEP, 4 * STEP)))
+    it.handle(TranscriptEvent(said, (), 6 * STEP, 0, skipped=(STEP, 4 * STEP)))
     gaps = it.window(5).gaps["text"][-6:]
     assert gaps == ("none", "dropped", "no_words", "none", "no_words", "no_words")
 
@@ -189,7 +189,7 @@ def test_a_step_that_the_voice_gave_up_is_whole_for_the_words(encoder: TextEncod
     it.handle(TextReady(encoder))
     it.handle(Arrived("voice", 0))
     it.handle(Dropped("voice", 0))
-    it.handle(Heard((), (), STEP, 0))
+    it.handle(TranscriptEvent((), (), STEP, 0))
     window = it.window(0)
     assert window.gaps["voice"][-1] == "dropped"
     assert window.gaps["text"][-1] == "no_words"
@@ -200,7 +200,7 @@ def test_text_row_is_the_encoders_row_of_the_words_known_now(encoder: TextEncode
     it = recognizer()
     it.handle(TextReady(encoder))
     said = words(("very", 0.0, 0.1), ("happy", 0.1, 0.2))
-    it.handle(Heard(said, (), STEP, 0))
+    it.handle(TranscriptEvent(said, (), STEP, 0))
     window = it.window(0)
     expected = encoder.word_vectors(["very", "happy"]).mean(axis=0, dtype=np.float32)
     assert np.array_equal(window.rows["text"][-1], expected)

@@ -1,4 +1,4 @@
-"""The ladder by its rules, whatever the machine does; the pace as sources and workers keep it."""
+"""Load shedding by its rules, whatever the machine does; duty cycles as sources and workers keep it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,16 @@ from normtr.spec import FeatureSpec
 from normtr.voice import VoiceEncoder
 from stream.pipeline.events import Arrived, Down, Dropped, Event, FeatureRow, TextReady
 from stream.pipeline.handoff import SoundRing
-from stream.pipeline.ingest import Intake
-from stream.pipeline.load_shedding import CALM, JUDGED, LEVELS, LONGEST_CALM, Ladder, Pace, Pacing
+from stream.pipeline.ingest import Ingest
+from stream.pipeline.load_shedding import (
+    CALM,
+    JUDGED,
+    LEVELS,
+    LONGEST_CALM,
+    DutyCycle,
+    DutyCycles,
+    LoadShedding,
+)
 from stream.pipeline.models import Models
 from stream.pipeline.outputs import Notice
 from stream.pipeline.pipe import LATE_NS, STARTING_STEPS, Pipe, judged
@@ -28,37 +36,41 @@ BOTTOM = len(LEVELS) - 1
 HOUR = 4 * 3600
 
 
-def climb(ladder: Ladder, steps: int, in_time: Callable[[int, int], bool]) -> list[tuple[int, int]]:
+def climb(
+    load_shedding: LoadShedding, steps: int, in_time: Callable[[int, int], bool]
+) -> list[tuple[int, int]]:
     """(step, level) of each change; `in_time` is asked with step and level."""
     return [
-        (step, ladder.level) for step in range(steps) if ladder.step(in_time(step, ladder.level))
+        (step, load_shedding.level)
+        for step in range(steps)
+        if load_shedding.step(in_time(step, load_shedding.level))
     ]
 
 
 def test_the_order_in_which_things_are_given_up() -> None:
-    paces = [level.pace for level in LEVELS]
-    assert paces[0] == Pace(1, 1, 1)
+    paces = [level.duty_cycle for level in LEVELS]
+    assert paces[0] == DutyCycle(1, 1, 1)
     for before, after in pairwise(paces):
         # One thing at a time, and nothing comes back on the way down.
         numbers = zip(vars(before).values(), vars(after).values(), strict=True)
         assert sorted(b - a > 0 for a, b in numbers) == [False, False, True]
-    assert [pace.face for pace in paces] == [1, 2, 2, 2, 2]
-    assert [pace.transcribe for pace in paces] == [1, 1, 2, 4, 4]
-    assert [pace.voice for pace in paces] == [1, 1, 1, 1, 2]
+    assert [duty_cycle.face for duty_cycle in paces] == [1, 2, 2, 2, 2]
+    assert [duty_cycle.transcribe for duty_cycle in paces] == [1, 1, 2, 4, 4]
+    assert [duty_cycle.voice for duty_cycle in paces] == [1, 1, 1, 1, 2]
 
 
 @given(st.lists(st.booleans(), max_size=600))
 def test_levels_change_by_one_stay_in_range_and_only_for_a_reason(steps: list[bool]) -> None:
-    ladder = Ladder()
+    load_shedding = LoadShedding()
     since: list[bool] = []
     for in_time in steps:
-        before = ladder.level
+        before = load_shedding.level
         since.append(in_time)
-        change = ladder.step(in_time)
-        assert ladder.level == before + change
-        assert 0 <= ladder.level <= BOTTOM
+        change = load_shedding.step(in_time)
+        assert load_shedding.level == before + change
+        assert 0 <= load_shedding.level <= BOTTOM
         if change > 0:
-            assert since[-JUDGED:].count(False) >= LEVELS[ladder.level].missed
+            assert since[-JUDGED:].count(False) >= LEVELS[load_shedding.level].missed
         if change < 0:
             assert in_time
             assert len(since) >= CALM > JUDGED
@@ -68,31 +80,31 @@ def test_levels_change_by_one_stay_in_range_and_only_for_a_reason(steps: list[bo
 
 @given(st.lists(st.booleans(), max_size=300))
 def test_a_machine_that_is_fast_again_gets_everything_back(before: list[bool]) -> None:
-    ladder = Ladder()
+    load_shedding = LoadShedding()
     for in_time in before:
-        ladder.step(in_time)
-    climb(ladder, LONGEST_CALM + BOTTOM * CALM, lambda step, level: True)
-    assert ladder.level == 0
+        load_shedding.step(in_time)
+    climb(load_shedding, LONGEST_CALM + BOTTOM * CALM, lambda step, level: True)
+    assert load_shedding.level == 0
 
 
 def test_a_machine_far_too_slow_is_at_the_bottom_after_five_seconds() -> None:
-    ladder = Ladder()
-    assert climb(ladder, 30, lambda step, level: False) == [(3, 1), (7, 2), (11, 3), (19, 4)]
+    load_shedding = LoadShedding()
+    assert climb(load_shedding, 30, lambda step, level: False) == [(3, 1), (7, 2), (11, 3), (19, 4)]
 
 
 def test_the_voice_is_not_halved_where_less_than_half_is_late() -> None:
-    ladder = Ladder()
-    climb(ladder, 1000, lambda step, level: step % 5 > 1)
-    assert ladder.level == BOTTOM - 1
+    load_shedding = LoadShedding()
+    climb(load_shedding, 1000, lambda step, level: step % 5 > 1)
+    assert load_shedding.level == BOTTOM - 1
 
 
 def test_one_stall_gives_nothing_up() -> None:
-    assert not climb(Ladder(), 100, lambda step, level: step not in (10, 11, 12))
+    assert not climb(LoadShedding(), 100, lambda step, level: step not in (10, 11, 12))
 
 
 @given(st.integers(1, BOTTOM))
 def test_a_load_that_one_level_bears_does_not_make_it_flap(enough: int) -> None:
-    changes = climb(Ladder(), HOUR, lambda step, level: level >= enough)
+    changes = climb(LoadShedding(), HOUR, lambda step, level: level >= enough)
     tries = [step for step, level in changes if level == enough - 1 and step > 30]
     waits = [after - before for before, after in pairwise(tries)]
     assert waits == sorted(waits)
@@ -102,20 +114,28 @@ def test_a_load_that_one_level_bears_does_not_make_it_flap(enough: int) -> None:
 @given(st.integers(8, 100))
 def test_between_the_two_thresholds_nothing_changes(every: int) -> None:
     """One step in 8 late is too little to give something up; up to 10, too much to take it back."""
-    ladder = Ladder()
-    climb(ladder, 4, lambda step, level: False)
-    assert ladder.level == 1
-    climb(ladder, 2000, lambda step, level: step % every != 0)
-    assert ladder.level == (1 if every <= 11 else 0)
+    load_shedding = LoadShedding()
+    climb(load_shedding, 4, lambda step, level: False)
+    assert load_shedding.level == 1
+    climb(load_shedding, 2000, lambda step, level: step % every != 0)
+    assert load_shedding.level == (1 if every <= 11 else 0)
 
 
 def test_paces_hold_for_whole_steps() -> None:
-    pacing = Pacing()
-    pacing.change(10, 1)
-    pacing.change(20, 4)
-    assert [pacing.at(step).face for step in (0, 9, 10, 19, 20)] == [1, 1, 2, 2, 2]
-    assert [step for step in range(16, 26) if pacing.hears(step)] == [16, 17, 18, 19, 20, 22, 24]
-    assert pacing.newest == LEVELS[4].pace
+    duty_cycles = DutyCycles()
+    duty_cycles.change(10, 1)
+    duty_cycles.change(20, 4)
+    assert [duty_cycles.at(step).face for step in (0, 9, 10, 19, 20)] == [1, 1, 2, 2, 2]
+    assert [step for step in range(16, 26) if duty_cycles.hears(step)] == [
+        16,
+        17,
+        18,
+        19,
+        20,
+        22,
+        24,
+    ]
+    assert duty_cycles.newest == LEVELS[4].duty_cycle
 
 
 def paced(pipe: Pipe, models: Models, late_ns: dict[int, int], steps: range) -> list[Notice]:
@@ -124,7 +144,7 @@ def paced(pipe: Pipe, models: Models, late_ns: dict[int, int], steps: range) -> 
     for step in steps:
         now_ns = pipe.closes_ns(step) + late_ns.get(step, 0)
         window = pipe.recognizer.window(step)
-        (estimate,) = judged([pipe], [window], models.judge, step, now_ns)
+        (estimate,) = judged([pipe], [window], models.predictor, step, now_ns)
         notices += pipe.keep_pace(estimate, late_ns.get(step, 0), now_ns)
     return notices
 
@@ -144,7 +164,7 @@ def test_the_pipe_says_what_it_gives_up_and_when_it_takes_it_back() -> None:
     ]
     assert notices[0].detail == "level 1 of 4 from now on: half of the pictures"
     assert levels == [0] * 23 + [1] * 40 + [0] * 7
-    assert [pipe.intake.pacing.at(step).face for step in (24, 25, 64, 65)] == [1, 2, 2, 1]
+    assert [pipe.ingest.duty_cycles.at(step).face for step in (24, 25, 64, 65)] == [1, 2, 2, 1]
 
 
 @pytest.mark.slow
@@ -172,10 +192,10 @@ def test_the_program_s_own_start_gives_nothing_up() -> None:
 
 def test_fewer_pictures_are_wanted_and_only_those_arrive() -> None:
     events: list[Event] = []
-    intake = Intake(FeatureSpec(), 0, events.append, frozenset())
-    intake.pacing.change(2, 1)
+    ingest = Ingest(FeatureSpec(), 0, events.append, frozenset())
+    ingest.duty_cycles.change(2, 1)
     for at_ms in range(0, 1000, 40):
-        intake.picture(at_ms * 1_000_000, lambda: np.zeros((8, 8, 3), np.uint8))
+        ingest.picture(at_ms * 1_000_000, lambda: np.zeros((8, 8, 3), np.uint8))
     arrived = [event.step for event in events if isinstance(event, Arrived)]
     assert arrived == [0, 0, 1, 1, 2, 3]
 
@@ -186,9 +206,9 @@ def test_at_the_bottom_every_second_voice_step_is_given_up_and_the_others_are_as
     sound = np.random.default_rng(0).normal(scale=0.1, size=8 * 4000).astype(np.float32)
 
     def rows(level: int) -> tuple[dict[int, np.ndarray], list[int]]:
-        ring, pacing = SoundRing(16_000, 160_000), Pacing()
-        pacing.change(2, level)
-        worker = VoiceWorker(ring, encoder, loaded.spec, 0, pacing)
+        ring, duty_cycles = SoundRing(16_000, 160_000), DutyCycles()
+        duty_cycles.change(2, level)
+        worker = VoiceWorker(ring, encoder, loaded.spec, 0, duty_cycles)
         events: list[Event] = []
         for step in range(8):
             ring.append(sound[step * 4000 : (step + 1) * 4000])

@@ -12,7 +12,7 @@ from training.config_json import describe, restore
 from training.data.mosi import MosiWords
 from training.recognizer.paired import LabelPaired
 from training.systems.nmer import Nmer
-from training.systems.norm_tr import Architecture, Benchmark
+from training.systems.norm_tr import Architecture, NormTrSystem
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from training.systems.norm_tr import Architecture, Benchmark
     [
         LabelPaired(),
         LabelPaired(Path("runs/fusion"), recognizer=Path("runs/weights")),
-        Benchmark(MosiWords(), network=Architecture(components={"text": 3}), fewer_words=(0.5,)),
+        NormTrSystem(MosiWords(), network=Architecture(components={"text": 3}), fewer_words=(0.5,)),
         Nmer(LabelPaired(), noises=("gaussian", "zero"), residual=True),
     ],
 )

@@ -34,7 +34,7 @@ MAX_BYTES = 10_000
 
 
 @dataclass(frozen=True)
-class Personal:
+class UserBaseline:
     """What is taken off one person's logits under one recognizer."""
 
     model: str
@@ -55,7 +55,7 @@ def check_labels(checkpoint: Checkpoint) -> None:
         )
 
 
-def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> Personal:
+def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> UserBaseline:
     """Rows [dim] of a person's neutral steps, per modality -> their bias.
 
     Raises UserError when neither face nor voice has enough of them, or the labels are others.
@@ -79,16 +79,16 @@ def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> Perso
         excess = logits - np.delete(logits, neutral).mean()
         excess[neutral] = 0.0
         bias[m] = tuple(float(x) for x in np.clip(SHARE * excess, -LIMIT, LIMIT))
-    return Personal(checkpoint.sha256, steps, bias)
+    return UserBaseline(checkpoint.sha256, steps, bias)
 
 
-def offsets(checkpoint: Checkpoint, personal: Personal) -> dict[str, Row]:
+def offsets(checkpoint: Checkpoint, baseline: UserBaseline) -> dict[str, Row]:
     """Per corrected modality the float32 [dim] that, taken off a row, takes the bias off its logits.
 
     The smallest such: it changes nothing else of what the head reads out of a row.
     """
     out = {}
-    for m, bias in personal.bias.items():
+    for m, bias in baseline.bias.items():
         weight, _ = _head(checkpoint, m)
         row = np.linalg.pinv(weight - weight.mean(0)) @ (np.array(bias) - np.mean(bias))
         out[m] = row.astype(np.float32)
@@ -100,22 +100,22 @@ def _head(checkpoint: Checkpoint, modality: str) -> tuple[NDArray[np.float64], N
     return head.weight.detach().double().cpu().numpy(), head.bias.detach().double().cpu().numpy()
 
 
-def write(path: Path, personal: Personal) -> None:
+def write(path: Path, baseline: UserBaseline) -> None:
     """Whole or not at all, for the user's eyes only (mode 600). Raises UserError where it cannot."""
     try:
-        private_file.write(path, json.dumps(asdict(personal), indent=1) + "\n")
+        private_file.write(path, json.dumps(asdict(baseline), indent=1) + "\n")
     except OSError as error:
         raise UserError(f"the calibration cannot be written: {error}.") from None
 
 
-def read(path: Path, checkpoint: Checkpoint) -> Personal:
+def read(path: Path, checkpoint: Checkpoint) -> UserBaseline:
     """Raises UserError when there is none, it is damaged, or it was made with other weights."""
     check_labels(checkpoint)
     try:
         with path.open("rb") as file:
             found = json.loads(file.read(MAX_BYTES))
-        personal = dacite.from_dict(
-            Personal, found, dacite.Config(cast=[tuple], type_hooks={float: float}, strict=True)
+        baseline = dacite.from_dict(
+            UserBaseline, found, dacite.Config(cast=[tuple], type_hooks={float: float}, strict=True)
         )
     except FileNotFoundError:
         raise UserError(f"there is no calibration {path}; run `normtr calibrate` first.") from None
@@ -123,19 +123,19 @@ def read(path: Path, checkpoint: Checkpoint) -> Personal:
         raise UserError(f"the calibration {path} cannot be read: {error}.") from None
     except (ValueError, TypeError, RecursionError, dacite.DaciteError):
         raise _damaged(path) from None
-    numbers = [x for bias in personal.bias.values() for x in bias]
+    numbers = [x for bias in baseline.bias.values() for x in bias]
     if (
-        personal.format != FORMAT
-        or not set(personal.bias) <= set(FEWEST)
-        or any(len(bias) != len(LABELS) for bias in personal.bias.values())
+        baseline.format != FORMAT
+        or not set(baseline.bias) <= set(FEWEST)
+        or any(len(bias) != len(LABELS) for bias in baseline.bias.values())
         or not all(math.isfinite(x) and abs(x) <= LIMIT for x in numbers)
     ):
         raise _damaged(path)
-    if personal.model != checkpoint.sha256:
+    if baseline.model != checkpoint.sha256:
         raise UserError(
             f"the calibration {path} was made with other weights; run `normtr calibrate` again."
         )
-    return personal
+    return baseline
 
 
 def _damaged(path: Path) -> UserError:
