@@ -120,10 +120,10 @@ soak: libraries $(BIN)/.everything
 # Trains all parts (hours on 2 cores), each resuming where it was stopped, into
 # runs/weights, and says whether they are the shipped ones.
 weights: $(BIN)/.everything
-	$(BIN)/normtr train --config configs/face.toml --out runs/face
-	$(BIN)/normtr train --config configs/voice.toml --out runs/voice
-	$(BIN)/normtr train --config configs/text.toml --out runs/text
-	$(BIN)/normtr train --config configs/fusion.toml --out runs/fusion
+	$(BIN)/normtr train --config configs/recognizer/face.toml --out runs/face
+	$(BIN)/normtr train --config configs/recognizer/voice.toml --out runs/voice
+	$(BIN)/normtr train --config configs/recognizer/text.toml --out runs/text
+	$(BIN)/normtr train --config configs/recognizer/fusion.toml --out runs/fusion
 	$(BIN)/python -m training.recognizer.recorded runs/weights normtr/weights
 
 clean:

@@ -69,5 +69,5 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     make_up(folder)
     small = Architecture(width=32, depth=1)
-    run = NormTrSystem(Clips(folder), network=small, learning=Learning(epochs=16, lr=2e-3))
-    show(run.train(folder / "norm_tr", seed=1, progress=False))
+    system = NormTrSystem(network=small, learning=Learning(epochs=16, lr=2e-3))
+    show(system.train(Clips(folder), folder / "norm_tr", seed=1, progress=False))

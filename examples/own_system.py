@@ -43,14 +43,14 @@ class MeansNetwork(nn.Module):
         return -torch.cdist(self.pooled(rows, valid), self.get_buffer("means"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NearestMean(System):
-    """One run of it on one data set."""
+    """Has no settings of its own."""
 
-    system = "nearest mean"
+    name = "nearest mean"
 
-    def model(self, windows: Windows) -> Reduced[MeansNetwork]:
-        config = MeansConfig(windows.dims, self.data.outputs)
+    def model(self, windows: Windows, outputs: int) -> Reduced[MeansNetwork]:
+        config = MeansConfig(windows.dims, outputs)
         return Reduced(MeansNetwork(config), windows.dims)
 
     def learn(self, network: MeansNetwork, inputs: FitInputs) -> None:
@@ -64,4 +64,4 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     make_up(folder)
-    show(NearestMean(Clips(folder)).train(folder / "nearest_mean", seed=1, progress=False))
+    show(NearestMean().train(Clips(folder), folder / "nearest_mean", seed=1, progress=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -34,6 +34,28 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     A bare `--flag` means true; a field that is one string or several takes an option for each.
     Raises UsageError with one sentence; `--help` prints and exits 0.
     """
+    parser = _parser(kind, prog, positional)
+    known = _options(parser)
+    for path in configs(argv):
+        _check_sections(path, read(path), known)
+    argv = [_as_field(word, known) for word in argv]
+    argv = _explicit_flags(argv, _flags(parser))
+    for name, hint in get_type_hints(kind).items():
+        if {str, tuple[str, ...]} <= set(get_args(hint)):
+            argv = _gathered(argv, f"--{name}")
+    return _filled(kind, parser, lambda: parser.parse_args(argv), prog)
+
+
+def build(kind: type[T], content: Mapping[str, Any], prog: str) -> T:
+    """Fill the dataclass `kind` from what a config's TOML would hold.
+
+    Raises UsageError with one sentence.
+    """
+    parser = _parser(kind, prog)
+    return _filled(kind, parser, lambda: parser.parse_object(dict(content)), prog)
+
+
+def _parser(kind: type[Any], prog: str, positional: Sequence[str] = ()) -> _Exact:
     description = (kind.__doc__ or "").strip().splitlines()[0]
     parser = _Exact(
         prog=f"normtr {prog}",
@@ -51,20 +73,21 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     for group in parser._action_groups:
         if group.title == description.rstrip("."):
             group.title = None  # it stands above already
-    known = sorted(
+    return parser
+
+
+def _options(parser: _Exact) -> list[str]:
+    """The names of all options, without their dashes."""
+    return sorted(
         {o[2:] for action in parser._actions for o in action.option_strings if o.startswith("--")}
     )
-    for path in configs(argv):
-        _check_config(path, known)
-    argv = [_as_field(word, known) for word in argv]
-    argv = _explicit_flags(argv, _flags(parser))
-    for name, hint in get_type_hints(kind).items():
-        if {str, tuple[str, ...]} <= set(get_args(hint)):
-            argv = _gathered(argv, f"--{name}")
+
+
+def _filled(kind: type[T], parser: _Exact, parsed: Callable[[], Any], prog: str) -> T:
     try:
-        values = parser.instantiate(parser.parse_args(argv))
+        values = parser.instantiate(parsed())
     except (argparse.ArgumentError, argparse.ArgumentTypeError, ValueError, TypeError) as error:
-        raise UsageError(sentence(str(error), known, prog)) from None
+        raise UsageError(sentence(str(error), _options(parser), prog)) from None
     fields = {key: value for key, value in vars(values).items() if key != "config"}
     try:
         return kind(**fields)
@@ -122,14 +145,18 @@ def configs(argv: Sequence[str]) -> list[Path]:
     return [Path(path) for path in paths]
 
 
-def _check_config(path: Path, known: Sequence[str]) -> None:
-    """Refuse by its name what the parser would not name: a file that is no TOML, a flat section."""
+def read(path: Path) -> dict[str, Any]:
+    """Read a config file. Raises UsageError where there is none, or it is no TOML."""
     if not path.is_file():
         raise UsageError(f"there is no config file {str(path)!r}.")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"the config file {path} cannot be read: {error}.") from None
+
+
+def _check_sections(path: Path, content: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse by its name what the parser would not name: a section that is none."""
     for key, value in content.items():
         is_section = any(name.startswith(f"{key}.") for name in known)
         if is_section and not isinstance(value, dict | str):

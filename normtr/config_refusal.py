@@ -23,7 +23,11 @@ _NOUNS = {
 
 
 def sentence(message: str, known: Sequence[str], prog: str) -> str:
-    """`message`: of jsonargparse; `known`: the keys of the parser, dotted; `prog`: the verb."""
+    """Return one sentence for what jsonargparse says in `message`.
+
+    `known`: the keys of the parser, dotted; `prog`: the verb.
+    """
+    message = _of_optional_class(message)
     if given := re.search(r"unrecognized arguments: (?!--\w)(\S+)", message):
         return f"unexpected argument {given[1]!r}; `normtr {prog} --help` lists what there is."
     within = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
@@ -45,6 +49,15 @@ def sentence(message: str, known: Sequence[str], prog: str) -> str:
         return f"{within!r} must be {wanted}, not {values[-1]}."
     last = [line.strip(" -") for line in message.splitlines() if line.strip(" -")][-1]
     return f"{within!r}: {last}." if within else f"{last}."
+
+
+def _of_optional_class(message: str) -> str:
+    """What was wrong with a class that may also be left out, without saying that it is not None."""
+    found = re.search(r"Errors:\n(.*)\n\s*- Expected a <class 'NoneType'>", message, re.DOTALL)
+    if found is None or "- Expected a" in found[1] or found[1].count("\n  - ") > 0:
+        return message
+    key = re.match(r'Parser key "[^"]+":\n', message)
+    return (key[0] if key else "") + found[1]
 
 
 def _unknown(message: str) -> str:

@@ -66,9 +66,9 @@ def test_every_system_and_seed_is_a_run_that_is_trained_once(
         for seed in (1, 2)
     }
     assert not list(tmp_path.rglob("*.ckpt"))  # of what is finished
-    part = json.loads((tmp_path / "shallow/seed-2/run.json").read_text())["part"]["init_args"]
-    assert part["network"]["init_args"]["depth"] == 1
-    assert part["data"]["init_args"]["steps"] == 2
+    made = json.loads((tmp_path / "shallow/seed-2/run.json").read_text())
+    assert made["system"]["init_args"]["network"]["init_args"]["depth"] == 1
+    assert made["data"]["init_args"]["steps"] == 2
     # A cell that was lost is made again, equal, and no other.
     lost = tmp_path / "shallow/seed-1"
     before = (lost / "model.safetensors").read_bytes()
@@ -104,13 +104,13 @@ def test_the_best_trial_by_validation_is_taken_for_all_seeds(
         assert np.mean(areas) == trial["score"]
     for seed in (1, 2):
         run = json.loads((tmp_path / f"reference/seed-{seed}/run.json").read_text())
-        got = run["part"]["init_args"]
+        got = run["system"]["init_args"]
         assert got["learning"]["init_args"]["lr"] == best["learning.lr"]
         assert got["network"]["init_args"]["depth"] == best["network.depth"]
 
 
 def test_a_comparison_begins_with_the_systems_of_a_file(tmp_path: Path) -> None:
-    common = tmp_path / "contenders.toml"
+    common = tmp_path / "systems.toml"
     common.write_text("""
 [systems.first.space]
 "learning.lr" = [1, 2]
@@ -121,9 +121,9 @@ like = "first"
 masks = "none"
 """)
     config = compare.Compare(
-        base=tmp_path,
+        base=str(tmp_path),
         out=tmp_path,
-        contenders=common,
+        systems_of=common,
         systems={
             "first": {"hidden": 3, "space": {"learning.batch": [8, 9], "network.depth": [1]}},
             "third": {"like": "second", "masks": "rates", "space": {}},
@@ -144,11 +144,11 @@ masks = "none"
 
 @pytest.mark.parametrize("content", ["base = 1", "systems = 3", "[systems]\na = 1", "[", None])
 def test_a_file_of_systems_that_is_none_is_refused(content: str | None, tmp_path: Path) -> None:
-    common = tmp_path / "contenders.toml"
+    common = tmp_path / "systems.toml"
     if content is not None:
         common.write_text(content)
-    argv = ["--base", "b", "--out", str(tmp_path), "--contenders", str(common)]
-    with pytest.raises(UsageError, match=r"contenders\.toml (cannot be read|may hold)"):
+    argv = ["--base", "b", "--out", str(tmp_path), "--systems-of", str(common)]
+    with pytest.raises(UsageError, match=r"systems\.toml(\'| cannot be read| may hold)"):
         compare.run(argv)
 
 
@@ -198,11 +198,11 @@ def test_a_class_may_be_named_for_the_same_data(
     rival = '[systems.rival]\nclass_path = "training.systems.linear.Linear"\npenalty = 0.5\n'
     path.write_text(path.read_text().replace('seeds = "1,2"', 'seeds = "1"') + rival)
     assert "rival" in compared(path, tmp_path, capsys)
-    part = json.loads((tmp_path / "rival/seed-1/run.json").read_text())["part"]
-    assert part["class_path"] == "training.systems.linear.Linear"
-    assert part["init_args"]["penalty"] == 0.5
-    base = json.loads((tmp_path / "reference/seed-1/run.json").read_text())["part"]
-    assert part["init_args"]["data"] == base["init_args"]["data"]
+    made = json.loads((tmp_path / "rival/seed-1/run.json").read_text())
+    assert made["system"]["class_path"] == "training.systems.linear.Linear"
+    assert made["system"]["init_args"]["penalty"] == 0.5
+    base = json.loads((tmp_path / "reference/seed-1/run.json").read_text())
+    assert made["data"] == base["data"]
 
 
 def test_a_system_may_be_like_one_before_it(
@@ -219,7 +219,7 @@ def test_a_system_may_be_like_one_before_it(
     compared(path, tmp_path, capsys)
     parts = {}
     for name in ("rival", "twin"):
-        part = json.loads((tmp_path / name / "seed-1/run.json").read_text())["part"]
+        part = json.loads((tmp_path / name / "seed-1/run.json").read_text())["system"]
         parts[name] = part["init_args"]
         trials = json.loads((tmp_path / name / "trials.json").read_text())["trials"]
         assert {trial["penalty"] for trial in trials} <= {0.1, 1.0}

@@ -20,8 +20,9 @@ from training.systems.norm_tr import Architecture, NormTrSystem
     [
         LabelPaired(),
         LabelPaired(Path("runs/fusion"), recognizer=Path("runs/weights")),
-        NormTrSystem(MosiWords(), network=Architecture(components={"text": 3}), fewer_words=(0.5,)),
-        Nmer(LabelPaired(), noises=("gaussian", "zero"), residual=True),
+        MosiWords(),
+        NormTrSystem(network=Architecture(components={"text": 3}), fewer_words=(0.5,)),
+        Nmer(noises=("gaussian", "zero"), residual=True),
     ],
 )
 def test_a_config_is_the_same_again(config: Any) -> None:

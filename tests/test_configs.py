@@ -9,56 +9,93 @@ import pytest
 
 from normtr.config import parse
 from normtr.errors import UsageError
-from training.commands.compare import Compare, system
+from training.commands.compare import Compare, run_config
 from training.commands.train import Train
 from training.reports.run_groups import settings
 from training.systems.noise_aware import Learning
+from training.systems.norm_tr import NormTrSystem
 
 FOLDER = Path(__file__).parents[1] / "configs"
-ALL = sorted(FOLDER.glob("*.toml"))
-COMPARISONS = [
-    path for path in ALL if {"base", "systems"} <= tomllib.loads(path.read_text()).keys()
-]
-CONFIGS = [path for path in ALL if path not in COMPARISONS and path.stem != "contenders"]
+DATA, SYSTEMS, RECOGNIZER, EXPERIMENTS = (
+    sorted((FOLDER / room).glob("*.toml"))
+    for room in ("data", "systems", "recognizer", "experiments")
+)
+COMPARISONS = [path for path in EXPERIMENTS if "base" in tomllib.loads(path.read_text())]
+WHOLE = [path for path in EXPERIMENTS if "data" in tomllib.loads(path.read_text())]
+MOSI = FOLDER / "data" / "mosi_words.toml"
 
 
-def test_there_are_configs() -> None:
-    assert CONFIGS
-    assert COMPARISONS
+def name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_shipped_config_is_accepted(path: Path, tmp_path: Path) -> None:
-    config = parse(Train, ["--config", str(path), "--out", str(tmp_path)], "train")
+def accepted(*paths: Path) -> Train:
+    return parse(Train, [word for path in paths for word in ("--config", str(path))], "train")
+
+
+def test_every_config_lies_in_a_room_of_its_kind() -> None:
+    known = {*DATA, *SYSTEMS, *RECOGNIZER, *COMPARISONS, *WHOLE}
+    others = {path for path in FOLDER.rglob("*.toml") if path.parent.name != "faults"} - known
+    assert [path.stem for path in others] == ["all_systems"]
+
+
+@pytest.mark.parametrize("path", DATA, ids=name)
+def test_a_data_set_is_trained_on_by_norm_tr_if_no_system_is_named(path: Path) -> None:
+    config = accepted(path)
+    assert isinstance(config.trained, NormTrSystem)
+    assert config.data is not None
+    assert config.shared_people == (path.stem == "sims")
+
+
+@pytest.mark.parametrize("path", SYSTEMS, ids=name)
+def test_a_system_is_the_same_before_and_after_another(path: Path) -> None:
+    alone = accepted(MOSI, path).trained
+    assert accepted(path, MOSI).trained == alone
+    for other in SYSTEMS:
+        if type(accepted(MOSI, other).trained) is not type(alone):
+            assert accepted(MOSI, other, path).trained == alone
+
+
+@pytest.mark.parametrize("path", RECOGNIZER, ids=name)
+def test_a_part_of_the_recognizer_is_accepted(path: Path) -> None:
+    config = accepted(path)
+    assert config.part is not None
     assert callable(config.part.train)
-    assert config.out == tmp_path
+    with pytest.raises(UsageError, match="leave the data set out"):
+        accepted(MOSI, path)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_what_a_benchmark_learns_depends_on_no_default(path: Path) -> None:
+@pytest.mark.parametrize("path", [*WHOLE, FOLDER / "systems" / "norm_tr.toml"], ids=name)
+def test_what_a_published_run_learns_depends_on_no_default(path: Path) -> None:
     """Its epochs and its average are named; of one's own clips they follow from their number."""
-    learning = getattr(parse(Train, ["--config", str(path)], "train").part, "learning", None)
-    if isinstance(learning, Learning):
-        named = learning.epochs is not None and learning.ema is not None
-        assert named == (path.stem != "extracted")
+    learning = getattr(accepted(MOSI, path).trained, "learning", None)
+    assert isinstance(learning, Learning)
+    named = learning.epochs is not None and learning.ema is not None
+    assert named == (path.stem != "own_clips")
+
+
+def test_nothing_to_train_on_is_one_sentence() -> None:
+    with pytest.raises(UsageError, match=r"say what to train on: --config configs/data/NAME\.toml"):
+        accepted(FOLDER / "systems" / "nmer.toml")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", COMPARISONS, ids=name)
 def test_every_system_and_value_of_a_comparison_is_accepted(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(path.parents[1])
+    monkeypatch.chdir(FOLDER.parent)
     config = parse(Compare, ["--config", str(path)], "compare")
-    base = system(config, {})
+    base = run_config(config, {})
     fields = [config.fields(name) for name in config.entrants]
     for overrides in fields:
-        assert not overrides.keys() - {"space"} or system(config, overrides) != base
+        assert not overrides.keys() - {"space"} or run_config(config, overrides) != base
     spaces = [({}, config.space), *((o, o.get("space", {})) for o in fields)]
     for overrides, space in spaces:
         most = max(map(len, space.values()), default=0)
         drawn = [{f: v[min(i, len(v) - 1)] for f, v in space.items()} for i in range(most)]
-        taken = [settings(system(config, {**overrides, **one})) for one in drawn]
+        runs = [run_config(config, {**overrides, **one}) for one in drawn]
+        taken = [settings(run.data, run.trained) for run in runs if run.data is not None]
         for field, values in space.items():
             within = [
                 {k: v for k, v in t.items() if f"{k}.".startswith(f"{field}.")} for t in taken
@@ -67,7 +104,14 @@ def test_every_system_and_value_of_a_comparison_is_accepted(
 
 
 def test_a_key_the_part_does_not_know_names_the_nearest(tmp_path: Path) -> None:
-    argv = ["--config", str(FOLDER / "face.toml"), "--out", str(tmp_path), "--part.epoch", "3"]
+    argv = [
+        "--config",
+        str(FOLDER / "recognizer/face.toml"),
+        "--out",
+        str(tmp_path),
+        "--part.epoch",
+        "3",
+    ]
     with pytest.raises(UsageError, match=r"unknown key 'part\.epoch'; did you mean 'part\.epochs'"):
         parse(Train, argv, "train")
 
@@ -87,6 +131,6 @@ def test_a_key_the_part_does_not_know_names_the_nearest(tmp_path: Path) -> None:
 def test_a_number_that_cannot_be_is_refused_before_anything_is_computed(
     option: str, value: str, said: str, tmp_path: Path
 ) -> None:
-    config = ["--config", str(FOLDER / "mosi_words.toml"), "--out", str(tmp_path)]
+    config = ["--config", str(FOLDER / "experiments/mosi_words.toml"), "--out", str(tmp_path)]
     with pytest.raises(UsageError, match=said):
-        parse(Train, [*config, f"--part.init_args.{option}={value}"], "train")
+        parse(Train, [*config, f"--system.{option}={value}"], "train")

@@ -213,16 +213,17 @@ def test_ravdess_actors_are_of_one_split(tmp_path: Path) -> None:
 
 def test_a_shared_person_ends_training_unless_asked_for(tmp_path: Path) -> None:
     data = replace(ravdess(tmp_path), test_actors=(16, 17))
-    part = NormTrSystem(data, Architecture(width=32, depth=1), Learning(epochs=1, batch=4))
+    learning = Learning(epochs=1, batch=4)
+    system = NormTrSystem(network=Architecture(width=32, depth=1), learning=learning)
     with pytest.raises(UserError, match="16 is in both valid and test of ravdess_au; set shared_p"):
-        part.train(tmp_path / "refused", 1)
+        system.train(data, tmp_path / "refused", 1)
     assert not (tmp_path / "refused").exists()
-    asked, out = replace(part, shared_people=True), tmp_path / "run"
-    run_folder.begin(out, asked, 1, resume=False)
-    asked.train(out, 1)
+    out = tmp_path / "run"
+    run_folder.begin(out, {"data": data, "system": system}, 1, resume=False)
+    system.train(data, out, 1, shared_people=True)
     # The table is the data set's own.
     found = result(out, "test", Protocol(rates=(0.0, 1.0), mask_seeds=(1,)))
-    assert found.part == asked
+    assert (found.data, found.system) == (data, system)
     assert found.groups == ("16", "17")
     assert set(found.curves()) == {"accuracy", "uar", "weighted_f1"}
 

@@ -481,14 +481,14 @@ def test_words_are_erased_before_bert(cache: Path) -> None:
 def test_a_cache_can_be_trained_on_and_evaluated(
     cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = Path(__file__).parents[1] / "configs" / "extracted.toml"
+    config = Path(__file__).parents[1] / "configs/experiments/own_clips.toml"
     argv = ["--config", str(config), "--out", str(tmp_path / "run")]
     for key, value in {
-        "data.init_args.path": cache,
-        "learning.epochs": 1,
-        "learning.batch": 2,
+        "data": cache,
+        "system.learning.epochs": 1,
+        "system.learning.batch": 2,
     }.items():
-        argv += [f"--part.init_args.{key}", str(value)]
+        argv += [f"--{key}", str(value)]
     assert train.run(argv) == 0
     assert "live" not in capsys.readouterr().out  # it tells a number
     assert evaluate.run([str(tmp_path / "run"), "--split", "test", "--json"]) == 0
@@ -528,8 +528,8 @@ def telling(out: Path, strength: float, labels: Sequence[str] = OWN) -> Path:
 
 def own_run(cache: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Train as the README says; what was said."""
-    config = Path(__file__).parents[1] / "configs" / "extracted.toml"
-    path = ["--part.init_args.data.init_args.path", str(cache)]
+    config = Path(__file__).parents[1] / "configs/experiments/own_clips.toml"
+    path = ["--data", str(cache)]
     assert train.run(["--config", str(config), *path, "--out", str(out)]) == 0
     return capsys.readouterr().out
 
@@ -580,9 +580,9 @@ def test_a_network_begins_as_the_recognizers(tmp_path: Path) -> None:
     nothing."""
     names = ("sad", "angry", "keen")
     data = Extracted(telling(tmp_path / "cache", 0.0, names))
-    part = NormTrSystem(data, network=Architecture(width=128, masked=True), start="recognizer")
+    system = NormTrSystem(network=Architecture(width=128, masked=True), start="recognizer")
     windows = data.load("test").windows
-    network = part.model(windows).network
+    network: Any = system.model(windows, 3).network
     take_over(network, data)
     with torch.inference_mode():
         mine = network(windows.rows, windows.valid)
@@ -593,8 +593,9 @@ def test_a_network_begins_as_the_recognizers(tmp_path: Path) -> None:
         expected = known[:, RECOGNIZER.labels.index(name)]
         assert torch.allclose(mine[:, place], expected, atol=1e-4)
     assert not mine[:, 1].any()
+    other: Any = replace(system, network=Architecture()).model(windows, 3).network
     with pytest.raises(UserError, match="has other sizes"):
-        take_over(replace(part, network=Architecture()).model(windows).network, data)
+        take_over(other, data)
     with pytest.raises(UserError, match="has no recognizer's rows"):
         take_over(network, MosiWords())
     stranger = filled(
@@ -612,10 +613,9 @@ def test_fewer_clips_than_a_batch_are_a_batch(tmp_path: Path) -> None:
     ]
     small = Architecture(width=16, depth=1)
     learning = Learning(d1="none", d2="none", epochs=2)
-    part = NormTrSystem(
-        Extracted(filled(tmp_path / "cache", found)), network=small, learning=learning
-    )
-    part.train(tmp_path / "run", 1, progress=False)
+    system = NormTrSystem(network=small, learning=learning)
+    data = Extracted(filled(tmp_path / "cache", found))
+    system.train(data, tmp_path / "run", 1, progress=False)
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 2
 
 

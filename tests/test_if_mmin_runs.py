@@ -39,8 +39,8 @@ def phases(epochs: int, batch: int = 32) -> dict[str, Phase]:
 
 @pytest.mark.parametrize("masks", ["conditions", "rates"])
 def test_classes_of_three_modalities_are_learned(tmp_path: Path, masks: Any) -> None:
-    part = IfMmin(Classes(), masks=masks, **phases(12))
-    found = part.train(tmp_path, 1, progress=False)
+    part = IfMmin(masks=masks, **phases(12))
+    found = part.train(Classes(), tmp_path, 1, progress=False)
     assert found["valid"]["metrics"]["accuracy"][0] > 0.8
     assert found["valid"]["metrics"]["accuracy"][-1] < 0.6  # nothing is left to see
     assert (tmp_path / "first_phase/best.ckpt").is_file()
@@ -60,23 +60,23 @@ def test_validation_has_every_condition_once() -> None:
 def arguments(folder: Path, out: Path, *more: str) -> list[str]:
     config = folder / "if_mmin.toml"
     config.write_text(f"""
-[part]
+[data]
+class_path = "training.data.mosi.MosiSentences"
+init_args = {{ path = "{folder}", steps = 3 }}
+[system]
 class_path = "training.systems.if_mmin.IfMmin"
-[part.init_args]
+[system.init_args]
 components = {{ text = 4 }}
-[part.init_args.first]
+[system.init_args.first]
 constant = 1
 decay = 1
 batch = 8
 lr = 2e-3
-[part.init_args.second]
+[system.init_args.second]
 constant = 2
 decay = 2
 batch = 8
 lr = 2e-3
-[part.init_args.data]
-class_path = "training.data.mosi.MosiSentences"
-init_args = {{ path = "{folder}", steps = 3 }}
 """)
     return ["--config", str(config), "--out", str(out), *more]
 
@@ -101,8 +101,8 @@ def test_a_config_s_run_is_evaluated_like_any_other(
     assert by["mean"]["mae"] == pytest.approx(sum(alone) / 2)
     # What stands there is what the network says of windows without the other modality.
     found = run_folder.read(run)
-    windows = found.part.data.load("test").windows
-    model = found.part.model(windows)
+    windows = found.data.load("test").windows
+    model = found.system.model(windows, found.data.outputs)
     run_folder.fill(model, found)
     silent = windows.valid.clone()
     silent[:, 0] = False
@@ -169,7 +169,7 @@ config = "{other}"
     told = capsys.readouterr().out
     assert "NORM-TR" in told
     assert "IF-MMIN" in told
-    part = json.loads((tmp_path / "out/IF-MMIN/seed-1/run.json").read_text())["part"]
+    part = json.loads((tmp_path / "out/IF-MMIN/seed-1/run.json").read_text())["system"]
     assert part["class_path"] == "training.systems.if_mmin.IfMmin"
     assert part["init_args"]["second"]["init_args"]["decay"] == 0
     ours, theirs = (str(tmp_path / "out" / name) for name in ("NORM-TR", "IF-MMIN"))
@@ -188,12 +188,12 @@ config = "{other}"
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--part.init_args.first.batch=99"], "42 samples are no batch of 99"),
+        (["--system.init_args.first.batch=99"], "42 samples are no batch of 99"),
         (["--devices", "2"], "trained by one process"),
-        (["--part.init_args.blocks=0"], "blocks and components are 1 or more"),
-        (["--part.init_args.weights.imagination=-1"], "weights of losses are 0 or more"),
-        (["--part.init_args.presett=sound"], "did you mean"),
-        (["--part.init_args.components.text=9999"], "so no 9999 components"),
+        (["--system.init_args.blocks=0"], "blocks and components are 1 or more"),
+        (["--system.init_args.weights.imagination=-1"], "weights of losses are 0 or more"),
+        (["--system.init_args.presett=sound"], "did you mean"),
+        (["--system.init_args.components.text=9999"], "so no 9999 components"),
     ],
 )
 def test_what_cannot_be_trained_is_one_sentence(
@@ -206,19 +206,18 @@ def test_what_cannot_be_trained_is_one_sentence(
 
 def test_one_modality_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the data need two or more"):
-        IfMmin(Classes(("text",)), **phases(1)).train(tmp_path, 1, progress=False)
+        IfMmin(**phases(1)).train(Classes(("text",)), tmp_path, 1, progress=False)
 
 
 def test_a_checkpoint_of_one_system_is_not_taken_for_another(run: Path, tmp_path: Path) -> None:
     settings = json.loads((run / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps(settings))
     (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
-    settings["part"]["class_path"] = "training.systems.norm_tr.NormTrSystem"
+    settings["system"]["class_path"] = "training.systems.norm_tr.NormTrSystem"
     (tmp_path / "run.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match="the run's settings cannot be read"):
         result(tmp_path, "test", Protocol())
-    data = settings["part"]["init_args"]["data"]
-    settings["part"]["init_args"] = {"data": data}
+    settings["system"]["init_args"] = {}
     (tmp_path / "run.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match="does not fit these data and settings"):
         result(tmp_path, "test", Protocol())

@@ -28,7 +28,7 @@ from training.data.extraction.cache import Labelled
 from training.recognizer.live_run import load
 from training.recognizer.paired import BANKS, LabelPaired
 from training.recognizer.parts import centred, of_checkpoint
-from training.systems.ensemble import Committee
+from training.samples import DataSet
 from training.systems.if_mmin import IfMmin
 from training.systems.linear import Linear
 from training.systems.nmer import Nmer
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.slow
 SHORT = Phase(constant=1, decay=1, batch=32, clip=1.0, dropout=0.0, beta1=0.5, lr=2e-3)
 
 QUICK = Learning(epochs=1, batch=32)
-SYSTEMS = [system.system for system in (Linear, IfMmin, Nmer, Committee)]
+SYSTEMS = [system.name for system in (Linear, IfMmin, Nmer, NormTrSystem)]
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +56,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> LabelPaired:
 
 @pytest.fixture(scope="module")
 def runs(data: LabelPaired, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    parts: list[System] = [
-        Linear(data),
-        IfMmin(data, first=SHORT, second=SHORT, blocks=2),
-        Nmer(data, first=SHORT, second=SHORT),
-        Committee(data, members=2, network=Architecture(width=16, depth=1), learning=QUICK),
+    systems: list[System] = [
+        Linear(),
+        IfMmin(first=SHORT, second=SHORT, blocks=2),
+        Nmer(first=SHORT, second=SHORT),
+        NormTrSystem(members=2, network=Architecture(width=16, depth=1), learning=QUICK),
     ]
     out = {}
-    for part in parts:
-        folder = out[part.system] = tmp_path_factory.mktemp("runs")
-        run_folder.begin(folder, part, 1, resume=False)
-        run_folder.write_json(folder / "metrics.json", part.train(folder, 1, progress=False))
+    for system in systems:
+        out[system.name] = trained(system, data, tmp_path_factory.mktemp("runs"))
     return out
 
 
@@ -90,7 +88,7 @@ def test_a_run_judges_windows_by_its_own_model(runs: dict[str, Path], system: st
     assert loaded.spec == shipped.spec
     assert loaded.sha256 != shipped.sha256
     run = run_folder.read(runs[system])
-    model = run.part.model(run.part.data.load("test").windows)
+    model = run.system.model(run.data.load("test").windows, 7)
     run_folder.fill(model, run)
     random = np.random.default_rng(0)
     steps = shipped.spec.steps
@@ -131,7 +129,7 @@ def test_other_runs_are_refused_in_a_sentence(
     shutil.copytree(runs["linear"], folder)
     run = json.loads((folder / "run.json").read_text())
     mosi = {"class_path": "training.data.mosi.MosiWords", "init_args": {}}
-    run["part"]["init_args"].update(data=mosi)
+    run["data"] = mosi
     (folder / "run.json").write_text(json.dumps(run))
     with pytest.raises(UserError, match="cannot be used live"):
         checkpoint.load(folder)
@@ -140,7 +138,7 @@ def test_other_runs_are_refused_in_a_sentence(
     (lacking / "metrics.json").write_text("{}")
     with pytest.raises(UserError, match="has no calibration"):
         load(lacking)
-    with pytest.raises(UserError, match=r"train configs/fusion\.toml first"):
+    with pytest.raises(UserError, match=r"train configs/recognizer/fusion\.toml first"):
         replace(data, path=tmp_path).load("train")
 
 
@@ -159,9 +157,10 @@ def clips(folder: Path, name: str, labels: tuple[str | float, ...]) -> Path:
     return filled(folder / name, found)
 
 
-def trained(part: System, folder: Path) -> Path:
-    run_folder.begin(folder, part, 1, resume=False)
-    run_folder.write_json(folder / "metrics.json", part.train(folder, 1, progress=False))
+def trained(system: System, data: DataSet, folder: Path) -> Path:
+    run_folder.begin(folder, {"data": data, "system": system}, 1, resume=False)
+    metrics = system.train(data, folder, 1, progress=False)
+    run_folder.write_json(folder / "metrics.json", metrics)
     return folder
 
 
@@ -173,11 +172,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     small, quick = Architecture(width=16, depth=1), Learning(d1="none", d2="none", epochs=1)
     heard = replace(data, modalities=("voice", "face"))
     out = {
-        name: trained(part, folder / name)
-        for name, part in {
-            "linear": Linear(data),
-            "NMER": Nmer(data, first=replace(SHORT, batch=8), second=replace(SHORT, batch=8)),
-            "NORM-TR": NormTrSystem(heard, masks="none", network=small, learning=quick),
+        name: trained(system, on, folder / name)
+        for name, (system, on) in {
+            "linear": (Linear(), data),
+            "NMER": (Nmer(first=replace(SHORT, batch=8), second=replace(SHORT, batch=8)), data),
+            "NORM-TR": (NormTrSystem(masks="none", network=small, learning=quick), heard),
         }.items()
     }
     shutil.rmtree(data.path)
@@ -233,13 +232,14 @@ def test_it_judges_as_its_model_does_calibrated_on_its_validation_part(
     }
     window = assemble(spec, 0, rows)
     (judged,) = Predictor(loaded)([window])
-    data = run.part.data
-    model = replace(run.part, data=replace(data, labels=CLASSES)).model(
+    data = run.data
+    model = run.system.model(
         Windows(
             {m: torch.tensor(window.rows[m])[None] for m in data.modalities},
             torch.zeros(1, 2, 8, dtype=torch.bool),
             torch.zeros(1, dtype=torch.int64),
-        )
+        ),
+        4,
     )
     run_folder.fill(model, run)
     valid = torch.from_numpy(window.valid[[1, 0]])[None]
@@ -253,7 +253,7 @@ def test_it_judges_as_its_model_does_calibrated_on_its_validation_part(
 def test_what_cannot_be_used_live_is_refused_in_a_sentence(
     own: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    numbers = trained(Linear(Extracted(clips(tmp_path, "cache", (0.5, 1.0)))), tmp_path / "run")
+    numbers = trained(Linear(), Extracted(clips(tmp_path, "cache", (0.5, 1.0))), tmp_path / "run")
     with pytest.raises(UserError, match="it tells a number, and live shows classes"):
         checkpoint.load(numbers)
     other = tmp_path / "other"
@@ -271,6 +271,8 @@ def test_what_cannot_be_used_live_is_refused_in_a_sentence(
     assert "bored, keen, neutral, puzzled: it works without one" in capsys.readouterr().err
     with pytest.raises(UserError, match="a personal calibration is of the labels angry"):
         calibrate.run(["--source", str(DEMO), "--checkpoint", str(own["linear"])])
-    unlike = trained(Linear(Extracted(clips(tmp_path, "two", ("yes", "no")))), tmp_path / "two run")
+    unlike = trained(
+        Linear(), Extracted(clips(tmp_path, "two", ("yes", "no"))), tmp_path / "two run"
+    )
     assert live.run([*played, "--checkpoint", str(unlike), "--neutral", "0.5"]) == 1
     assert "only where a label is `neutral`; these are no, yes." in capsys.readouterr().err

@@ -31,16 +31,16 @@ def config(folder: Path, *, system: str = "training.systems.nmer.Nmer") -> Path:
     path = folder / "nmer.toml"
     phase = "constant = 15, decay = 5, batch = 8, lr = 2e-3"  # fewer epochs learn by luck only
     path.write_text(f"""
-[part]
+[data]
+class_path = "training.data.mosi.MosiSentences"
+init_args = {{ path = "{folder}", steps = 3 }}
+[system]
 class_path = "{system}"
-[part.init_args]
+[system.init_args]
 regression = "l1"
 components = {{ text = 4 }}
 first = {{ {phase} }}
 second = {{ {phase} }}
-[part.init_args.data]
-class_path = "training.data.mosi.MosiSentences"
-init_args = {{ path = "{folder}", steps = 3 }}
 """)
     return path
 
@@ -123,7 +123,7 @@ def test_what_ran_before_in_the_process_changes_no_weight(
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("stopped", ["FirstPhase", "SecondPhase"])
+@pytest.mark.parametrize("stopped", ["NmerFirstPhase", "NmerSecondPhase"])
 def test_an_interrupted_run_goes_on_to_the_same_weights(
     run: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: str
 ) -> None:
@@ -171,7 +171,7 @@ noises = ["gaussian", "zero"]
     told = capsys.readouterr().out
     assert all(name in told for name in ("NORM-TR", "NMER, our masks"))
     settings = json.loads((tmp_path / "out/NMER, our masks/seed-1/run.json").read_text())
-    given = settings["part"]["init_args"]
+    given = settings["system"]["init_args"]
     assert (given["masks"], given["noises"]) == ("rates", ["gaussian", "zero"])
     assert given["second"]["init_args"]["constant"] == 1
     assert given["second"]["init_args"]["batch"] == 8
@@ -179,8 +179,8 @@ noises = ["gaussian", "zero"]
 
 @pytest.mark.parametrize("preset", ["sound", "as_released"])
 def test_classes_of_three_modalities_are_learned(preset: Preset, tmp_path: Path) -> None:
-    part = Nmer(Classes(), preset=preset, first=SMALL, second=SMALL, clean=True, noise_steps=20)
-    got = part.train(tmp_path, 1, progress=False)
+    part = Nmer(preset=preset, first=SMALL, second=SMALL, clean=True, noise_steps=20)
+    got = part.train(Classes(), tmp_path, 1, progress=False)
     assert got["valid"]["metrics"]["accuracy"][0] > 0.7
     assert {"emotion", "invariant", "reconstruction", "kl", "kl_per_dimension"} <= set(
         (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")
@@ -188,21 +188,21 @@ def test_classes_of_three_modalities_are_learned(preset: Preset, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "data", "said"),
     [
-        ({"data": Classes(("voice",))}, "two or more"),
-        ({"second": replace(SMALL, batch=97)}, "96 samples are no batch of 97"),
-        ({"components": {"face": 5}}, "rows of face have 4 numbers"),
+        ({}, Classes(("voice",)), "two or more"),
+        ({"second": replace(SMALL, batch=97)}, Classes(), "96 samples are no batch of 97"),
+        ({"components": {"face": 5}}, Classes(), "rows of face have 4 numbers"),
     ],
 )
 def test_what_cannot_be_trained_is_one_sentence(
-    changed: dict[str, Any], said: str, tmp_path: Path
+    changed: dict[str, Any], data: Classes, said: str, tmp_path: Path
 ) -> None:
-    part = replace(Nmer(Classes(), first=SMALL, second=SMALL), **changed)
+    system = replace(Nmer(first=SMALL, second=SMALL), **changed)
     with pytest.raises(UserError, match=said):
-        part.train(tmp_path, 1, progress=False)
+        system.train(data, tmp_path, 1, progress=False)
     with pytest.raises(UserError, match="one process"):
-        Nmer(Classes(), first=SMALL, second=SMALL).train(tmp_path, 1, 2, progress=False)
+        Nmer(first=SMALL, second=SMALL).train(Classes(), tmp_path, 1, devices=2, progress=False)
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,10 @@ def test_what_cannot_be_trained_is_one_sentence(
 def test_a_setting_that_cannot_be_is_refused_before_anything_is_computed(
     option: str, value: str, said: str, tmp_path: Path
 ) -> None:
-    shipped = Path(__file__).parents[1] / "configs" / "nmer_mosi_words.toml"
-    argv = ["--config", str(shipped), "--out", str(tmp_path), f"--part.init_args.{option}={value}"]
+    configs = Path(__file__).parents[1] / "configs"
+    named = [configs / "data" / "mosi_words.toml", configs / "systems" / "nmer.toml"]
+    argv = [word for path in named for word in ("--config", str(path))]
+    argv += ["--out", str(tmp_path), f"--system.{option}={value}"]
     with pytest.raises(UsageError, match=said):
         parse(train.Train, argv, "train")
 
@@ -227,9 +229,9 @@ def test_a_setting_that_cannot_be_is_refused_before_anything_is_computed(
 def test_a_run_of_another_system_does_not_fit(run: Path, tmp_path: Path) -> None:
     """Settings that name NORM-TR beside NMER's weights."""
     settings = json.loads((run / "run.json").read_text())
-    settings["part"] = {
+    settings["system"] = {
         "class_path": "training.systems.norm_tr.NormTrSystem",
-        "init_args": {"data": settings["part"]["init_args"]["data"]},
+        "init_args": {},
     }
     (tmp_path / "run.json").write_text(json.dumps(settings))
     (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())

@@ -30,39 +30,41 @@ from training.windows import Windows
 pytestmark = pytest.mark.slow
 
 
-SHORT = replace(Concatenation(Classes()).length, constant=4, decay=2)
+SHORT = replace(Concatenation().length, constant=4, decay=2)
 RIVALS: tuple[System, ...] = (
-    Linear(Classes()),
-    Late(Classes()),
-    Late(Classes(), fusion="mean"),
-    Concatenation(Classes(), hidden=32, length=SHORT),
+    Linear(),
+    Late(),
+    Late(fusion="mean"),
+    Concatenation(hidden=32, length=SHORT),
 )
 
 
-def named(part: System) -> str:
-    return f"{part.system} {getattr(part, 'fusion', '')}".strip()
+def named(system: System) -> str:
+    return f"{system.name} {getattr(system, 'fusion', '')}".strip()
 
 
-@pytest.mark.parametrize("part", RIVALS, ids=named)
-def test_classes_are_learned_and_gaps_are_borne(part: System, tmp_path: Path) -> None:
-    curve = part.train(tmp_path, 1, progress=False)["valid"]["metrics"]["accuracy"]
+@pytest.mark.parametrize("system", RIVALS, ids=named)
+def test_classes_are_learned_and_gaps_are_borne(system: System, tmp_path: Path) -> None:
+    curve = system.train(Classes(), tmp_path, 1, progress=False)["valid"]["metrics"]["accuracy"]
     assert curve[0] > 0.85
     assert curve[3] > 0.7
     assert curve[-1] < 0.6  # nothing is left to see
 
 
-@pytest.mark.parametrize("part", RIVALS, ids=named)
+@pytest.mark.parametrize("system", RIVALS, ids=named)
 def test_a_seed_gives_the_same_weights_and_what_is_missing_does_not_matter(
-    part: System, tmp_path: Path
+    system: System, tmp_path: Path
 ) -> None:
     weights = []
     for name in ("one", "other"):
-        part.train(tmp_path / name, 1, progress=False)
+        system.train(Classes(), tmp_path / name, 1, progress=False)
         weights.append((tmp_path / name / "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
-    windows = part.data.load("valid").windows
-    model = part.model(windows)
-    run_folder.fill(model, run_folder.Run(part, 1, tmp_path / "one" / "model.safetensors"))
+    windows = Classes().load("valid").windows
+    model = system.model(windows, 3)
+    run_folder.fill(
+        model, run_folder.Run(Classes(), system, 1, tmp_path / "one" / "model.safetensors")
+    )
     valid = windows.valid.clone()
     valid[:, 1, 2:] = False
     with torch.inference_mode():
@@ -72,15 +74,16 @@ def test_a_seed_gives_the_same_weights_and_what_is_missing_does_not_matter(
         assert torch.equal(before, model(rows, valid))
 
 
-@pytest.mark.parametrize("part", RIVALS, ids=named)
+@pytest.mark.parametrize("system", RIVALS, ids=named)
 def test_a_number_is_told_and_evaluated_like_every_system_s(
-    part: Any, folder: Path, tmp_path: Path
+    system: Any, folder: Path, tmp_path: Path
 ) -> None:
-    part = replace(part, data=MosiSentences(folder, steps=3), components={"text": 4})
-    if isinstance(part, Concatenation):
-        part = replace(part, length=replace(SHORT, batch=8))
-    run_folder.begin(tmp_path, part, 1, resume=False)
-    part.train(tmp_path, 1, progress=False)
+    data = MosiSentences(folder, steps=3)
+    system = replace(system, components={"text": 4})
+    if isinstance(system, Concatenation):
+        system = replace(system, length=replace(SHORT, batch=8))
+    run_folder.begin(tmp_path, {"data": data, "system": system}, 1, resume=False)
+    system.train(data, tmp_path, 1, progress=False)
     curves = result(tmp_path, "test", Protocol(rates=(0.0, 0.5))).curves()
     assert set(curves) >= {"mae", "corr"}
     assert all(np.isfinite(values).all() for values in curves.values())
@@ -149,9 +152,8 @@ def test_a_class_that_training_lacks_is_never_told() -> None:
 
 
 def test_the_mean_of_heads_is_of_those_whose_modality_is_there() -> None:
-    part = Late(Classes(), fusion="mean")
     windows = Classes().load("train").windows
-    model = part.model(windows).network
+    model = Late(fusion="mean").model(windows, 3).network
     valid = torch.ones(1, 3, 6, dtype=torch.bool)
     one = {m: x[:1] for m, x in windows.rows.items()}
     with torch.inference_mode():
@@ -166,9 +168,9 @@ def test_the_mean_of_heads_is_of_those_whose_modality_is_there() -> None:
 def test_what_cannot_be_fitted_is_one_sentence(tmp_path: Path) -> None:
     for kind in (Linear, Late):
         with pytest.raises(ValueError, match="penalty lies over 0"):
-            kind(Classes(), penalty=0.0)
+            kind(penalty=0.0)
     with pytest.raises(ValueError, match="1 or more"):
-        Concatenation(Classes(), hidden=0)
+        Concatenation(hidden=0)
 
     class Alone(Classes):
         def load(self, split: Any) -> Samples:
@@ -177,4 +179,4 @@ def test_what_cannot_be_fitted_is_one_sentence(tmp_path: Path) -> None:
             return Samples(samples.ids, ("one",) * len(samples), windows)
 
     with pytest.raises(UserError, match="two videos or speakers"):
-        Late(Alone()).train(tmp_path, 1, progress=False)
+        Late().train(Alone(), tmp_path, 1, progress=False)

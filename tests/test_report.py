@@ -26,10 +26,10 @@ from training.systems.norm_tr import Architecture, NormTrSystem
 
 pytestmark = pytest.mark.slow
 
-FAST = ["--part.init_args.learning.epochs", "2"]
-DEEP = [*FAST, "--part.init_args.network.depth", "1"]
+FAST = ["--system.learning.epochs", "2"]
+DEEP = [*FAST, "--system.network.depth", "1"]
 GIVEN = """
-[part.init_args.data]
+[data]
 class_path = "training.data.mosi.MosiGiven"
 init_args = {{ path = "{folder}", steps = 2 }}
 """
@@ -47,12 +47,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train.run(arguments(folder, out / f"base-{seed}", "--seed", seed, *FAST))
         train.run(arguments(folder, out / f"deep-{seed}", "--seed", seed, *DEEP))
     given = folder / "given.toml"
-    given.write_text(
-        '[part]\nclass_path = "training.systems.norm_tr.NormTrSystem"\n'
-        + GIVEN.format(folder=folder)
-    )
+    given.write_text(GIVEN.format(folder=folder))
     argv = ["--config", str(given), "--out", str(out / "given"), *FAST]
-    train.run([*argv, "--part.init_args.network.width", "32"])
+    train.run([*argv, "--system.network.width", "32"])
     shutil.copytree(out / "deep-2", out / "unfinished")
     (out / "unfinished" / "model.safetensors").unlink()
     return out
@@ -233,7 +230,9 @@ class Toy:
         return metrics.emotions(labels, outputs.argmax(1))
 
 
-def toy(part: NormTrSystem, seed: int = 1, ids: str = "abcd") -> EvaluationResult:
+def toy(
+    system: NormTrSystem, seed: int = 1, ids: str = "abcd", folder: Path = Path("toy")
+) -> EvaluationResult:
     """Right at rate 0; at rate 1 the first class is given under mask seed 1, the second under 2."""
     labels = np.array([0, 1, 2, 2])
     outputs = np.zeros((2, 2, 4, 3), np.float32)
@@ -241,12 +240,22 @@ def toy(part: NormTrSystem, seed: int = 1, ids: str = "abcd") -> EvaluationResul
     outputs[1, 0, :, 0] = outputs[1, 1, :, 1] = 1
     protocol = Protocol(rates=(0.0, 1.0), mask_seeds=(1, 2))
     return EvaluationResult(
-        Path(), part, seed, "test", protocol, "", tuple(ids), tuple("vvww"), labels, outputs
+        Path(),
+        Toy(folder),
+        system,
+        seed,
+        "test",
+        protocol,
+        "",
+        tuple(ids),
+        tuple("vvww"),
+        labels,
+        outputs,
     )
 
 
 def test_classes_have_accuracy_f1_and_uar() -> None:
-    (section,) = run_groups.sections([toy(NormTrSystem(Toy()), seed) for seed in (1, 2)])
+    (section,) = run_groups.sections([toy(NormTrSystem(), seed) for seed in (1, 2)])
     assert section.reference.per_sample().tolist() == [[1, 1, 1, 1], [0.5, 0.5, 0, 0]]
     assert section.reference.curves("accuracy").tolist() == [[1, 0.25], [1, 0.25]]
     assert section.reference.areas("accuracy").tolist() == [0.625, 0.625]
@@ -264,31 +273,31 @@ def test_classes_have_accuracy_f1_and_uar() -> None:
 
 
 def test_systems_are_named_by_what_they_change() -> None:
-    base = NormTrSystem(Toy())
+    base = NormTrSystem()
     others = [
         replace(base, network=Architecture(depth=4)),
         replace(base, network=Architecture(depth=0)),
-        replace(base, masks="rates", learning=Learning(d1="none", d2="none")),
+        replace(base, masks="windows", learning=Learning(d1="after", d2="slices")),
         replace(base, network=Architecture(components={"text": 8})),
         replace(base, network=Architecture(16, 3, 4, masked=True)),
     ]
     (section,) = run_groups.sections([toy(part) for part in (base, *others)])
-    assert [system.name for system in section.systems] == [
+    assert [system.name for system in section.groups] == [
         "reference",
         "network.depth = 4",
         "network.depth = 0",
-        "masks = rates, learning.d1 = none, learning.d2 = none",
+        "masks = windows, learning.d1 = after, learning.d2 = slices",
         "network.components.text = 8",
         "network.width = 16, network.depth = 3 and 2 more (no. 6)",
     ]
-    assert section.systems[5].differences[-1] == "network.masked = true"
+    assert section.groups[5].differences[-1] == "network.masked = true"
     assert {name: [value for value, _ in points] for name, points in section.swept().items()} == {
         "network.depth": [0, 2, 4]
     }
 
 
 def test_a_panel_has_few_lines_and_every_system_one() -> None:
-    base = NormTrSystem(Toy())
+    base = NormTrSystem()
     parts = [
         *(replace(base, network=Architecture(depth=depth)) for depth in range(3, 15)),
         *(replace(base, network=Architecture(width=width)) for width in (32, 64)),
@@ -304,13 +313,13 @@ def test_a_panel_has_few_lines_and_every_system_one() -> None:
 
 
 def test_only_results_on_the_same_samples_share_a_section() -> None:
-    base = NormTrSystem(Toy())
+    base = NormTrSystem()
     found = run_groups.sections(
         [
             toy(base),
             toy(base, 2, ids="abce"),
-            toy(NormTrSystem(Toy(Path("elsewhere"))), 3),
-            toy(NormTrSystem(Toy(Path("toy").resolve())), 4),
+            toy(base, 3, folder=Path("elsewhere")),
+            toy(base, 4, folder=Path("toy").resolve()),
         ]
     )
     assert [section.name for section in found] == ["toy", "toy 2", "toy 3"]
@@ -337,7 +346,7 @@ def test_runs_at_one_rate_are_left_to_evaluate(runs: Path) -> None:
 
 
 def test_one_group_has_no_interval_and_says_nothing_of_nan() -> None:
-    alone = replace(toy(NormTrSystem(Toy())), groups=("v",) * 4)
+    alone = replace(toy(NormTrSystem()), groups=("v",) * 4)
     (section,) = run_groups.sections([alone])
     line = tables.intervals(section).splitlines()
     assert line[2] == "| reference | 100.0 | - | - | 62.5 | - | - |"

@@ -91,8 +91,8 @@ def test_training_sees_samples_again_without_some_words(folder: Path, tmp_path: 
     """With two further rates an epoch has three times as many steps; components are of whole ones."""
     steps, bases = [], []
     for out, more in ((tmp_path / "a", []), (tmp_path / "b", ["0.5", "0.9"])):
-        rates = ["--part.init_args.fewer_words", f"[{','.join(more)}]"] if more else []
-        epochs = ["--part.init_args.learning.epochs", "1"]
+        rates = ["--system.init_args.fewer_words", f"[{','.join(more)}]"] if more else []
+        epochs = ["--system.learning.epochs", "1"]
         assert train.run(arguments(folder, out, *epochs, *rates)) == 0
         state = torch.load(out / "last.ckpt", weights_only=True)
         steps.append(state["global_step"])
@@ -172,7 +172,7 @@ def test_two_processes_equal_one_with_the_same_global_batch(folder: Path, tmp_pa
     found = {}
     for way, (program, devices) in ways.items():
         argv = arguments(folder, tmp_path / way, "--devices", devices, dropout=0.0)
-        started(program, [*argv, "--part.init_args.learning.epochs", "4"])
+        started(program, [*argv, "--system.learning.epochs", "4"])
         found[way] = load_file(tmp_path / way / "model.safetensors")
     one = found.pop("one")
     for other in found.values():
@@ -199,7 +199,7 @@ def test_two_processes_with_dropout_are_one_more_seed(
 
 def test_two_processes_train_a_model_for_every_rate(folder: Path, tmp_path: Path) -> None:
     argv = arguments(folder, tmp_path / "run", "--devices", "2", "--protocol", "per-rate")
-    argv += ["--part.init_args.learning.epochs", "1"]
+    argv += ["--system.learning.epochs", "1"]
     argv += ["--json"]
     done = subprocess.run([*PROGRAM, "train", *argv], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
@@ -260,7 +260,7 @@ def test_damaged_and_other_runs_are_refused(run: Path, folder: Path, tmp_path: P
     with pytest.raises(UserError, match="does not fit"):
         evaluate.run([str(copy)])
     settings = json.loads((copy / "run.json").read_text())
-    settings["part"]["class_path"] = "os.system"
+    settings["system"]["class_path"] = "os.system"
     (copy / "run.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match="none of our classes"):
         evaluate.run([str(copy)])
@@ -273,13 +273,13 @@ def test_a_run_made_before_a_field_was_goes_on_with_its_default(
     run: Path, tmp_path: Path, fields: dict[str, float], same: bool
 ) -> None:
     settings = json.loads((run / "run.json").read_text())
-    network = settings["part"]["init_args"]["network"]["init_args"]
+    network = settings["system"]["init_args"]["network"]["init_args"]
     del network["position"]
     network.update(fields)
     (tmp_path / "run.json").write_text(json.dumps(settings))
-    part = run_folder.read(run).part
+    made = run_folder.read(run)
     with nullcontext() if same else pytest.raises(UserError, match="a run of other settings"):
-        run_folder.begin(tmp_path, part, 1, resume=True)
+        run_folder.begin(tmp_path, {"data": made.data, "system": made.system}, 1, resume=True)
 
 
 def test_a_truncated_data_file_is_one_sentence(folder: Path, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_without_out_the_run_is_named_after_config_and_seed(
 ) -> None:
     argv = arguments(folder, tmp_path)[:2]
     monkeypatch.chdir(tmp_path)
-    assert train.run([*argv, "--seed", "3", "--part.init_args.learning.epochs", "1"]) == 0
+    assert train.run([*argv, "--seed", "3", "--system.learning.epochs", "1"]) == 0
     assert (tmp_path / "runs/small-0.1-3/model.safetensors").is_file()
 
 
@@ -304,7 +304,7 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 def test_a_training_that_fails_leaves_no_folder_that_it_made(folder: Path, tmp_path: Path) -> None:
     argv = arguments(folder, tmp_path / "runs" / "new")
-    bad = [*argv, "--part.init_args.data.init_args.path", str(tmp_path / "nowhere")]
+    bad = [*argv, "--data", str(tmp_path / "nowhere")]
     for more in ([], ["--protocol", "per-rate"], ["--devices", "3"]):
         with pytest.raises(UserError):
             train.run([*bad, *more])
@@ -318,8 +318,8 @@ def test_a_training_that_fails_leaves_no_folder_that_it_made(folder: Path, tmp_p
 
 def test_nothing_that_is_there_is_trained_over(run: Path, folder: Path, tmp_path: Path) -> None:
     """Told before the data are looked at; `--force` takes a run's place, and lies beside others."""
-    argv = arguments(folder, tmp_path, "--part.init_args.learning.epochs", "1")
-    nowhere = ["--part.init_args.data.init_args.path", str(tmp_path / "nowhere")]
+    argv = arguments(folder, tmp_path, "--system.learning.epochs", "1")
+    nowhere = ["--data", str(tmp_path / "nowhere")]
     (tmp_path / "notes.txt").write_text("mine")
     for more in ([], ["--protocol", "per-rate"]):
         with pytest.raises(UserError, match="is there already; give another name, or --force"):
@@ -333,7 +333,7 @@ def test_nothing_that_is_there_is_trained_over(run: Path, folder: Path, tmp_path
     with pytest.raises(UserError, match=r"holds a run of other settings; .* or --force"):
         train.run([*argv, "--seed", "2"])
     shutil.copytree(run, tmp_path / "copy")
-    again = arguments(folder, tmp_path / "copy", "--part.init_args.learning.epochs", "1")
+    again = arguments(folder, tmp_path / "copy", "--system.learning.epochs", "1")
     assert train.run([*again, "--seed", "2", "--force"]) == 0
     assert json.loads((tmp_path / "copy" / "run.json").read_text())["seed"] == 2
     assert torch.load(tmp_path / "copy" / "last.ckpt", weights_only=True)["epoch"] == 0
@@ -368,7 +368,7 @@ def test_per_rate_trains_a_model_for_each_rate(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = arguments(folder, tmp_path / "run", "--protocol", "per-rate")
-    assert train.run([*argv, "--part.init_args.learning.epochs", "1"]) == 0
+    assert train.run([*argv, "--system.learning.epochs", "1"]) == 0
     got = report(capsys, tmp_path / "run", "--protocol", "per-rate", "--rates", "0,0.5,1")
     assert got["protocol"] == "one checkpoint per rate"
     for i, rate in enumerate(("0", "0.5", "1")):

@@ -27,9 +27,12 @@ LOGS = ("hparams.yaml", "metrics.csv", "events.out.tfevents.*", "*.partial")
 
 @dataclass(frozen=True)
 class Run:
-    """What a run folder says; `part` is the config's part, `model` its file of weights."""
+    """What the folder of a run on a data set says; `model` is its file of weights."""
 
-    part: Any
+    data: Any
+    """The data set (`training.samples.DataSet`)."""
+    system: Any
+    """The system (`training.systems.system.System`)."""
     seed: int
     model: Path
 
@@ -39,17 +42,19 @@ def rate_folder(rate: float) -> str:
     return f"rate-{rate:g}"
 
 
-def begin(out: Path, part: Any, seed: int, *, resume: bool, force: bool = False) -> None:
+def begin(
+    out: Path, configs: Mapping[str, Any], seed: int, *, resume: bool, force: bool = False
+) -> None:
     """Make the folder, or see that it is one of the same settings.
 
-    `resume`: it must be there. `force`: a run that is there goes, and other files may lie beside
+    `configs`: `data` and `system`, or the `part` of a recognizer. `resume`: it must be there. `force`: a run that is there goes, and other files may lie beside
     the new one. Raises UserError.
     """
     path = out / SETTINGS
     if path.is_file() and force:
         shutil.rmtree(out)
     if path.is_file():
-        if not _made_from(_read(path), part, seed):
+        if not _made_from(_read(path), configs, seed):
             raise UserError(
                 f"{out} holds a run of other settings; give another --out, or --force to replace it."
             )
@@ -58,7 +63,8 @@ def begin(out: Path, part: Any, seed: int, *, resume: bool, force: bool = False)
         raise UserError(f"{out} holds no run to resume.")
     refuse_filled(out, force, but=(f"{SETTINGS}.partial",))
     out.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"part": describe(part), "seed": seed})
+    described = {name: describe(config) for name, config in configs.items()}
+    write_json(path, {**described, "seed": seed})
 
 
 def refuse_filled(folder: Path, force: bool, but: Collection[str] = ()) -> None:
@@ -93,13 +99,15 @@ def _resumable(out: Path) -> bool:
     )
 
 
-def _made_from(settings: Mapping[str, Any], part: Any, seed: int) -> bool:
+def _made_from(settings: Mapping[str, Any], configs: Mapping[str, Any], seed: int) -> bool:
     """A field that came later is in the settings what it is by default."""
+    if settings.keys() != {*configs, "seed"} or settings["seed"] != seed:
+        return False
     try:
-        written = restore(settings.get("part"))
+        written = {name: restore(settings[name]) for name in configs}
     except UserError:
         return False
-    return settings.get("seed") == seed and describe(written) == describe(part)
+    return all(describe(written[name]) == describe(config) for name, config in configs.items())
 
 
 def write_model(out: Path, model: nn.Module) -> None:
@@ -126,14 +134,21 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read(run: Path) -> Run:
-    """Of a run folder, or a file of weights in one. Raises UserError."""
+    """Read a run on a data set from its folder, or the file of weights in it. Raises UserError."""
     folder = run.parent if run.is_file() else run
     if not (folder / SETTINGS).is_file():
         raise UserError(f"{folder} is no run: it has no {SETTINGS}.")
     settings = _read(folder / SETTINGS)
+    if "data" in settings.get("part", {}).get("init_args", {}) and "system" not in settings:
+        raise UserError(
+            f"the run {folder} was made by version 0.1 and is not read; train it again."
+        )
+    if not {"data", "system"} <= settings.keys():
+        raise UserError(f"{folder} is no run on a data set.")
     if not (folder / MODEL).is_file():
         raise UserError(f"the run {folder} has not ended: it has no {MODEL}.")
-    return Run(restore(settings.get("part")), int(settings.get("seed", 0)), folder / MODEL)
+    data, system = restore(settings["data"]), restore(settings["system"])
+    return Run(data, system, int(settings.get("seed", 0)), folder / MODEL)
 
 
 def fill(model: nn.Module, run: Run) -> None:

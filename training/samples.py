@@ -95,7 +95,7 @@ class DataSet(Protocol):
 
 
 @runtime_checkable
-class LiveData(Protocol):
+class LiveData(DataSet, Protocol):
     """A data set of rows of a recognizer's own networks: a model of these can be used live."""
 
     @property

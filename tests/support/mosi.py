@@ -51,18 +51,18 @@ def write(folder: Path) -> Path:
 def arguments(folder: Path, out: Path, *more: str, dropout: float = 0.1) -> list[str]:
     config = folder / f"small-{dropout}.toml"
     config.write_text(f"""
-[part]
-class_path = "training.systems.norm_tr.NormTrSystem"
-[part.init_args]
-masks = "rates"
-[part.init_args.data]
+[data]
 class_path = "training.data.mosi.MosiSentences"
 init_args = {{ path = "{folder}", steps = 3 }}
-[part.init_args.network]
+[system]
+class_path = "training.systems.norm_tr.NormTrSystem"
+[system.init_args]
+masks = "rates"
+[system.init_args.network]
 width = 32
 dropout = {dropout}
 components = {{ text = 4 }}
-[part.init_args.learning]
+[system.init_args.learning]
 epochs = 10
 lr = 3e-3
 batch = 8

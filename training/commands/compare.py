@@ -6,14 +6,12 @@ import json
 import logging
 import os
 import sys
-import tomllib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -21,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from normtr.config import parse
-from normtr.errors import UserError
+from normtr.config import build, parse, read
+from normtr.errors import UsageError, UserError
 from training import run_folder
-from training.commands.train import Train
+from training.commands.train import NORM_TR, Train
 from training.evaluation.noise_curves import Protocol
 from training.processes import spread
 from training.reports import comparison, tables
@@ -32,11 +30,12 @@ from training.reports.evaluation_result import result
 from training.reports.measures import measures
 from training.reports.run_groups import Section
 from training.samples import Split
-from training.systems.system import System
 
 TRIAL_SEED = 0
 RESERVED = ("class_path", "config", "space")
-"""Of a system: no fields of its part."""
+"""Keys of a system that are none of its fields."""
+DATA = "data."
+"""Fields of the data set are named so."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,18 @@ class Compare:
     Every run is a folder of `out`, so that a stopped comparison goes on where it was.
     """
 
-    base: Path
-    """The config that every system starts from."""
+    base: str | tuple[str, ...]
+    """The config that every system starts from, of data and system, or one of each."""
     out: Path
     systems: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By system: fields by their dotted names in the part; `class_path` for another kind of part
-    on the base's data, `config` for another base, `space` for other fields to tune, `like` for all
-    that a system before it has, to change some of it. The first system is the reference."""
-    contenders: Path | None = None
+    """By name: what differs from the base, fields by their dotted names, those of the data set under
+    `data.`; `class_path` for a system of another class, `config` for another base, `space` for other
+    fields to tune, `like` for all that a system before it has, to change some of it. The first
+    system is the reference."""
+    common: dict[str, Any] = field(default_factory=dict)
+    """Fields in which all systems differ from the base; where one has a `class_path`, only those of
+    the data set."""
+    systems_of: Path | None = None
     """A TOML file of systems that come before these; of one that is in both, the fields here, and
     those of its `space`, come over the fields there."""
     seeds: str = "1,2,3,4,5"
@@ -92,7 +95,7 @@ class Compare:
     @cached_property
     def entrants(self) -> dict[str, dict[str, Any]]:
         """All systems, in their order."""
-        found = _systems_in(self.contenders) if self.contenders else {}
+        found = _systems_in(self.systems_of) if self.systems_of else {}
         for name, own in self.systems.items():
             there = found.get(name, {})
             space = {**there.get("space", {}), **own["space"]} if own.get("space") else None
@@ -115,15 +118,12 @@ class Compare:
 
 
 def _systems_in(path: Path) -> dict[str, dict[str, Any]]:
-    """Raises ValueError where the file holds anything but systems."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"the systems of {path} cannot be read: {error}") from None
+    """Raises UsageError where the file cannot be read or holds anything but systems."""
+    content = read(path)
     systems = content.pop("systems", None)
     tables = systems.values() if isinstance(systems, dict) else [systems]
     if content or not all(isinstance(table, dict) for table in tables):
-        raise ValueError(f"{path} may hold [systems.NAME] and nothing else")
+        raise UsageError(f"{path} may hold [systems.NAME] and nothing else.")
     return dict(systems)
 
 
@@ -132,7 +132,7 @@ class Cell:
     """One run of a comparison; `split`: what to evaluate it on, None for a trial."""
 
     run: Path
-    part: System
+    train: Train
     seed: int
     split: Split | None
 
@@ -166,49 +166,41 @@ def _cells(config: Compare, name: str, overrides: Mapping[str, Any]) -> list[lis
         folds = [(run / f"fold-{k}", fold) for k, fold in enumerate(config.across)] or [(run, {})]
         found.append(
             [
-                Cell(where, system(config, {**overrides, **fold}), seed, config.split)
+                Cell(where, run_config(config, {**overrides, **fold}), seed, config.split)
                 for where, fold in folds
             ]
         )
     return found
 
 
-def system(config: Compare, overrides: Mapping[str, Any]) -> System:
-    """The base, or the config that is named, with some fields changed.
+def run_config(config: Compare, overrides: Mapping[str, Any]) -> Train:
+    """The run of the base, or of the config that is named, with some fields changed.
 
     Raises UserError where a config, field or value is none.
     """
-    base = Path(overrides.get("config", config.base))
-    if not isinstance(parse(Train, ["--config", str(base)], "train").part, System):
-        raise UserError(f"{base} is no run on a data set.")
-    content = tomllib.loads(base.read_text())
+    bases = overrides.get("config", config.base)
+    content = {"system": {"class_path": NORM_TR}}
+    for base in [bases] if isinstance(bases, str) else bases:
+        content |= read(Path(base))
+    if "data" not in content:
+        raise UserError(f"{base} names no data set.")
+    common = config.common
     if "class_path" in overrides:
-        data = content["part"]["init_args"]["data"]
-        content["part"] = {"class_path": overrides["class_path"], "init_args": {"data": data}}
-    for key, value in overrides.items():
-        if key in RESERVED:
-            continue
-        *path, last = key.split(".")
-        section = content["part"]["init_args"]
-        for name in path:
-            section = section.setdefault(name, {})
-            section = section.setdefault("init_args", {}) if "class_path" in section else section
-        section[last] = value
-    with NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write("\n".join(_dotted("", content)))
-        file.flush()
-        part = parse(Train, ["--config", file.name], "compare").part
-    assert isinstance(part, System)
-    return part
+        content["system"] = {"class_path": overrides["class_path"]}
+        common = {key: value for key, value in common.items() if key.startswith(DATA)}
+    for key, value in {**common, **overrides}.items():
+        if key not in RESERVED:
+            _set(content, key if key.startswith(DATA) else f"system.{key}", value)
+    return build(Train, content, "compare")
 
 
-def _dotted(prefix: str, value: Any) -> list[str]:
-    """TOML lines, one a leaf, whose numbers, strings and lists are written as in JSON."""
-    if isinstance(value, dict) and value:
-        return [
-            line for k, v in value.items() for line in _dotted(f"{prefix}.{k}" if prefix else k, v)
-        ]
-    return [f"{prefix} = {json.dumps(value)}"]
+def _set(content: dict[str, Any], key: str, value: Any) -> None:
+    """Set a field by its dotted name, in classes among their `init_args`."""
+    *path, last = key.split(".")
+    for name in path:
+        content = content.setdefault(name, {})
+        content = content.setdefault("init_args", {}) if "class_path" in content else content
+    content[last] = value
 
 
 def tuned(config: Compare, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -225,7 +217,7 @@ def tuned(config: Compare, name: str, fields: Mapping[str, Any]) -> dict[str, An
         [
             Cell(
                 folder / "trials" / f"{number:02}-{fold}",
-                system(config, {**fields, **draw, **repeat}),
+                run_config(config, {**fields, **draw, **repeat}),
                 TRIAL_SEED,
                 None,
             )
@@ -265,7 +257,7 @@ def train_all(cells: list[Cell], jobs: int) -> None:
     waiting = [cell for cell in cells if not (cell.run / "metrics.json").is_file()]
     for cell in cells:
         if cell not in waiting:
-            run_folder.begin(cell.run, cell.part, cell.seed, resume=True)
+            run_folder.begin(cell.run, cell.train.configs, cell.seed, resume=True)
     if not waiting:
         return
     # For the workers: it is read where torch and tqdm are imported.
@@ -288,8 +280,12 @@ def _worker() -> Callable[[Cell], dict[str, Any]]:
 
 
 def _train(cell: Cell) -> dict[str, Any]:
-    run_folder.begin(cell.run, cell.part, cell.seed, resume=False)
-    metrics = cell.part.train(cell.run, cell.seed, progress=False)
+    run_folder.begin(cell.run, cell.train.configs, cell.seed, resume=False)
+    data, shared = cell.train.data, cell.train.shared_people
+    assert data is not None
+    metrics = cell.train.trained.train(
+        data, cell.run, cell.seed, progress=False, shared_people=shared
+    )
     if cell.split:
         result(cell.run, cell.split, Protocol())
     return metrics
@@ -306,8 +302,8 @@ def table(section: Section) -> Table:
         f"AUILC {shown[0].title}",
         title=f"{title}, mean ± deviation over training seeds",
     )
-    for system in section.systems:
-        columns = [(system.curves(measure.key)[:, 0], measure) for measure in shown]
-        columns.append((system.areas(shown[0].key), shown[0]))
-        out.add_row(system.name, *(tables.spread(values, measure) for values, measure in columns))
+    for group in section.groups:
+        columns = [(group.curves(measure.key)[:, 0], measure) for measure in shown]
+        columns.append((group.areas(shown[0].key), shown[0]))
+        out.add_row(group.name, *(tables.spread(values, measure) for values, measure in columns))
     return out

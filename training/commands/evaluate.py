@@ -123,13 +123,13 @@ def in_conditions(config: Evaluate) -> dict[str, Any]:
     `mean`: of each metric over the conditions in which something is missing.
     """
     whole = _result(config, Protocol(rates=(0.0,)))
-    modalities = list(loaded(whole.part.data, config.split).windows.rows)
+    modalities = list(loaded(whole.data, config.split).windows.rows)
     found = {
         there: _metrics(_result(config, protocol))
         for there, protocol in with_missing(modalities, config.erased).items()
     }
     return {
-        "dataset": whole.part.data.name,
+        "dataset": whole.data.name,
         "split": whole.split,
         "n": len(whole.ids),
         "erased": config.erased,
@@ -158,9 +158,9 @@ def evaluate(config: Evaluate) -> dict[str, Any]:
     found = _result(config, config.noises())
     protocol = found.protocol
     curves = found.curves()
-    chance, labels = found.chance(), found.part.data.classes
+    chance, labels = found.chance(), found.data.classes
     return {
-        "dataset": found.part.data.name,
+        "dataset": found.data.name,
         "split": found.split,
         "n": len(found.ids),
         "rates": list(protocol.rates),

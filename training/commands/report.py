@@ -74,7 +74,7 @@ def run(argv: list[str]) -> int:
 
 def evaluated(runs: Sequence[Path], split: Split, protocol: Protocol) -> list[EvaluationResult]:
     """Results in the order of the runs; those on the same data are made together."""
-    by_data = sorted(runs, key=lambda path: repr(run_folder.read(path).part.data))
+    by_data = sorted(runs, key=lambda path: repr(run_folder.read(path).data))
     found = {path: result(path, split, protocol) for path in tqdm(by_data, "runs")}
     return [found[path] for path in runs]
 
@@ -95,14 +95,14 @@ def written(section: Section, out: Path) -> list[str]:
     shown = measures(section.reference.metrics)
     said = tables.caption(section)
     stem = section.name.replace(" ", "-")
-    parts = [f"## {section.name}\n", "### Systems\n", tables.systems(section)]
+    parts = [f"## {section.name}\n", "### Systems\n", tables.groups(section)]
     for title, made in (
         ("Without noise", tables.at_rate_0(section)),
         ("AUILC, rates 0 to 1", tables.areas(section, 1.0)),
         (f"AUILC, rates 0 to {tables.TO:g}", tables.areas(section, tables.TO)),
     ):
         parts += [f"### {title}\n", said, made]
-    if section.reference.part.data.classes is not None:
+    if section.reference.data.classes is not None:
         parts += ["### Answers without noise\n", said, tables.confusions(section)]
     parts += [
         f"### {LEVEL:.0%} intervals over videos or speakers\n",
@@ -127,7 +127,7 @@ def written(section: Section, out: Path) -> list[str]:
 
 def _within(section: Section, out: Path, stem: str, said: str) -> list[str]:
     """What NORM-TR's networks do inside."""
-    if not section.systems:
+    if not section.groups:
         return []
     figure = f"{stem}-similarity.png"
     inside.densities(out / figure, section)
@@ -164,20 +164,20 @@ def _stages(section: Section) -> list[str]:
     reasons = []
     for stage in STAGES:
         try:
-            by_stage[stage] = [_at_two_rates(system, stage) for system in section.systems]
+            by_stage[stage] = [_at_two_rates(group, stage) for group in section.groups]
         except UserError as error:
             reasons.append(f"Not at the {stage} stage: {error}\n")
-    measure = shown[1] if section.reference.part.data.outputs == 1 else shown[0]
+    measure = shown[1] if section.reference.data.outputs == 1 else shown[0]
     said = tables.caption(section, " and ".join(by_stage))
     return [said, tables.lost(by_stage, measure), *reasons]
 
 
-def _at_two_rates(system: RunGroup, stage: Stage) -> RunGroup:
+def _at_two_rates(group: RunGroup, stage: Stage) -> RunGroup:
     results = []
-    for run in tqdm(system.results, f"{stage} stage", leave=False):
+    for run in tqdm(group.results, f"{stage} stage", leave=False):
         protocol = replace(run.protocol, mask_stage=stage, rates=(0.0, tables.HALF))
         results.append(result(run.run, run.split, protocol))
-    return replace(system, results=tuple(results))
+    return replace(group, results=tuple(results))
 
 
 def _picture(title: str, name: str) -> str:

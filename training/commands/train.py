@@ -1,9 +1,11 @@
-"""`normtr train`: one run from one config."""
+"""`normtr train`: one run, of a system on a data set or of a part of the recognizer."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +19,17 @@ from training import run_folder
 from training.commands import train_text
 from training.noise import RATES
 from training.run_folder import rate_folder
+from training.samples import DataSet
 from training.systems.fit import first_process
+from training.systems.norm_tr import NormTrSystem
 from training.systems.system import System
+
+NORM_TR = f"{NormTrSystem.__module__}.{NormTrSystem.__qualname__}"
+"""The class path of the system that is trained where no config names one."""
 
 
 class Part(Protocol):
-    """What a config's `part.class_path` names: something that can be trained."""
+    """A part of the recognizer: what a config's `part.class_path` names."""
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
         """Train into the folder `out` (resuming what is there); return validation metrics."""
@@ -31,9 +38,17 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Train:
-    """Train one part from one config, resuming from the last finished epoch in --out."""
+    """Train a system on a data set, or a part of the recognizer, as configs say.
 
-    part: Part
+    A run that was stopped goes on from its last finished epoch.
+    """
+
+    data: DataSet | None = None
+    """The data set, named by a config of configs/data; --data FOLDER reads it from elsewhere."""
+    system: System | None = None
+    """The system, named by a config of configs/systems; without one NORM-TR."""
+    part: Part | None = None
+    """Instead of both: a part of the recognizer, named by a config of configs/recognizer."""
     out: Path | None = None
     """Folder of the run; without it runs/CONFIG-SEED."""
     resume: Path | None = None
@@ -43,6 +58,8 @@ class Train:
     """GPUs, or processes where there is none; a data set's runs only."""
     protocol: Literal["one", "per-rate"] = "one"
     """One model for all noise rates, or one for each (into RUN/rate-0 .. RUN/rate-1)."""
+    shared_people: bool = False
+    """Whether the data set's splits may share a video or speaker; otherwise that is refused."""
     force: bool = False
     """Replace a run of other settings, or train into a folder that holds other files."""
     json: bool = False
@@ -56,10 +73,36 @@ class Train:
             )
         if self.resume and self.force:
             raise UsageError("--resume goes on with what is there; leave --force out.")
+        if self.data is None and self.part is None:
+            raise UsageError(
+                "say what to train on: --config configs/data/NAME.toml "
+                "(or a part of the recognizer: --config configs/recognizer/NAME.toml)."
+            )
+        if self.data is not None and self.part is not None:
+            raise UsageError("a part of the recognizer knows its data; leave the data set out.")
+
+    @property
+    def configs(self) -> dict[str, Any]:
+        """What the run folder says the run was made from."""
+        if self.part is not None:
+            return {"part": self.part}
+        return {"data": self.data, "system": self.trained}
+
+    @property
+    def trained(self) -> System:
+        """The system that is trained."""
+        return self.system or NormTrSystem()
 
 
 def run(argv: list[str]) -> int:
-    config = parse(Train, argv, "train")
+    argv, folder = _without_folder(argv)
+    # First, so that what follows may set its fields or name another class, which then has its own
+    # defaults; as a default of the field it would leave its values to the other class.
+    config = parse(Train, ["--system", NORM_TR, *argv], "train")
+    if folder is not None:
+        if config.data is None:
+            raise UsageError("--data FOLDER is of a data set, and a part names its data by fields.")
+        config = replace(config, data=config.data.at(folder))
     out = config.resume or config.out or Path("runs", f"{_name(argv)}-{config.seed}")
     if first_process():
         where = "the GPU" if torch.cuda.is_available() else "the CPU"
@@ -71,21 +114,35 @@ def run(argv: list[str]) -> int:
             json.dump(metrics, sys.stdout, indent=2)
             print()
         else:
-            print("\n".join(train_text.lines(config.part, metrics, out)))
+            print("\n".join(train_text.lines(config.data, metrics, out)))
     return 0
 
 
+def _without_folder(argv: Sequence[str]) -> tuple[list[str], Path | None]:
+    """Take `--data FOLDER` out: to the parser `data` is a class with fields of its own."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--data", type=Path)
+    try:
+        found, rest = parser.parse_known_args(argv)
+    except argparse.ArgumentError:
+        raise UsageError("--data needs a value.") from None
+    return rest, found.data
+
+
 def _all(config: Train, out: Path) -> dict[str, Any]:
-    """The one model, or that of every rate."""
+    """Train the one model, or that of every rate."""
     if config.protocol == "one":
-        return _train(config, config.part, out)
-    if not isinstance(config.part, System):
+        return _train(config, out)
+    if config.data is None:
         raise UsageError("only a run on a data set has noise rates.")
     folders = {rate_folder(rate): rate for rate in RATES}
     if first_process():
         run_folder.refuse_filled(out, config.force, but=folders)
     return {
-        name: _train(config, replace(config.part, masks="rates", rates=(rate,)), out / name)
+        name: _train(
+            replace(config, system=replace(config.trained, masks="rates", rates=(rate,))),
+            out / name,
+        )
         for name, rate in folders.items()
     }
 
@@ -94,17 +151,23 @@ def _name(argv: list[str]) -> str:
     given = configs(argv)
     if not given:
         raise UsageError("say where the run shall lie: --out RUN.")
-    return given[-1].stem
+    return "-".join(path.stem for path in given)
 
 
-def _train(config: Train, part: Part, out: Path) -> dict[str, Any]:
+def _train(config: Train, out: Path) -> dict[str, Any]:
     if first_process():
         resume = config.resume is not None
-        run_folder.begin(out, part, config.seed, resume=resume, force=config.force)
-    if config.devices == 1:
-        metrics = part.train(out, config.seed)
-    elif isinstance(part, System):
-        metrics = part.train(out, config.seed, config.devices)
+        run_folder.begin(out, config.configs, config.seed, resume=resume, force=config.force)
+    if config.data is not None:
+        metrics = config.trained.train(
+            config.data,
+            out,
+            config.seed,
+            devices=config.devices,
+            shared_people=config.shared_people,
+        )
+    elif config.part is not None and config.devices == 1:
+        metrics = config.part.train(out, config.seed)
     else:
         raise UsageError("only a run on a data set can use several devices.")
     if first_process():

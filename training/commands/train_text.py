@@ -9,15 +9,17 @@ from typing import Any
 from training.evaluation.chance import Chance
 from training.reports.measures import measures
 from training.samples import LiveData
-from training.systems.system import System
 
 SHOWN = 3
 """So many metrics of a data set; the others are in metrics.json."""
 
 
-def lines(part: Any, metrics: Mapping[str, Any], out: Path) -> Iterator[str]:
-    """`metrics`: what the part's `train` gave, or of a per-rate run that of every model by its name."""
-    if not isinstance(part, System):
+def lines(data: Any, metrics: Mapping[str, Any], out: Path) -> Iterator[str]:
+    """Yield the lines for what `train` gave; of a per-rate run that of every model by its name.
+
+    `data`: the data set, None for a part of a recognizer.
+    """
+    if data is None:
         yield from _figures(metrics)
         yield f"The run is in {out}; all figures are in its metrics.json."
     elif "valid" not in metrics:
@@ -27,7 +29,7 @@ def lines(part: Any, metrics: Mapping[str, Any], out: Path) -> Iterator[str]:
         yield from _validated(metrics["valid"])
         yield f"The run is in {out}; all figures are in its metrics.json."
         yield f"Next: normtr evaluate {out}"
-        if isinstance(part.data, LiveData) and metrics["labels"] is not None:
+        if isinstance(data, LiveData) and metrics["labels"] is not None:
             yield f"or:   normtr live --checkpoint {out}"
 
 

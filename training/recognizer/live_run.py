@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dacite
 import torch
@@ -32,7 +31,6 @@ from training.recognizer import parts
 from training.recognizer.paired import LabelPaired
 from training.recognizer.parts import centred
 from training.run_folder import SETTINGS
-from training.systems.system import System
 from training.windows import Windows
 
 
@@ -70,15 +68,11 @@ class _Kept:
     rows_of: str | None
     calibration: Calibration
 
-    @property
-    def outputs(self) -> int:
-        return len(self.labels)
-
 
 def load(folder: Path) -> Checkpoint:
     """Raises UserError with one sentence where the run is none that can be used live."""
     run = run_folder.read(folder)
-    data = run.part.data if isinstance(run.part, System) else None
+    data = run.data
     if not isinstance(data, LabelPaired | Extracted):
         raise UserError(
             f"{folder} cannot be used live: it was not trained on windows of the recognizer's own "
@@ -95,8 +89,7 @@ def load(folder: Path) -> Checkpoint:
     heads = parts.of_checkpoint(base).heads if isinstance(data, LabelPaired) else {}
     modalities = data.modalities if isinstance(data, Extracted) else MODALITIES
     widths = {m: heads[m].out_features if m in heads else spec.dims[m] for m in modalities}
-    outputs: Any = kept  # all that a model asks of the data
-    model = dataclasses.replace(run.part, data=outputs).model(_blank(widths, spec))
+    model = run.system.model(_blank(widths, spec), len(kept.labels))
     run_folder.fill(model, run)
     network = OnRows(model, modalities, heads).eval().requires_grad_(False)
     made_of = base.sha256, sha256(run.model), sha256(run.model.parent / SETTINGS), kept

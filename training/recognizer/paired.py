@@ -19,7 +19,7 @@ from training.recognizer.pairing import Pairing, draw
 from training.samples import SPLITS, Samples, Split
 
 BANKS = {"train": "training.npz", "valid": "validation-0.npz", "test": "validation-1.npz"}
-"""In a run of configs/fusion.toml; the people of the three are different ones."""
+"""In a run of configs/recognizer/fusion.toml; the people of the three are different ones."""
 STREAMS = {"train": 0, "valid": 1, "test": 2}
 
 
@@ -27,7 +27,7 @@ STREAMS = {"train": 0, "valid": 1, "test": 2}
 class LabelPaired(Given):
     """Logits of the parts, that never saw these people, on the steps of a window; 7 classes.
 
-    `path`: a run of `configs/fusion.toml`. As its training is, so windows of train have people
+    `path`: a run of `configs/recognizer/fusion.toml`. As its training is, so windows of train have people
     whose logits lie elsewhere, of valid and test not.
     """
 
@@ -66,7 +66,7 @@ class LabelPaired(Given):
             bank = Bank.load(file)
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise UserError(
-                f"{file} cannot be read: {error}; train configs/fusion.toml first."
+                f"{file} cannot be read: {error}; train configs/recognizer/fusion.toml first."
             ) from None
         seed = self.seed * len(STREAMS) + STREAMS[split]
         pairing = Pairing(bank, self.steps, seed, strange=split == "train")

@@ -57,7 +57,7 @@ def found(runs: Runs, split: Split) -> Compared:
         )
 
     under_steps = section(Protocol())
-    modalities = list(loaded(under_steps.reference.part.data, split).windows.rows)
+    modalities = list(loaded(under_steps.reference.data, split).windows.rows)
     some = with_missing(modalities) if len(modalities) > 1 else {}
     named_protocols = tqdm(some.items(), "missing modalities", leave=False)
     missing = {there: section(protocol) for there, protocol in named_protocols}
@@ -67,29 +67,29 @@ def found(runs: Runs, split: Split) -> Compared:
 def records(comparison: Compared) -> Iterator[dict[str, Any]]:
     """One for each system, metric and condition: `rate=R` of erased steps, `auilc` over these,
     `there=NAMES` with the other modalities missing, `there=mean` over these. Mean and deviation over training seeds."""
-    for system in comparison.under_steps.systems:
-        for key in system.metrics:
-            rates = system.results[0].protocol.rates
-            curves = system.curves(key)
+    for group in comparison.under_steps.groups:
+        for key in group.metrics:
+            rates = group.results[0].protocol.rates
+            curves = group.curves(key)
             for rate, values in zip(rates, curves.T, strict=True):
-                yield _record(system, f"rate={rate:g}", key, values)
-            yield _record(system, "auilc", key, system.areas(key))
+                yield _record(group, f"rate={rate:g}", key, values)
+            yield _record(group, "auilc", key, group.areas(key))
     for there, section in comparison.missing.items():
-        for system in section.systems:
-            for key in system.metrics:
-                yield _record(system, f"there={there}", key, system.curves(key)[:, 0])
-    for n, system in enumerate(comparison.under_steps.systems if comparison.missing else ()):
-        for key in system.metrics:
-            each = [s.systems[n].curves(key)[:, 0] for s in comparison.missing.values()]
-            yield _record(system, "there=mean", key, np.mean(each, axis=0))
+        for group in section.groups:
+            for key in group.metrics:
+                yield _record(group, f"there={there}", key, group.curves(key)[:, 0])
+    for n, group in enumerate(comparison.under_steps.groups if comparison.missing else ()):
+        for key in group.metrics:
+            each = [s.groups[n].curves(key)[:, 0] for s in comparison.missing.values()]
+            yield _record(group, "there=mean", key, np.mean(each, axis=0))
 
 
 def _record(
-    system: RunGroup, condition: str, metric: str, values: NDArray[np.float64]
+    group: RunGroup, condition: str, metric: str, values: NDArray[np.float64]
 ) -> dict[str, Any]:
     return {
-        "system": system.name,
-        "dataset": system.part.data.name,
+        "system": group.name,
+        "dataset": group.data.name,
         "condition": condition,
         "metric": metric,
         "mean": _number(values.mean()),
@@ -136,11 +136,11 @@ def _missing(comparison: Compared) -> str:
     """A row a system, a column a condition."""
     measure = comparison.measure
     rows = []
-    for n, system in enumerate(comparison.under_steps.systems):
+    for n, group in enumerate(comparison.under_steps.groups):
         each = [
-            section.systems[n].curves(measure.key)[:, 0] for section in comparison.missing.values()
+            section.groups[n].curves(measure.key)[:, 0] for section in comparison.missing.values()
         ]
-        rows.append([system.name, *(tables.spread(values, measure) for values in each)])
+        rows.append([group.name, *(tables.spread(values, measure) for values in each)])
     return tables.table(["there", *comparison.missing], rows)
 
 
@@ -156,7 +156,7 @@ def _verdicts(comparison: Compared) -> str:
     }
     for there, missing in comparison.missing.items():
         columns[f"only {there}"] = _differences(missing, lambda s: s.per_sample()[0])
-    rows = [[system.name] for system in section.others]
+    rows = [[group.name] for group in section.others]
     for differences in columns.values():
         for row, found, shown in zip(rows, differences, holm(differences), strict=True):
             row.append(", ".join(tables.told(found, measure, shown)))
@@ -167,7 +167,7 @@ def _differences(section: Section, of: Callable[[RunGroup], PerSample]) -> list[
     """Each other system minus the reference."""
     groups = section.reference.results[0].groups
     ours = of(section.reference)
-    return [bootstrap.difference(of(system), ours, groups) for system in section.others]
+    return [bootstrap.difference(of(group), ours, groups) for group in section.others]
 
 
 def holm(differences: Sequence[Difference]) -> list[bool]:
@@ -183,9 +183,9 @@ def holm(differences: Sequence[Difference]) -> list[bool]:
 
 
 def _costs(section: Section) -> str:
-    costs = forwards_ms([system.results[0] for system in section.systems])
+    costs = forwards_ms([group.results[0] for group in section.groups])
     rows = [
-        [system.name, *(f"{cost:.2f}" for cost in of)]
-        for system, of in zip(section.systems, costs, strict=True)
+        [group.name, *(f"{cost:.2f}" for cost in of)]
+        for group, of in zip(section.groups, costs, strict=True)
     ]
     return tables.table(["system", "forward, ms (median)", "parameters, millions"], rows)

@@ -44,7 +44,7 @@ def forwards_ms(found: Sequence[EvaluationResult]) -> list[tuple[float, float]]:
 def _model(found: EvaluationResult) -> tuple[nn.Module, Windows]:
     """Of the run, and one window for it."""
     run = run_folder.read(found.run)
-    windows = loaded(found.part.data, found.split).windows
-    model = found.part.model(windows)
+    windows = loaded(found.data, found.split).windows
+    model = run.system.model(windows, found.data.outputs)
     run_folder.fill(model, run)
     return model, windows.part(slice(0, 1))

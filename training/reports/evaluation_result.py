@@ -20,7 +20,7 @@ from training.data.extracted import Extracted, check_labels
 from training.evaluation import noise_curves
 from training.evaluation.chance import Chance, chance, confusion
 from training.evaluation.noise_curves import Protocol
-from training.samples import Split, loaded
+from training.samples import DataSet, Split, loaded
 from training.systems.norm_tr import NormTrSystem
 from training.systems.system import System
 
@@ -30,7 +30,8 @@ class EvaluationResult:
     """`outputs` float32 [rates, mask seeds, n, C or 1] of the samples `ids`, of `groups`."""
 
     run: Path
-    part: System
+    data: DataSet
+    system: System
     seed: int
     split: Split
     protocol: Protocol
@@ -42,11 +43,11 @@ class EvaluationResult:
 
     def curves(self) -> dict[str, list[float]]:
         """Each metric over the rates, mean over the mask seeds."""
-        return noise_curves.curves(self.part.data, self.outputs, self.labels)
+        return noise_curves.curves(self.data, self.outputs, self.labels)
 
     def chance(self) -> Chance:
         """What one answer reaches, beside the outputs at the lowest rate under the first mask seed."""
-        return chance(self.part.data, self.outputs[0, 0], self.labels)
+        return chance(self.data, self.outputs[0, 0], self.labels)
 
     def confusion(self) -> NDArray[np.int64]:
         """Of the same outputs, where labels are classes."""
@@ -66,30 +67,36 @@ def result(
     if (run / "manifest.json").is_file():
         return _recognizer_result(run, split, protocol, data)
     found = run_folder.read(run)
-    part = found.part
-    if not isinstance(part, System):
-        raise UserError(f"{run} is no run on a data set.")
     digest = sha256(found.model)
     name = [split, protocol.noise, protocol.mask_stage]
     name += [protocol.erased] * (protocol.erased != "zero")
     path = found.model.parent / f"{'-'.join(name).replace(':', '-')}.npz"
     blank = EvaluationResult(
-        found.model.parent, part, found.seed, split, protocol, digest, (), (), _NONE, _NONE
+        found.model.parent,
+        found.data,
+        found.system,
+        found.seed,
+        split,
+        protocol,
+        digest,
+        (),
+        (),
+        _NONE,
+        _NONE,
     )
     if data is None and (kept := _kept(path, blank)):
         return kept
-    if data is not None:
-        part = replace(part, data=part.data.at(data))
-    samples = loaded(part.data, split)
+    source: DataSet = found.data if data is None else found.data.at(data)
+    samples = loaded(source, split)
     protocol.check(list(samples.windows.rows))
-    model = part.model(samples.windows)
+    model = found.system.model(samples.windows, source.outputs)
     run_folder.fill(model, found)
     outputs = noise_curves.predictions(
-        noise_curves.in_slices(model), part.data, split, samples, protocol
+        noise_curves.in_slices(model), source, split, samples, protocol
     )
     labels = samples.windows.labels.numpy()
     made = replace(
-        blank, part=part, ids=samples.ids, groups=samples.groups, labels=labels, outputs=outputs
+        blank, data=source, ids=samples.ids, groups=samples.groups, labels=labels, outputs=outputs
     )
     if data is None:
         _keep(path, made)
@@ -116,7 +123,8 @@ def _recognizer_result(
     predict = noise_curves.in_slices(recognizer.norm_tr)
     return EvaluationResult(
         folder,
-        NormTrSystem(source),
+        source,
+        NormTrSystem(),
         0,
         split,
         protocol,

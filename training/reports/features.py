@@ -18,7 +18,7 @@ from training.windows import Windows
 def trained(run: Path, samples: Samples) -> Reduced[NormTr]:
     """The run's model for samples like these. Raises UserError."""
     found = run_folder.read(run)
-    model: Reduced[NormTr] = found.part.model(samples.windows)
+    model: Reduced[NormTr] = found.system.model(samples.windows, found.data.outputs)
     run_folder.fill(model, found)
     return model
 

@@ -43,8 +43,8 @@ def families(section: Section) -> list[list[RunGroup]]:
     if section.reference.title:
         return [list(section.others)]
     alike: dict[tuple[str, ...], list[RunGroup]] = {}
-    for system in section.others:
-        alike.setdefault(tuple(system.changed), []).append(system)
+    for group in section.others:
+        alike.setdefault(tuple(group.changed), []).append(group)
     out: list[list[RunGroup]] = []
     last: set[str] = set()
     for names in sorted(alike, key=lambda names: (len({_top(n) for n in names}), names)):
@@ -70,27 +70,27 @@ def over_rates(path: Path, section: Section) -> None:
     first, second = measures(section.reference.metrics)[:2]
     panels = families(section)
     figure = sized(17, 3.6 * len(panels))
-    for row, systems in zip(figure.subplots(len(panels), 3, squeeze=False), panels, strict=True):
+    for row, groups in zip(figure.subplots(len(panels), 3, squeeze=False), panels, strict=True):
         base = section.reference.curves(first.key).mean(0)
         for ax, measure, zero, label in (
             (row[0], first, 0 * base, f"{first.title}\n{_direction(first)}"),
             (row[1], first, base, f"{first.title} minus the reference's\n{_direction(first)}"),
             (row[2], second, 0 * base, f"{second.title}\n{_direction(second)}"),
         ):
-            for i, system in enumerate([section.reference, *systems]):
-                _line(ax, system, measure, zero, _style(i))
+            for i, group in enumerate([section.reference, *groups]):
+                _line(ax, group, measure, zero, _style(i))
             ax.set_ylabel(label)
         row[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9, frameon=False)
     save(figure, path)
 
 
 def _line(
-    ax: Axes, system: RunGroup, measure: Measure, zero: NDArray[np.float64], style: dict[str, Any]
+    ax: Axes, group: RunGroup, measure: Measure, zero: NDArray[np.float64], style: dict[str, Any]
 ) -> None:
-    rates = np.array(system.results[0].protocol.rates)
-    values = (system.curves(measure.key) - zero) * measure.scale
+    rates = np.array(group.results[0].protocol.rates)
+    values = (group.curves(measure.key) - zero) * measure.scale
     mean = values.mean(0)
-    ax.plot(rates, mean, label=wrapped(system.name), markersize=4.5, **style)
+    ax.plot(rates, mean, label=wrapped(group.name), markersize=4.5, **style)
     if len(values) > 1:
         band = values.std(0, ddof=1)
         ax.fill_between(rates, mean - band, mean + band, color=style["color"], alpha=0.15, lw=0)
@@ -108,16 +108,14 @@ def sweeps(path: Path, section: Section) -> None:
     for row, (name, points) in zip(axes, swept.items(), strict=True):
         for ax, what in zip(row, ("at rate 0", "AUILC"), strict=True):
             own = [
-                system.curves(measure.key)[:, 0]
-                if what == "at rate 0"
-                else system.areas(measure.key)
-                for _, system in points
+                group.curves(measure.key)[:, 0] if what == "at rate 0" else group.areas(measure.key)
+                for _, group in points
             ]
             means = [float(v.mean()) * measure.scale for v in own]
             bars = [float(v.std(ddof=1)) * measure.scale if len(v) > 1 else 0.0 for v in own]
             places = np.arange(len(points))
             ax.errorbar(places, means, bars, color=COLOURS[0], marker="o", capsize=4)
-            base = [system.number for _, system in points].index(section.reference.number)
+            base = [group.number for _, group in points].index(section.reference.number)
             ax.plot(
                 base, means[base], "o", color="black", markersize=8, zorder=3, label="reference"
             )

@@ -23,17 +23,17 @@ ALIKE = 1e-3
 ERASED = COLOURS[1]
 
 
-def densities(path: Path, systems: dict[str, dict[str, NDArray[np.float32]]]) -> None:
+def densities(path: Path, groups: dict[str, dict[str, NDArray[np.float32]]]) -> None:
     """The paper's figure 7: kernel densities of cosines, a panel a system."""
-    columns = min(3, len(systems))
-    rows = math.ceil(len(systems) / columns)
+    columns = min(3, len(groups))
+    rows = math.ceil(len(groups) / columns)
     figure = sized(max(6.5, 4.3 * columns), 3.4 * rows + 0.6)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
-    least = min(float(values.min()) for kinds in systems.values() for values in kinds.values())
+    least = min(float(values.min()) for kinds in groups.values() for values in kinds.values())
     left = -1 if least < 0 else 0
     at = np.linspace(left, 1, 401)
     seen = {}
-    for ax, (name, kinds) in zip(axes, systems.items(), strict=False):
+    for ax, (name, kinds) in zip(axes, groups.items(), strict=False):
         for kind, values in kinds.items():
             colour, line = KINDS[kind]
             if np.ptp(values) < ALIKE:
@@ -48,7 +48,7 @@ def densities(path: Path, systems: dict[str, dict[str, NDArray[np.float32]]]) ->
         ax.set_xticks(np.linspace(left, 1, 5))
         ax.tick_params(labelbottom=True)
         ax.grid(alpha=0.25)
-    for ax in list(axes)[len(systems) :]:
+    for ax in list(axes)[len(groups) :]:
         ax.set_visible(False)
     figure.legend(seen.values(), seen, loc="outside upper center", ncols=len(seen), fontsize=9)
     save(figure, path)

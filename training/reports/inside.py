@@ -27,7 +27,7 @@ LEARNING = ("learning.d1", "learning.d2", "learning.reversal", "learning.ramped"
 
 
 def samples(result: EvaluationResult, split: Split) -> Samples:
-    return some(loaded(result.part.data, split), SAMPLES)
+    return some(loaded(result.data, split), SAMPLES)
 
 
 def probes(section: Section) -> dict[int, list[dict[str, Known]]]:
@@ -35,26 +35,26 @@ def probes(section: Section) -> dict[int, list[dict[str, Known]]]:
     out: dict[int, list[dict[str, Known]]] = {}
     splits: tuple[Split, ...] = ("train", section.reference.results[0].split)
     with threadpool_limits(1):  # beside a busy neighbour, BLAS threads wait for each other
-        for system in tqdm(section.systems, "probes"):
-            for result in system.results:
+        for group in tqdm(section.groups, "probes"):
+            for result in group.results:
                 train, test = (samples(result, split) for split in splits)
                 found = known(trained(result.run, test), train, test)
-                out.setdefault(system.number, []).append(found)
+                out.setdefault(group.number, []).append(found)
     return out
 
 
 def densities(path: Path, section: Section) -> None:
     """Of the reference and the systems of other noise-aware learning, all seeds together."""
     shown = {}
-    for system in tqdm(section.systems, "similarities"):
-        if system is section.reference or any(name in system.changed for name in LEARNING):
-            shown[system.name] = _cosines(system)
+    for group in tqdm(section.groups, "similarities"):
+        if group is section.reference or any(name in group.changed for name in LEARNING):
+            shown[group.name] = _cosines(group)
     inner_figures.densities(path, shown)
 
 
-def _cosines(system: RunGroup) -> dict[str, NDArray[np.float32]]:
+def _cosines(group: RunGroup) -> dict[str, NDArray[np.float32]]:
     seeds = []
-    for result in system.results:
+    for result in group.results:
         test = samples(result, result.split)
         found = features(trained(result.run, test), test.windows)
         seeds.append(cosines(found, test.windows.valid))
@@ -66,19 +66,19 @@ def attended(path: Path, section: Section) -> str | None:
 
     None where the network has no attention.
     """
-    system = section.reference
-    if not system.network.depth:
+    group = section.reference
+    if not group.network.depth:
         return None
     shares = []
-    for result in system.results:
+    for result in group.results:
         test = samples(result, result.split)
         noisy = test.under("steps", RATE, MASK_SEED)
         erased = (test.windows.valid & ~noisy.valid).flatten(1).numpy()
         model = trained(result.run, test)
         before, after = (attention.weights(model, w) for w in (test.windows, noisy))
         shares.append(attention.on_erased(before, after, erased))
-        if result is system.results[0]:
-            network = system.network
+        if result is group.results[0]:
+            network = group.network
             one = _chosen(test)
             drawn = Attended(
                 list(test.windows.rows),
@@ -92,7 +92,7 @@ def attended(path: Path, section: Section) -> str | None:
             name = test.ids[one]
     clean, with_noise = np.mean(shares, axis=0)
     return (
-        f"Sample {name}, seed {system.seeds[0]}, noise steps at rate {RATE:g}, mask seed "
+        f"Sample {name}, seed {group.seeds[0]}, noise steps at rate {RATE:g}, mask seed "
         f"{MASK_SEED}. Over {len(test)} samples and all training seeds, the steps that this noise "
         f"erases get {clean:.2f} of their even share of attention without it and "
         f"{with_noise:.2f} with it."

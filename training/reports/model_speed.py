@@ -44,7 +44,11 @@ def random_windows(config: NormTrConfig, count: int, device: str) -> Windows:
 
 def training_step(config: NormTrConfig, device: str) -> Callable[[], Tensor]:
     """Forward, all losses, backward and optimizer step on 16 windows and their noisy versions."""
-    module = NoiseAware(NormTr(config), Learning(), 1000, seed=1).to(device).train()
+    module = (
+        NoiseAware(NormTr(config), Learning(d1="after", d2="slices"), 1000, seed=1)
+        .to(device)
+        .train()
+    )
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     optimizer = module.configure_optimizers()["optimizer"]
     clean = random_windows(config, TRAIN, device)

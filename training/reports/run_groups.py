@@ -16,6 +16,7 @@ from training import run_folder
 from training.evaluation import metrics
 from training.noise import RATES
 from training.reports.evaluation_result import EvaluationResult
+from training.samples import DataSet
 from training.systems.norm_tr import Architecture, NormTrSystem
 from training.systems.system import System
 
@@ -52,16 +53,13 @@ def find(paths: Sequence[Path]) -> Found:
         except UserError as error:
             left_out[folder] = str(error)
             continue
-        if not isinstance(run.part, System):
-            left_out[folder] = f"{folder} is no run on a data set."
-            continue
         if folder.name in RATE_FOLDERS:
             left_out[folder] = (
                 f"{folder} is for one noise rate; `normtr evaluate {folder.parent} "
                 "--protocol per-rate` tells of all."
             )
             continue
-        key = (run.seed, run.part.system, *settings(run.part).items())
+        key = (run.seed, run.system.name, *settings(run.data, run.system).items())
         if seen.setdefault(key, folder) != folder:
             left_out[folder] = f"{folder} has the settings and the seed of {seen[key]}."
             continue
@@ -71,8 +69,15 @@ def find(paths: Sequence[Path]) -> Found:
     return Found(tuple(runs), left_out)
 
 
-def settings(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted name -> value of every field; a path is absolute."""
+def settings(data: DataSet, system: System) -> dict[str, Any]:
+    """Dotted name -> value of every field of the system, and of the data set under `data.`.
+
+    A path is absolute.
+    """
+    return _flat(data, "data") | _flat(system)
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
     if is_dataclass(config):
         within = {f.name: getattr(config, f.name) for f in fields(config)}
     elif isinstance(config, dict):
@@ -82,7 +87,7 @@ def settings(config: Any, prefix: str = "") -> dict[str, Any]:
     return {
         name: value
         for key, inner in within.items()
-        for name, value in settings(inner, f"{prefix}.{key}" if prefix else key).items()
+        for name, value in _flat(inner, f"{prefix}.{key}" if prefix else key).items()
     }
 
 
@@ -99,14 +104,22 @@ class RunGroup:
     """What a comparison calls it; without one it is named by what is changed."""
 
     @property
-    def part(self) -> System:
-        return self.results[0].part
+    def data(self) -> DataSet:
+        return self.results[0].data
+
+    @property
+    def system(self) -> System:
+        return self.results[0].system
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return settings(self.data, self.system)
 
     @property
     def network(self) -> Architecture:
-        """NORM-TR's; only it has one."""
-        assert isinstance(self.part, NormTrSystem)
-        return self.part.network
+        """The sizes of NORM-TR's network; only it has them."""
+        assert isinstance(self.system, NormTrSystem)
+        return self.system.network
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -149,7 +162,7 @@ class RunGroup:
     def per_sample(self) -> NDArray[np.float64]:
         """[rates, n]: absolute error, or for classes share of right answers, mean over all seeds."""
         labels = self.results[0].labels
-        if self.part.data.outputs == 1:
+        if self.data.outputs == 1:
             each = [np.abs(r.outputs[..., 0].astype(np.float64) - labels) for r in self.results]
         else:
             each = [(r.outputs.argmax(-1) == labels).astype(np.float64) for r in self.results]
@@ -161,30 +174,32 @@ class Section:
     """Systems that were evaluated on the same samples; the first is the reference."""
 
     name: str
-    systems: tuple[RunGroup, ...]
+    groups: tuple[RunGroup, ...]
 
     @property
     def reference(self) -> RunGroup:
-        return self.systems[0]
+        return self.groups[0]
 
     @property
     def others(self) -> tuple[RunGroup, ...]:
-        return self.systems[1:]
+        return self.groups[1:]
 
     def of_norm_tr(self) -> Section:
-        """Its systems that are NORM-TR; there may be none."""
-        ours = tuple(s for s in self.systems if isinstance(s.part, NormTrSystem))
-        return replace(self, systems=ours)
+        """Its groups of single NORM-TRs; there may be none."""
+        ours = tuple(
+            s for s in self.groups if isinstance(s.system, NormTrSystem) and s.system.members == 1
+        )
+        return replace(self, groups=ours)
 
     def swept(self) -> dict[str, list[tuple[float, RunGroup]]]:
         """Numeric setting -> the reference and the systems that differ in it alone, by its value."""
-        base = settings(self.reference.part)
+        base = self.reference.settings
         out: dict[str, list[tuple[float, RunGroup]]] = {}
-        for system in self.others:
-            (name, value), *more = system.changed.items()
+        for group in self.others:
+            (name, value), *more = group.changed.items()
             if not more and _is_number(value) and _is_number(base.get(name)):
                 out.setdefault(name, [(float(base[name]), self.reference)])
-                out[name].append((float(value), system))
+                out[name].append((float(value), group))
         return {name: sorted(points, key=lambda p: p[0]) for name, points in sorted(out.items())}
 
 
@@ -198,10 +213,10 @@ def sections(results: Sequence[EvaluationResult]) -> list[Section]:
         apart.setdefault(_view(result), []).append(result)
     found: list[Section] = []
     for together in apart.values():
-        name = together[0].part.data.name
+        name = together[0].data.name
         same = sum(section.name.split(" ")[0] == name for section in found)
-        systems = _systems(together)
-        found.append(Section(f"{name} {same + 1}" if same else name, systems))
+        groups = _systems(together)
+        found.append(Section(f"{name} {same + 1}" if same else name, groups))
     return found
 
 
@@ -214,13 +229,13 @@ def named(results: Mapping[str, Sequence[EvaluationResult]]) -> Section:
     for name, runs in results.items():
         if any(_samples(run) != _samples(first) for run in runs):
             raise UserError(f"{name} has other samples than {next(iter(results))}.")
-    base = settings(first.part)
+    base = settings(first.data, first.system)
     found = []
     for number, (name, runs) in enumerate(results.items(), 1):
-        mine = settings(runs[0].part)
+        mine = settings(runs[0].data, runs[0].system)
         changed = {k: mine.get(k) for k in {**base, **mine} if mine.get(k) != base.get(k)}
         found.append(RunGroup(number, changed, tuple(runs), name))
-    return Section(first.part.data.name, tuple(found))
+    return Section(first.data.name, tuple(found))
 
 
 def _samples(result: EvaluationResult) -> Any:
@@ -228,7 +243,7 @@ def _samples(result: EvaluationResult) -> Any:
 
 
 def _view(result: EvaluationResult) -> Any:
-    data = result.part.data
+    data = result.data
     paths = [getattr(data, f.name) for f in fields(data)]  # type: ignore[arg-type]
     where = [path.resolve() for path in paths if isinstance(path, Path)]
     return type(data), *where, *_samples(result)
@@ -237,7 +252,7 @@ def _view(result: EvaluationResult) -> Any:
 def _systems(results: Sequence[EvaluationResult]) -> tuple[RunGroup, ...]:
     equal: dict[Any, list[EvaluationResult]] = {}
     for result in results:
-        own = {"system": result.part.system, **settings(result.part)}
+        own = {"system": result.system.name, **settings(result.data, result.system)}
         equal.setdefault(tuple(own.items()), []).append(result)
     base = dict(next(iter(equal)))
     out = []

@@ -12,7 +12,7 @@ from training.evaluation import bootstrap
 from training.evaluation.bootstrap import Difference
 from training.reports.measures import Measure, measures
 from training.reports.probe import Known, Probed
-from training.reports.run_groups import RunGroup, Section, settings, written
+from training.reports.run_groups import RunGroup, Section, written
 
 TO = 0.8
 """At rate 1 the two-class metrics depend on the sign of a constant, so areas also end here."""
@@ -44,17 +44,17 @@ def ranged(seeds: Sequence[int]) -> str:
     return f"{seeds[0]}-{seeds[-1]}" if whole else ", ".join(map(str, seeds))
 
 
-def systems(section: Section) -> str:
+def groups(section: Section) -> str:
     rows = [
         [
-            system.name,
-            str(system.number),
-            "; ".join(f"`{difference}`" for difference in system.differences),
-            ranged(system.seeds),
+            group.name,
+            str(group.number),
+            "; ".join(f"`{difference}`" for difference in group.differences),
+            ranged(group.seeds),
         ]
-        for system in section.systems
+        for group in section.groups
     ]
-    own = settings(section.reference.part)
+    own = section.reference.settings
     lines = "\n".join(f"    {name} = {written(value)}" for name, value in own.items())
     listed = table(["system", "no.", "settings that differ from the reference", "seeds"], rows)
     return f"{listed}\nThe reference:\n\n{lines}\n"
@@ -67,13 +67,13 @@ def at_rate_0(section: Section) -> str:
     chance = result.chance()
     return _of(
         section,
-        lambda system, key: system.curves(key)[:, first],
+        lambda group, key: group.curves(key)[:, first],
         {f"chance: {chance}": chance.metrics},
     )
 
 
 def areas(section: Section, upto: float) -> str:
-    return _of(section, lambda system, key: system.areas(key, upto))
+    return _of(section, lambda group, key: group.areas(key, upto))
 
 
 def _of(
@@ -84,8 +84,7 @@ def _of(
     """`more`: metrics of what is no system, by its name."""
     shown = measures(section.reference.metrics)
     rows = [
-        [system.name, *(spread(values(system, m.key), m) for m in shown)]
-        for system in section.systems
+        [group.name, *(spread(values(group, m.key), m) for m in shown)] for group in section.groups
     ]
     rows += [[name, *(m.write(of[m.key]) for m in shown)] for name, of in more.items()]
     return table(["system", *(m.title for m in shown)], rows)
@@ -93,17 +92,17 @@ def _of(
 
 def confusions(section: Section) -> str:
     """Of each system how often a class (a row) got each answer (a column), mean over the seeds."""
-    classes = section.reference.part.data.classes or ()
+    classes = section.reference.data.classes or ()
     share = Measure("share", "share")
     parts = []
-    for system in section.systems:
-        counts = np.mean([result.confusion() for result in system.results], axis=0)
+    for group in section.groups:
+        counts = np.mean([result.confusion() for result in group.results], axis=0)
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         rows = [
             [name, f"{row.sum():g}", *map(share.write, of)]
             for name, row, of in zip(classes, counts, shares, strict=True)
         ]
-        parts.append(table([f"{system.name}, %", "n", *classes], rows))
+        parts.append(table([f"{group.name}, %", "n", *classes], rows))
     return "\n".join(parts)
 
 
@@ -116,8 +115,8 @@ def spread(values: NDArray[np.float64], measure: Measure) -> str:
 def over_rates(section: Section, measure: Measure) -> str:
     rates = section.reference.results[0].protocol.rates
     rows = [
-        [system.name, *(measure.write(v) for v in system.curves(measure.key).mean(0))]
-        for system in section.systems
+        [group.name, *(measure.write(v) for v in group.curves(measure.key).mean(0))]
+        for group in section.groups
     ]
     return table([f"{measure.title} at rate", *(f"{rate:g}" for rate in rates)], rows)
 
@@ -128,9 +127,9 @@ def intervals(section: Section) -> str:
     reference = section.reference.results[0]
     rates, groups = reference.protocol.rates, reference.groups
     rows = []
-    for system in section.systems:
-        own = system.per_sample()
-        cells = [system.name]
+    for group in section.groups:
+        own = group.per_sample()
+        cells = [group.name]
         for values in (own[rates.index(0.0)], area_of(own, rates)):
             found = bootstrap.difference(values, np.zeros_like(values), groups)
             cells += [measure.write(v) for v in (found.mean, found.low, found.high)]
@@ -146,11 +145,11 @@ def differences(section: Section) -> str:
     rates, groups = reference.protocol.rates, reference.groups
     base = section.reference.per_sample()
     rows = []
-    for system in section.others:
-        own = system.per_sample()
+    for group in section.others:
+        own = group.per_sample()
         clean = bootstrap.difference(own[rates.index(0.0)], base[rates.index(0.0)], groups)
         area = bootstrap.difference(area_of(own, rates), area_of(base, rates), groups)
-        rows.append([system.name, *told(clean, measure), *told(area, measure)])
+        rows.append([group.name, *told(clean, measure), *told(area, measure)])
     interval = f"{bootstrap.LEVEL:.0%} interval"
     columns = [
         f"{measure.title} at rate 0",
@@ -186,8 +185,8 @@ def lost(by_stage: Mapping[str, Sequence[RunGroup]], measure: Measure) -> str:
     rows = []
     for same in zip(*by_stage.values(), strict=True):
         cells = []
-        for system in same:
-            clean, noisy = system.curves(measure.key).T
+        for group in same:
+            clean, noisy = group.curves(measure.key).T
             cells.append(spread((clean - noisy) / clean, share) if clean.all() else "-")
         rows.append([same[0].name, *cells])
     return table([f"{measure.label} lost, %", *(f"{stage} stage" for stage in by_stage)], rows)
@@ -197,19 +196,19 @@ def probes(section: Section, found: dict[int, list[dict[str, Known]]]) -> str:
     """Accuracies of the linear probes; `found`: system number -> one for each seed."""
     accuracy = Measure("accuracy", "accuracy")
     rows = []
-    for system in section.systems:
+    for group in section.groups:
         cells = []
         for question in ("modality", "noise"):
             chance = None
             for kind in ("nrgf", "mf"):
-                seeds = [getattr(known[kind], question) for known in found[system.number]]
+                seeds = [getattr(known[kind], question) for known in found[group.number]]
                 answered = [p for p in seeds if isinstance(p, Probed)]
-                used = kind in (system.network.query, system.network.memory)
+                used = kind in (group.network.query, group.network.memory)
                 values = np.array([p.accuracy for p in answered])
                 cells.append(spread(values, accuracy) if answered and used else "-")
                 chance = answered[0].chance if answered else chance
             cells.append("-" if chance is None else accuracy.write(chance))
-        rows.append([system.name, *cells])
+        rows.append([group.name, *cells])
     header = [
         f"{question}: {of}"
         for question in ("which modality", "was it noisy")

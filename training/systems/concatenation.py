@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -68,12 +68,11 @@ class ConcatenationLearning(PhaseModule):
         return self.told({"emotion": torch.stack(losses).mean()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Concatenation(System):
-    """One training run of the concatenation on one data set."""
+    """The concatenation of all rows, learned by gradient steps."""
 
-    system = "concatenation"
-    _: KW_ONLY
+    name = "concatenation"
     masks: Masks = "rates"
     hidden: int = 256
     components: dict[str, int] = field(default_factory=dict)
@@ -87,10 +86,10 @@ class Concatenation(System):
         if min(self.hidden, *self.components.values(), 1) < 1:
             raise ValueError("hidden and components are 1 or more")
 
-    def model(self, windows: Windows) -> Reduced[ConcatenationNetwork]:
+    def model(self, windows: Windows, outputs: int) -> Reduced[ConcatenationNetwork]:
         dims = reduced_dims(windows.dims, self.components)
         steps = windows.valid.shape[2]
-        config = ConcatenationConfig(dims, self.data.outputs, steps, self.hidden)
+        config = ConcatenationConfig(dims, outputs, steps, self.hidden)
         return Reduced(ConcatenationNetwork(config, self.length.dropout), windows.dims)
 
     def learn(self, network: ConcatenationNetwork, inputs: FitInputs) -> None:
@@ -98,7 +97,7 @@ class Concatenation(System):
         train, seed = inputs.train, inputs.seed
         standardise(network, train.windows, together=self.components)
         module = ConcatenationLearning(
-            network, self.data.outputs, self.length, self.regression, seed
+            network, network.config.outputs, self.length, self.regression, seed
         )
         batches = SampleBatches(train, self.masks, self.rates, False, seed)
         validation = self.validation(inputs.valid)

@@ -14,7 +14,7 @@ zeros, and a missing modality one of zeros throughout, which still goes through 
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -38,12 +38,11 @@ FIRST = Phase(constant=10, decay=10, batch=64, clip=0.5, dropout=0.3, beta1=0.9)
 SECOND = Phase(constant=20, decay=20, batch=128, clip=1.0, dropout=0.5, beta1=0.5)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IfMmin(TwoPhases):
-    """One training run of IF-MMIN on one data set."""
+    """IF-MMIN and how it is trained."""
 
-    system = "IF-MMIN"
-    _: KW_ONLY
+    name = "IF-MMIN"
     invariant: Invariant = "plain"
     """The invariant layers: the code's default, or a deeper variant of it."""
     blocks: int = 5
@@ -57,11 +56,11 @@ class IfMmin(TwoPhases):
         if min([self.blocks, *self.components.values()]) < 1:
             raise ValueError("blocks and components are 1 or more")
 
-    def model(self, windows: Windows) -> Reduced[Imagining]:
+    def model(self, windows: Windows, outputs: int) -> Reduced[Imagining]:
         """An untrained model for rows like these, of any steps. Raises UserError."""
         conditions(list(windows.rows))  # there are some
         dims = reduced_dims(windows.dims, self.components)
-        config = IfMminConfig(dims, self.data.outputs, self.preset, self.invariant, self.blocks)
+        config = IfMminConfig(dims, outputs, self.preset, self.invariant, self.blocks)
         return Reduced(Imagining(config, self.second.dropout), windows.dims)
 
     def first_phase(self, config: IfMminConfig, seed: int) -> IfMminFirstPhase:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -67,16 +67,15 @@ def stackable(said: Tensor, there: Tensor) -> Tensor:
     return torch.cat([said.flatten(1), there.to(said.dtype)], 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Late(PooledRival[LateNetwork]):
-    """Late fusion of linear heads on one data set."""
+    """Late fusion of linear heads."""
 
-    system = "late fusion"
-    _: KW_ONLY
+    name = "late fusion"
     fusion: Fusion = "stacked"
 
-    def network(self, dims: dict[str, int]) -> LateNetwork:
-        return LateNetwork(LateConfig(dims, self.data.outputs, self.fusion))
+    def network(self, dims: dict[str, int], outputs: int) -> LateNetwork:
+        return LateNetwork(LateConfig(dims, outputs, self.fusion))
 
     def solve(self, network: LateNetwork, copies: Copies, labels: Tensor) -> None:
         """The stack learns from heads that did not see the sample."""
@@ -84,7 +83,7 @@ class Late(PooledRival[LateNetwork]):
             stacked = stackable(self._unseen(network, copies), copies.there)
             solve(network.stack, stacked, copies.labels, self.penalty)
         self._fit_heads(network, copies)
-        network.get_buffer("empty").copy_(_prior(labels, self.data.outputs))
+        network.get_buffer("empty").copy_(_prior(labels, network.config.outputs))
 
     def _fit_heads(
         self, network: LateNetwork, copies: Copies, some: NDArray[Any] | slice = slice(None)
@@ -100,7 +99,7 @@ class Late(PooledRival[LateNetwork]):
         folds = min(FOLDS, len(set(copies.groups)))
         if folds < 2:
             raise UserError("a stack is fitted on two videos or speakers, or more.")
-        out = torch.zeros(*copies.there.shape, self.data.outputs)
+        out = torch.zeros(*copies.there.shape, network.config.outputs)
         with torch.no_grad():
             for own, others in GroupKFold(folds).split(copies.labels, groups=copies.groups):
                 self._fit_heads(network, copies, own)

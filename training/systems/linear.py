@@ -40,14 +40,14 @@ def side_by_side(means: list[Tensor], there: Tensor) -> Tensor:
     return torch.cat([*means, there.to(means[0].dtype)], 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Linear(PooledRival[LinearNetwork]):
-    """Ridge regression, or for classes logistic regression, on one data set."""
+    """Ridge regression, or for classes logistic regression."""
 
-    system = "linear"
+    name = "linear"
 
-    def network(self, dims: dict[str, int]) -> LinearNetwork:
-        return LinearNetwork(LinearConfig(dims, self.data.outputs))
+    def network(self, dims: dict[str, int], outputs: int) -> LinearNetwork:
+        return LinearNetwork(LinearConfig(dims, outputs))
 
     def solve(self, network: LinearNetwork, copies: Copies, labels: Tensor) -> None:
         x = side_by_side(copies.means, copies.there)

@@ -25,7 +25,7 @@ last batch of a test.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -44,12 +44,11 @@ FIRST = Phase(constant=10, decay=10, batch=64, clip=0.5, dropout=0.2, beta1=0.9)
 SECOND = Phase(constant=40, decay=40, batch=128, clip=1.0, dropout=0.1, beta1=0.5)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Nmer(TwoPhases):
-    """One training run of NMER on one data set; what its masks erase is noisy."""
+    """NMER and how it is trained; what its masks erase is noisy."""
 
-    system = "NMER"
-    _: KW_ONLY
+    name = "NMER"
     noises: tuple[Noise, ...] = ("gaussian",)
     """What becomes of erased steps in training; of several one is drawn for every batch."""
     noise_steps: int = 100
@@ -64,16 +63,14 @@ class Nmer(TwoPhases):
         if not self.noises or min(self.noise_steps, *self.components.values(), 1) < 1:
             raise ValueError("there is one noise or more; noise_steps, components are 1 or more")
 
-    def model(self, windows: Windows) -> Reduced[NmerNetwork]:
+    def model(self, windows: Windows, outputs: int) -> Reduced[NmerNetwork]:
         conditions(list(windows.rows))
-        config = self._config(reduced_dims(windows.dims, self.components), self.second)
+        dims = reduced_dims(windows.dims, self.components)
+        config = NmerConfig(dims, outputs, self.preset, self.residual, self.second.dropout)
         return Reduced(NmerNetwork(config), windows.dims)
 
-    def _config(self, dims: dict[str, int], phase: Phase) -> NmerConfig:
-        return NmerConfig(dims, self.data.outputs, self.preset, self.residual, phase.dropout)
-
     def first_phase(self, config: NmerConfig, seed: int) -> NmerFirstPhase:
-        network = NmerPretrained(self._config(config.dims, self.first))
+        network = NmerPretrained(replace(config, dropout=self.first.dropout))
         return NmerFirstPhase(network, config.outputs, self.first, self.regression, seed)
 
     def second_phase(

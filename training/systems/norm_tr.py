@@ -1,16 +1,18 @@
-"""NORM-TR on a benchmark: train by noise-aware learning, keep the best epoch as a run folder."""
+"""NORM-TR as a system: one network, or several that answer together, by noise-aware learning."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import lightning
 import torch
 
 from normtr.errors import UserError
 from normtr.model import Extractor, NormTr, NormTrConfig
-from training.samples import SampleBatches
+from training.samples import Masks, SampleBatches
 from training.systems.components import Reduced, reduced_dims
+from training.systems.ensemble import Ensemble
 from training.systems.fit import fit, weights_of
 from training.systems.noise_aware import Learning, NoiseAware, standardise
 from training.systems.system import FitInputs, System
@@ -20,7 +22,7 @@ from training.windows import Windows, loader
 
 @dataclass(frozen=True)
 class Architecture:
-    """Of NORM-TR; what the data decide is not here."""
+    """The sizes of NORM-TR's network; what the data decide is not here."""
 
     width: int = 256
     depth: int = 2
@@ -42,7 +44,7 @@ class Architecture:
         self.config({"row": 1, **self.components}, outputs=1, steps=1)
 
     def config(self, dims: dict[str, int], outputs: int, steps: int) -> NormTrConfig:
-        """Of the network for rows of such widths."""
+        """Return the config of the network for rows of such widths."""
         return NormTrConfig(
             dims,
             outputs,
@@ -59,11 +61,17 @@ class Architecture:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NormTrSystem(System):
-    """One training run of NORM-TR on one data set."""
+    """NORM-TR and how it is trained; the defaults did best on validation data.
 
-    system = "NORM-TR"
+    The paper's settings are in configs/systems/norm_tr_paper.toml.
+    """
+
+    name = "NORM-TR"
+    masks: Masks = "rates"
+    members: int = 1
+    """How many networks answer together; each is trained under a seed of its own."""
     network: Architecture = field(default_factory=Architecture)
     learning: Learning = field(default_factory=Learning)
     start: Literal["fresh", "recognizer"] = "fresh"
@@ -71,7 +79,9 @@ class NormTrSystem(System):
     have its sizes; few clips are then enough to learn something."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where the adversaries have nothing to learn."""
+        """Raises ValueError where there is no network, or the adversaries have nothing to learn."""
+        if self.members < 1:
+            raise ValueError("members are 1 or more")
         adversaries = (self.learning.d1, self.learning.d2) != ("none", "none")
         if self.masks in ("none", "conditions") and adversaries:
             raise ValueError(f"D1 and D2 learn nothing from masks = {self.masks}; set both to none")
@@ -80,21 +90,34 @@ class NormTrSystem(System):
         if self.learning.batch % devices:
             raise UserError(f"{devices} processes cannot share batches of {self.learning.batch}.")
 
-    def model(self, windows: Windows) -> Reduced[NormTr]:
-        """An untrained model for rows and steps like these. Raises UserError."""
-        return Reduced(NormTr(self.config(windows)), windows.dims)
-
-    def config(self, windows: Windows) -> NormTrConfig:
-        """Of a network for rows and steps like these, once they are reduced. Raises UserError."""
+    def model(self, windows: Windows, outputs: int) -> Reduced[NormTr] | Reduced[Ensemble]:
         dims = reduced_dims(windows.dims, self.network.components)
-        return self.network.config(dims, self.data.outputs, windows.valid.shape[2])
+        config = self.network.config(dims, outputs, windows.valid.shape[2])
+        if self.members == 1:
+            return Reduced(NormTr(config), windows.dims)
+        return Reduced(Ensemble([NormTr(config) for _ in range(self.members)]), windows.dims)
 
-    def learn(self, network: NormTr, inputs: FitInputs) -> None:
+    def learn(self, network: NormTr | Ensemble, inputs: FitInputs) -> None:
+        """Train the members one after the other, each in a folder `member-N` of its own.
+
+        A member depends on the seed and its number only.
+        """
+        if isinstance(network, NormTr):
+            self._learn(network, inputs)
+            return
+        for number in range(1, self.members + 1):
+            seed = inputs.seed * 1_000 + number
+            lightning.seed_everything(seed, verbose=False)
+            member = NormTr(network.config)
+            self._learn(member, replace(inputs, out=inputs.out / f"member-{number}", seed=seed))
+            network.members[number - 1] = member
+
+    def _learn(self, network: NormTr, inputs: FitInputs) -> None:
         train, seed, devices = inputs.train, inputs.seed, inputs.devices
         if self.start == "fresh":
             standardise(network, train.windows, together=self.network.components)
         else:
-            take_over(network, self.data)
+            take_over(network, inputs.data)
         batches = SampleBatches(train, self.masks, self.rates, self.learning.d2 == "samples", seed)
         batch = min(self.learning.batch, len(train) // devices * devices)
         if not batch:

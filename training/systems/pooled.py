@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -90,11 +90,10 @@ def pooled_copies(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PooledRival(System, Generic[Network]):
     """A rival that is solved for at once, from the means of noisy copies."""
 
-    _: KW_ONLY
     masks: Masks = "rates"
     components: dict[str, int] = field(default_factory=dict)
     """Principal components that a modality's rows are reduced to before."""
@@ -109,15 +108,15 @@ class PooledRival(System, Generic[Network]):
             raise ValueError("penalty lies over 0; copies and components are 1 or more")
 
     @abstractmethod
-    def network(self, dims: dict[str, int]) -> Network:
-        """Untrained, for rows of such widths."""
+    def network(self, dims: dict[str, int], outputs: int) -> Network:
+        """Return an untrained network for rows of such widths; `outputs`: classes, or 1."""
 
     @abstractmethod
     def solve(self, network: Network, copies: Copies, labels: Tensor) -> None:
         """Set its weights by the copies of samples that have these labels."""
 
-    def model(self, windows: Windows) -> Reduced[Network]:
-        network = self.network(reduced_dims(windows.dims, self.components))
+    def model(self, windows: Windows, outputs: int) -> Reduced[Network]:
+        network = self.network(reduced_dims(windows.dims, self.components), outputs)
         return Reduced(network, windows.dims)
 
     def learn(self, network: Network, inputs: FitInputs) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +34,7 @@ FEWER_SEED = 101
 class FitInputs:
     """What a network learns from, reduced already, and how."""
 
+    data: DataSet
     train: Samples
     valid: Samples
     out: Path
@@ -48,18 +49,16 @@ class FitInputs:
             raise UserError(f"{len(self.train)} samples are no batch of {size}.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class System(ABC):
-    """One training run of one system on one data set: what a config's `part.class_path` names.
+    """Settings of a system that can be trained on any data set: what `system.class_path` names.
 
     Its model takes rows float [B, T, dim] per modality and valid bool [B, M, T], and gives
     outputs [B, C or 1].
     """
 
-    system: ClassVar[str]
+    name: ClassVar[str]
     """What tables call it."""
-    data: DataSet
-    _: KW_ONLY
     masks: Masks = "windows"
     """Erased in training: windows (NORM-TR's paper), steps at the test's rates, all of some
     modalities (the rivals' papers), or nothing."""
@@ -68,12 +67,13 @@ class System(ABC):
     fewer_words: tuple[float, ...] = ()
     """Every training sample is seen once more at each of these rates of words that are erased before
     BERT sees them, in addition to what the masks erase."""
-    shared_people: bool = False
-    """Whether splits may share a video or speaker; otherwise that is refused."""
 
     @abstractmethod
-    def model(self, windows: Windows) -> Reduced[Any]:
-        """An untrained model for rows and steps like these. Raises UserError."""
+    def model(self, windows: Windows, outputs: int) -> Reduced[Any]:
+        """Return an untrained model for rows and steps like these; `outputs`: classes, or 1.
+
+        Raises UserError.
+        """
 
     @abstractmethod
     def learn(self, network: Any, inputs: FitInputs) -> None:
@@ -82,59 +82,69 @@ class System(ABC):
     def check_devices(self, devices: int) -> None:
         """Raises UserError where so many processes cannot train it."""
         if devices > 1:
-            raise UserError(f"{self.system} is trained by one process: --devices 1.")
+            raise UserError(f"{self.name} is trained by one process: --devices 1.")
 
     def train(
-        self, out: Path, seed: int, devices: int = 1, progress: bool = True
+        self,
+        data: DataSet,
+        out: Path,
+        seed: int,
+        *,
+        devices: int = 1,
+        progress: bool = True,
+        shared_people: bool = False,
     ) -> dict[str, Any]:
         """Leave the model in the run folder `out`; return its validation metrics over noise.
 
-        Of several processes the first does so, and the others return nothing.
+        Of several processes the first does so, and the others return nothing. Splits that share a
+        video or speaker are refused, unless `shared_people`. Raises UserError.
         """
         self.check_devices(devices)
+        if not shared_people:
+            check_groups(data)
         # Sums over more threads are rounded otherwise: what is learned would depend on the number
         # of cores, and on what the process did before.
         with one_thread(), threadpool_limits(1, "blas"):
-            return self._train(out, seed, devices, progress)
+            return self._train(data, out, seed, devices, progress)
 
-    def _train(self, out: Path, seed: int, devices: int, progress: bool) -> dict[str, Any]:
+    def _train(
+        self, data: DataSet, out: Path, seed: int, devices: int, progress: bool
+    ) -> dict[str, Any]:
         lightning.seed_everything(seed, verbose=False)
-        if not self.shared_people:
-            check_groups(self.data)
-        whole, valid = loaded(self.data, "train"), loaded(self.data, "valid")
-        model = self.model(whole.windows)
+        whole, valid = loaded(data, "train"), loaded(data, "valid")
+        model = self.model(whole.windows, data.outputs)
         model.fit(whole.windows)
-        seen = self._seen(whole, model)
-        inputs = FitInputs(seen, model.samples(valid), out, seed, devices, progress)
+        seen = self._seen(data, whole, model)
+        inputs = FitInputs(data, seen, model.samples(valid), out, seed, devices, progress)
         self.learn(model.network, inputs)
         model.eval()
         if not first_process():
             return {}
         run_folder.write_model(out, model)
         protocol = Protocol(rates=self.selection_rates, mask_seeds=(SELECTION_SEED,))
-        outputs = noise_curves.predictions(in_slices(model), self.data, "valid", valid, protocol)
+        outputs = noise_curves.predictions(in_slices(model), data, "valid", valid, protocol)
         labels = valid.windows.labels.numpy()
-        curves = noise_curves.curves(self.data, outputs, labels)
+        curves = noise_curves.curves(data, outputs, labels)
         found = {
-            "dataset": self.data.name,
+            "dataset": data.name,
             "seed": seed,
             "valid": {
                 "n": len(valid),
                 "rates": protocol.rates,
                 "metrics": curves,
-                "chance": dataclasses.asdict(chance(self.data, outputs[0, 0], labels)),
+                "chance": dataclasses.asdict(chance(data, outputs[0, 0], labels)),
             },
             "valid_auilc": noise_curves.areas(protocol.rates, curves),
         }
-        if isinstance(self.data, LiveData):
-            found |= self._for_live(self.data, model, whole, valid)
+        if isinstance(data, LiveData):
+            found |= self._for_live(data, model, whole, valid)
         return found
 
     def _for_live(
         self, data: LiveData, model: Reduced[Any], whole: Samples, valid: Samples
     ) -> dict[str, Any]:
         """What a run needs to be used live, once its data may be gone."""
-        if (classes := self.data.classes) is None:
+        if (classes := data.classes) is None:
             return {"labels": None}
         shares = probability_calibration.shares(whole.windows.labels, len(classes))
         found = probability_calibration.calibrated(
@@ -146,13 +156,13 @@ class System(ABC):
             "calibration": dataclasses.asdict(found),
         }
 
-    def _seen(self, whole: Samples, model: Reduced[Any]) -> Samples:
+    def _seen(self, data: DataSet, whole: Samples, model: Reduced[Any]) -> Samples:
         """What the network learns from. Wide rows are reduced copy by copy: together they are large."""
         seen = model.samples(whole)
         if not self.fewer_words:
             return seen  # it may be mapped
         fewer = (
-            model.samples(self.data.without_words("train", rate, FEWER_SEED + n))
+            model.samples(data.without_words("train", rate, FEWER_SEED + n))
             for n, rate in enumerate(self.fewer_words)
         )
         return together([seen, *fewer])

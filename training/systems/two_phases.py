@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -18,11 +18,10 @@ from training.systems.system import FitInputs, System
 from training.windows import Windows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TwoPhases(System):
-    """One training run of such a system on one data set."""
+    """A system that is trained in two phases."""
 
-    _: KW_ONLY
     masks: Masks = "conditions"
     """Of the second phase: all of some modalities (the papers), or what NORM-TR is trained with.
     The epoch is chosen by the conditions with the former, else as NORM-TR's is."""
@@ -37,8 +36,8 @@ class TwoPhases(System):
     second: Phase
 
     @abstractmethod
-    def model(self, windows: Windows) -> Reduced[Any]:
-        """Of the second phase."""
+    def model(self, windows: Windows, outputs: int) -> Reduced[Any]:
+        """Return the untrained model of the second phase."""
 
     @abstractmethod
     def first_phase(self, config: Any, seed: int) -> PhaseModule:
