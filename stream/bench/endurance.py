@@ -6,13 +6,13 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
 from normtr.cause import Cause, first_cause
 from stream.bench.faults import EXPECTED, Fault, FaultPlan
-from stream.pipeline.events import TranscriptEvent
+from stream.pipeline.events import Seen, TranscriptEvent
 from stream.pipeline.outputs import HealthReport, Notice, Output
 from stream.pipeline.window_assembler import SLOW, Estimate
 from stream.wire import NoticeKind
@@ -91,25 +91,30 @@ class Endurance:
 
     def add(self, sent_ns: int, output: Output) -> None:
         at_s = (sent_ns - self.origin_ns) / 1e9
-        if isinstance(output, Estimate):
-            self.total_ms.add(at_s, (sent_ns - output.window.end_ns) / 1e6)
-            self.faces.add(at_s, output.faces)
-        elif isinstance(output, TranscriptEvent):
-            for change in output.changes:
-                delay_s = (output.ready_ns - change.word.word.end_ns) / 1e9
-                if change.change == "add":
-                    self.first_seen_s.add(at_s, delay_s)
-                elif change.change == "commit":
-                    self.commit_s.add(at_s, delay_s)
-        elif isinstance(output, HealthReport):
-            self.seconds_at_level[output.level] += 1
-            if output.memory_mib is not None:
-                self.memory_mib.add(at_s, output.memory_mib)
-            for name, stage in output.stages.items():
-                if stage is not None:
-                    self.stages_ms[name].add(at_s, stage["p50_ms"])
-        elif isinstance(output, Notice):
-            self.notices.append((at_s, output))
+        match output:
+            case Estimate():
+                self.total_ms.add(at_s, (sent_ns - output.window.end_ns) / 1e6)
+                self.faces.add(at_s, output.faces)
+            case TranscriptEvent():
+                for change in output.changes:
+                    delay_s = (output.ready_ns - change.word.word.end_ns) / 1e9
+                    if change.change == "add":
+                        self.first_seen_s.add(at_s, delay_s)
+                    elif change.change == "commit":
+                        self.commit_s.add(at_s, delay_s)
+            case HealthReport():
+                self.seconds_at_level[output.level] += 1
+                if output.memory_mib is not None:
+                    self.memory_mib.add(at_s, output.memory_mib)
+                for name, stage in output.stages.items():
+                    if stage is not None:
+                        self.stages_ms[name].add(at_s, stage["p50_ms"])
+            case Notice():
+                self.notices.append((at_s, output))
+            case Seen():
+                pass  # a picture that was looked at says nothing of time
+            case _:
+                assert_never(output)
 
     def drifts(self, faults: Sequence[Fault] = ()) -> dict[str, Any]:
         """Of delays in ms an hour, where no fault is at work; of memory in MiB in ten minutes."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import assert_never
 
 from rich.console import Console
 
@@ -18,8 +19,8 @@ from stream.commands.doors import Doors
 from stream.commands.live_config import Live
 from stream.interrupts import Interrupts
 from stream.overlay.process import overlay_beside
-from stream.pipeline.events import TranscriptEvent, Word
-from stream.pipeline.outputs import Notice
+from stream.pipeline.events import Seen, TranscriptEvent, Word
+from stream.pipeline.outputs import HealthReport, Notice
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.control_handlers import ControlHandlers, Controlled
 from stream.publish.gap_recorder import GapRecorder
@@ -73,15 +74,19 @@ def recognise(config: Live, doors: Doors, console: Console, interrupts: Interrup
         sent_ns = opened.origin_ns
         for sent_ns, output in opened.stream:
             outgoing.give(sent_ns, output)
-            if isinstance(output, Estimate):
-                first = not any(summary.estimates for summary in summaries.values())
-                sd_notify.tell("READY=1\nWATCHDOG=1" if first else "WATCHDOG=1")
-                summaries[output.source].add(sent_ns, output)
-                outgoing.tick()
-            elif (
-                isinstance(output, TranscriptEvent) and config.words and config.timeline is not None
-            ):
-                _keep(words, output)
+            match output:
+                case Estimate():
+                    first = not any(summary.estimates for summary in summaries.values())
+                    sd_notify.tell("READY=1\nWATCHDOG=1" if first else "WATCHDOG=1")
+                    summaries[output.source].add(sent_ns, output)
+                    outgoing.tick()
+                case TranscriptEvent():
+                    if config.words and config.timeline is not None:
+                        _keep(words, output)
+                case Notice() | HealthReport() | Seen():
+                    pass  # they only go out
+                case _:
+                    assert_never(output)
             if interrupts.asked:
                 break
         sd_notify.tell("STOPPING=1")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rich.console import Console, Group
 from rich.live import Live as Redraw
 
-from stream.pipeline.events import TranscriptEvent, Word
-from stream.pipeline.outputs import Notice, Output
+from stream.pipeline.events import Seen, TranscriptEvent, Word
+from stream.pipeline.outputs import HealthReport, Notice, Output
+from stream.pipeline.window_assembler import Estimate
 from stream.publish.sink import Sink
 from stream.views import status, status_line
 from stream.wire import AFFECT, Message
@@ -51,15 +52,24 @@ class LiveTerminal(Sink):
             self._redraw.stop()
 
     def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
-        if isinstance(output, TranscriptEvent):
-            self._shown = output.words[-SHOWN_WORDS:]
         for message in messages:
             if message.topic == AFFECT:
                 self._show(message.payload)
-        if isinstance(output, Notice) and output.detail and not self._opened.virtual:
-            of = output.source if len(self._opened.sources) > 1 else ""
-            where = "".join(f"{word}: " for word in (of, output.modality) if word)
-            self._console.print(f"{where}{output.detail}", soft_wrap=True)
+        match output:
+            case TranscriptEvent():
+                self._shown = output.words[-SHOWN_WORDS:]
+            case Notice():
+                self._tell(output)
+            case Estimate() | HealthReport() | Seen() | None:
+                pass  # an estimate is shown from its message
+            case _:
+                assert_never(output)
+
+    def _tell(self, notice: Notice) -> None:
+        if notice.detail and not self._opened.virtual:
+            of = notice.source if len(self._opened.sources) > 1 else ""
+            where = "".join(f"{word}: " for word in (of, notice.modality) if word)
+            self._console.print(f"{where}{notice.detail}", soft_wrap=True)
 
     def _show(self, affect: Mapping[str, Any]) -> None:
         words = [word.word.text for word in self._shown] if self._words else []
