@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from normtr.calibration import Calibration
 from normtr.errors import UserError
+from normtr.modality import Modality
 from normtr.model import NormTr, NormTrConfig
 from normtr.resnet import ResNetEnsemble
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
@@ -183,9 +184,9 @@ def load(folder: Path) -> Checkpoint:
     text_head = nn.Linear(spec.text.dim, len(labels))
     norm_tr = NormTr(config)
     networks: dict[str, nn.Module] = {
-        "face": face,
-        "voice": voice,
-        "text": text_head,
+        Modality.FACE: face,
+        Modality.VOICE: voice,
+        Modality.TEXT: text_head,
         "norm_tr": norm_tr,
     }
     for part, found in tensors.items():
@@ -243,7 +244,7 @@ def _read_parts(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, T
             names = [str(name) for name in manifest["parts"][part]]
             hashes = {name: manifest["sha256"][name] for name in names}
         except (KeyError, TypeError):
-            raise CheckpointError(f"the manifest of checkpoint {folder} lacks {part!r}.") from None
+            raise CheckpointError(f"the manifest of checkpoint {folder} lacks '{part}'.") from None
         for name, expected in hashes.items():
             if not FILE_NAME.fullmatch(name):
                 raise CheckpointError(

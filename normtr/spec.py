@@ -13,7 +13,10 @@ from typing import Any
 
 import dacite
 
-MODALITIES = ("face", "voice", "text")
+from normtr.modality import Modality
+
+MODALITIES: tuple[str, ...] = tuple(Modality)
+"""The modalities in the order of the network's tokens."""
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 NS_PER_MS = 1_000_000
 
@@ -113,7 +116,11 @@ class FeatureSpec:
     @property
     def dims(self) -> dict[str, int]:
         """Width of a row, per modality."""
-        return {"face": self.face.dim, "voice": self.voice.dim, "text": self.text.dim}
+        return {
+            Modality.FACE: self.face.dim,
+            Modality.VOICE: self.voice.dim,
+            Modality.TEXT: self.text.dim,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

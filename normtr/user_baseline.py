@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from normtr import private_file
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
+from normtr.modality import Modality
 from normtr.spec import LABELS
 from normtr.window import Row
 
@@ -28,7 +29,7 @@ SHARE = 0.25
 """So much of the bias is taken off. On RAVDESS's voices a quarter gains nothing and more harms."""
 LIMIT = 0.5
 """And at most so much of any logit."""
-FEWEST = {"face": 16, "voice": 8}
+FEWEST: dict[str, int] = {Modality.FACE: 16, Modality.VOICE: 8}
 """Steps that a modality needs; with fewer it stays as it is."""
 MAX_BYTES = 10_000
 
@@ -68,8 +69,8 @@ def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> UserB
             f"{n * checkpoint.spec.step_ms / 1000:g} s of {m}" for m, n in FEWEST.items()
         )
         raise UserError(
-            f"too little was seen and heard: face in {steps['face']} steps, voice in "
-            f"{steps['voice']}; {wanted} are needed."
+            f"too little was seen and heard: face in {steps[Modality.FACE]} steps, voice in "
+            f"{steps[Modality.VOICE]}; {wanted} are needed."
         )
     neutral = LABELS.index("neutral")
     bias = {}
@@ -96,7 +97,8 @@ def offsets(checkpoint: Checkpoint, baseline: UserBaseline) -> dict[str, Row]:
 
 
 def _head(checkpoint: Checkpoint, modality: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    head = {"face": checkpoint.face.head, "voice": checkpoint.voice.head}[modality]
+    heads = {Modality.FACE: checkpoint.face.head, Modality.VOICE: checkpoint.voice.head}
+    head = heads[Modality(modality)]
     return head.weight.detach().double().cpu().numpy(), head.bias.detach().double().cpu().numpy()
 
 

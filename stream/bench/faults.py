@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from normtr.cause import Cause
 from normtr.errors import UsageError
-from stream.pipeline.events import FEEDS
-from stream.pipeline.ingest import AFFECTS, ClipReceiver
+from normtr.modality import Modality
+from stream.pipeline.ingest import ClipReceiver
+from stream.pipeline.stages import AFFECTS, FEEDS, CaptureDevice, Stage
 
 Kind = Literal["cover", "mute", "stall", "lose", "overflow", "kill", "flood", "deaf"]
 EXPECTED = {
@@ -27,8 +28,12 @@ EXPECTED = {
     "kill": Cause.ERROR,
 }
 """The gap cause that a fault of the input, or of a worker, must be told by."""
-OF = {"cover": ("camera",), "mute": ("microphone",), "overflow": ("microphone",)}
-DEVICES, WORKERS = tuple(AFFECTS), tuple(FEEDS)
+OF = {
+    "cover": CaptureDevice.CAMERA,
+    "mute": CaptureDevice.MICROPHONE,
+    "overflow": CaptureDevice.MICROPHONE,
+}
+"""The device that a fault befalls which names none."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,12 @@ class Fault:
         """Raises ValueError for a fault that cannot be."""
         if self.at_s < 0 or self.for_s <= 0:
             raise ValueError("a fault has at_s of 0 or more and for_s over 0")
-        needed = {"stall": DEVICES, "lose": DEVICES, "kill": WORKERS}.get(self.kind, ("",))
+        nameable: dict[str, tuple[str, ...]] = {
+            "stall": tuple(CaptureDevice),
+            "lose": tuple(CaptureDevice),
+            "kill": tuple(Stage),
+        }
+        needed = nameable.get(self.kind, ("",))
         if self.what not in needed:
             wanted = " or ".join(needed) or "none"
             raise ValueError(f"what of {self.kind} is {wanted}, not {self.what!r}")
@@ -64,14 +74,16 @@ class Fault:
         return self.at_s <= at_s < self.until_s
 
     @property
-    def devices(self) -> tuple[str, ...]:
-        return (self.what,) if self.what in DEVICES else OF.get(self.kind, ())
+    def devices(self) -> tuple[CaptureDevice, ...]:
+        if self.kind in ("stall", "lose"):
+            return (CaptureDevice(self.what),)
+        return (OF[self.kind],) if self.kind in OF else ()
 
     @property
-    def modalities(self) -> tuple[str, ...]:
+    def modalities(self) -> tuple[Modality, ...]:
         """Those whose steps it makes gaps."""
         if self.kind == "kill":
-            return (FEEDS[self.what],)
+            return (FEEDS[Stage(self.what)],)
         return tuple(m for device in self.devices for m in AFFECTS[device])
 
 
@@ -81,7 +93,7 @@ class FaultPlan:
 
     faults: tuple[Fault, ...]
 
-    def now(self, device: str, at_s: float) -> Iterator[Fault]:
+    def now(self, device: CaptureDevice, at_s: float) -> Iterator[Fault]:
         """The faults of a device that are on at that time."""
         return (f for f in self.faults if device in f.devices and f.on(at_s))
 
@@ -106,9 +118,9 @@ class Faulty:
         self._overflowed = False
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None:
-        kinds = self._kinds("camera", at_ns)
+        kinds = self._kinds(CaptureDevice.CAMERA, at_ns)
         if kinds & {"stall", "lose"}:
-            self._gone("camera", at_ns, kinds)
+            self._gone(CaptureDevice.CAMERA, at_ns, kinds)
         elif "cover" in kinds:
             self._ingest.picture(at_ns, lambda: np.full_like(image(), 96))
         else:
@@ -118,9 +130,9 @@ class Faulty:
         self.sound(at_ns, samples, rate, cause)
 
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None:
-        kinds = self._kinds("microphone", at_ns)
+        kinds = self._kinds(CaptureDevice.MICROPHONE, at_ns)
         if kinds & {"stall", "lose"}:
-            self._gone("microphone", at_ns, kinds)
+            self._gone(CaptureDevice.MICROPHONE, at_ns, kinds)
         elif "overflow" in kinds:
             self._overflowed = True
         else:
@@ -128,16 +140,18 @@ class Faulty:
             self._ingest.sound(at_ns, given, rate, Cause.DROPPED if self._overflowed else cause)
             self._overflowed = False
 
-    def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None:
+    def condition(
+        self, source: CaptureDevice, cause: Cause | None, at_ns: int, detail: str = ""
+    ) -> None:
         self._ingest.condition(source, cause, at_ns, detail)
 
-    def end(self, source: str, at_ns: int, reason: str = "") -> None:
+    def end(self, source: CaptureDevice, at_ns: int, reason: str = "") -> None:
         self._ingest.end(source, at_ns, reason)
 
-    def _kinds(self, device: str, at_ns: int) -> set[str]:
+    def _kinds(self, device: CaptureDevice, at_ns: int) -> set[str]:
         return {f.kind for f in self._plan.now(device, (at_ns - self.origin_ns) / 1e9)}
 
-    def _gone(self, device: str, at_ns: int, kinds: set[str]) -> None:
+    def _gone(self, device: CaptureDevice, at_ns: int, kinds: set[str]) -> None:
         if "lose" in kinds:
             self._ingest.condition(
                 device, Cause.NO_DEVICE, at_ns, f"the plan takes the {device} away"

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stream.bench.faults import DEVICES, Fault, FaultPlan, Faulty
+from stream.bench.faults import Fault, FaultPlan, Faulty
 from stream.clock import Clock
 from stream.pipeline.events import Event
 from stream.pipeline.ingest import ClipReceiver, Source
+from stream.pipeline.stages import CaptureDevice, Stage
 from stream.pipeline.workers import Worker
 
 CORES = 2
@@ -48,7 +49,7 @@ class Faults:
         """The worker, which raises while the plan kills it."""
         return _FaultyWorker(worker, self)
 
-    def kills(self, worker: str, now_ns: int) -> bool:
+    def kills(self, worker: Stage, now_ns: int) -> bool:
         return any(f.kind == "kill" and f.what == worker for f in self._on(now_ns))
 
     def foreign(self, now_ns: int) -> None:
@@ -82,7 +83,7 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 class _FaultySource:
-    devices: tuple[str, ...] = DEVICES
+    devices = tuple(CaptureDevice)
 
     def __init__(self, source: Source, faults: Faults) -> None:
         self._source = source

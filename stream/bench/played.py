@@ -12,6 +12,7 @@ import psutil
 
 from normtr.cause import Cause
 from normtr.media import Media
+from normtr.modality import Modality
 from normtr.progress import say
 from stream.bench import faults as fault_plans
 from stream.bench.endurance import Endurance, Series, wrong_causes
@@ -186,5 +187,6 @@ def _by_step(summary: Summary) -> dict[str, list[Cause]]:
     found = dict(summary.steps())
     steps = range(max(found, default=-1) + 1)
     return {
-        m: [found[n][m] if n in found else Cause.LATE for n in steps] for m in ("face", "voice")
+        m: [found[n][m] if n in found else Cause.LATE for n in steps]
+        for m in (Modality.FACE, Modality.VOICE)
     }

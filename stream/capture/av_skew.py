@@ -14,6 +14,7 @@ from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.media import Media, Picture
 from stream.clock import Monotonic
+from stream.pipeline.stages import CaptureDevice
 
 CLIP_S = 60.0
 """So much of a clip is looked at,"""
@@ -50,7 +51,7 @@ class Witness:
     """Takes down the brightness of pictures and the loudness of sound, with their times."""
 
     def __init__(self) -> None:
-        self.reasons: dict[str, str] = {}
+        self.reasons: dict[CaptureDevice, str] = {}
         self._pictures: list[tuple[int, float]] = []
         self._sounds: list[tuple[int, float]] = []
 
@@ -63,7 +64,9 @@ class Witness:
             loudest = float(np.abs(samples[begin : begin + hop]).max())
             self._sounds.append((at_ns + begin * 1_000_000_000 // rate, loudest))
 
-    def condition(self, source: str, _cause: Cause | None, _at_ns: int, detail: str = "") -> None:
+    def condition(
+        self, source: CaptureDevice, _cause: Cause | None, _at_ns: int, detail: str = ""
+    ) -> None:
         self.reasons[source] = detail or f"the {source} gives nothing."
 
     def has_begun(self) -> bool:

@@ -17,6 +17,7 @@ from normtr.cause import Cause
 from stream.capture.cameras import NoCamera, choose, not_opened
 from stream.capture.frame_clock import FrameClock
 from stream.clock import Clock
+from stream.pipeline.stages import CaptureDevice
 
 if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
     from stream.pipeline.ingest import Receiver
@@ -78,7 +79,7 @@ def unusable(which: str) -> str | None:
 class Camera:
     """Has a camera read, and read anew: by threads that nobody joins, a driver can hang for good."""
 
-    devices: tuple[str, ...] = ("camera",)
+    devices: tuple[CaptureDevice, ...] = (CaptureDevice.CAMERA,)
 
     def __init__(self, which: str, latency_ms: float = 0.0) -> None:
         """`which`: an index, a part of the name, or a device path, file or URL that OpenCV opens.
@@ -91,7 +92,7 @@ class Camera:
         self._hanging: list[_Reader] = []
 
     def start(self, ingest: Receiver, clock: Clock) -> None:
-        ingest.condition("camera", Cause.STARTING, clock.now_ns())
+        ingest.condition(CaptureDevice.CAMERA, Cause.STARTING, clock.now_ns())
         threading.Thread(
             target=self._supervise, args=(ingest, clock), name="camera", daemon=True
         ).start()
@@ -113,7 +114,7 @@ class Camera:
                 failures = 0 if reader.frames else failures + 1
                 if reader.lost is not None:
                     cause, sentence = reader.lost.cause, str(reader.lost)
-                    ingest.condition("camera", cause, clock.now_ns(), sentence)
+                    ingest.condition(CaptureDevice.CAMERA, cause, clock.now_ns(), sentence)
             self._stop.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
 
 

@@ -11,6 +11,7 @@ from normtr.errors import UserError
 from normtr.media import Media, Picture, Piece
 from stream.clock import Clock
 from stream.pipeline.ingest import ClipReceiver
+from stream.pipeline.stages import CaptureDevice
 
 BLOCK_NS = 100_000_000
 """No block of sound is longer."""
@@ -19,9 +20,13 @@ BLOCK_NS = 100_000_000
 def conditions(media: Media, ingest: ClipReceiver, at_ns: int) -> None:
     """Say what the clip has not got."""
     if not media.has_picture:
-        ingest.condition("camera", Cause.NO_TRACK, at_ns, f"{media.name} has no picture")
+        ingest.condition(
+            CaptureDevice.CAMERA, Cause.NO_TRACK, at_ns, f"{media.name} has no picture"
+        )
     if not media.has_sound:
-        ingest.condition("microphone", Cause.NO_TRACK, at_ns, f"{media.name} has no sound")
+        ingest.condition(
+            CaptureDevice.MICROPHONE, Cause.NO_TRACK, at_ns, f"{media.name} has no sound"
+        )
 
 
 def feed(item: Picture | Piece, ingest: ClipReceiver) -> None:
@@ -63,7 +68,7 @@ def begun(items: Iterator[Picture | Piece], until_ns: int | None) -> Iterator[Pi
 class RealTimeClip:
     """Plays a clip against the clock from a thread of its own."""
 
-    devices: tuple[str, ...] = ()
+    devices: tuple[CaptureDevice, ...] = ()
 
     def __init__(self, source: str, seconds: float | None, repeat: bool) -> None:
         """Raises UserError when the clip cannot be opened."""
@@ -96,5 +101,5 @@ class RealTimeClip:
             self.error = error
         if self._until_ns is not None:
             end_ns = min(end_ns, self._until_ns)
-        for source in ("camera", "microphone"):
+        for source in CaptureDevice:
             ingest.end(source, ingest.origin_ns + end_ns, str(self.error or ""))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.errors import UserError
+from stream.pipeline.stages import CaptureDevice
 
 if TYPE_CHECKING:  # without its system libraries OpenCV cannot even be imported: tell, not fail
     from stream.capture.sound_input import Input
@@ -38,7 +39,7 @@ class Finding:
     frame: NDArray[np.uint8] | None = None
 
 
-def _sampled(source: Source, name: str) -> tuple[Ingest, float]:
+def _sampled(source: Source, device: CaptureDevice) -> tuple[Ingest, float]:
     """Run a source for `SAMPLE_S` after its first item: what it gave, and its items a second.
 
     Raises UserError with what it said when nothing came.
@@ -50,7 +51,7 @@ def _sampled(source: Source, name: str) -> tuple[Ingest, float]:
 
     told: list[Event] = []
     ingest = Ingest(FeatureSpec(), time.monotonic_ns(), told.append, frozenset())
-    meter = ingest.meters[name]
+    meter = ingest.meters[device]
     source.start(ingest, Monotonic())
     try:
         until = time.monotonic() + FIRST_ITEM_LIMIT_S
@@ -58,7 +59,7 @@ def _sampled(source: Source, name: str) -> tuple[Ingest, float]:
             if time.monotonic() > until:
                 reasons = [e.detail for e in told if isinstance(e, Condition) and e.detail]
                 raise UserError(
-                    reasons[-1] if reasons else f"the {name} is there, but nothing arrives."
+                    reasons[-1] if reasons else f"the {device} is there, but nothing arrives."
                 )
             time.sleep(0.02)
         first_ns, first_items = meter.newest_ns, meter.items
@@ -86,7 +87,7 @@ def _camera(which: str, name: str) -> Finding:
     if reason := camera.unusable(which):
         return Finding(what, "warning", reason, fix)
     try:
-        ingest, rate_hz = _sampled(camera.Camera(which), "camera")
+        ingest, rate_hz = _sampled(camera.Camera(which), CaptureDevice.CAMERA)
     except UserError as error:
         return Finding(what, "warning", str(error), fix)
     shot = ingest.frames.take()
@@ -135,7 +136,7 @@ def _microphone(what: str, which: str | None, device: Input) -> Finding:
     from stream.capture.microphone import Microphone
 
     try:
-        ingest, _ = _sampled(Microphone(which), "microphone")
+        ingest, _ = _sampled(Microphone(which), CaptureDevice.MICROPHONE)
     except UserError as error:
         return Finding(what, "warning", str(error), MICROPHONE_FIX)
     ring = ingest.ring

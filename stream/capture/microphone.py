@@ -15,6 +15,7 @@ from normtr.errors import UserError
 from stream.capture.sound_clock import SoundBlock, Timeline
 from stream.capture.sound_input import LIST_LIMIT_S, RETRY_S, Input, choose
 from stream.clock import Clock
+from stream.pipeline.stages import CaptureDevice
 
 if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
     from stream.pipeline.ingest import Receiver
@@ -59,7 +60,7 @@ def unusable(which: str | None = None) -> str | None:
 class Microphone:
     """Reads from a process that is ended, and begun anew, when it tells nothing any more."""
 
-    devices: tuple[str, ...] = ("microphone",)
+    devices: tuple[CaptureDevice, ...] = (CaptureDevice.MICROPHONE,)
 
     def __init__(self, which: str | None, latency_ms: float = 0.0) -> None:
         """`which`: an index or a part of the name; None: the system's default input.
@@ -74,7 +75,7 @@ class Microphone:
         self._ends_ns = 0
 
     def start(self, ingest: Receiver, clock: Clock) -> None:
-        ingest.condition("microphone", Cause.STARTING, clock.now_ns())
+        ingest.condition(CaptureDevice.MICROPHONE, Cause.STARTING, clock.now_ns())
         for work in (self._listen, self._watch):
             threading.Thread(
                 target=work, args=(ingest, clock), name="microphone", daemon=True
@@ -133,7 +134,7 @@ class Microphone:
             record, data = got
             now_ns = clock.now_ns()
             if "lost" in record:
-                ingest.condition("microphone", Cause.NO_DEVICE, now_ns, record["lost"])
+                ingest.condition(CaptureDevice.MICROPHONE, Cause.NO_DEVICE, now_ns, record["lost"])
                 opened = None
             elif opened is None:
                 opened = _Opened(**record)
@@ -147,7 +148,7 @@ class Microphone:
             self._ends_ns = now_ns + (SILENT_LIMIT_NS if data else OPEN_LIMIT_NS)
         if opened and not self._stop.is_set() and clock.now_ns() <= self._ends_ns:
             lost = f"microphone {opened.name} gives no more sound."
-            ingest.condition("microphone", Cause.NO_DEVICE, clock.now_ns(), lost)
+            ingest.condition(CaptureDevice.MICROPHONE, Cause.NO_DEVICE, clock.now_ns(), lost)
         return count
 
 

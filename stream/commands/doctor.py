@@ -27,6 +27,7 @@ from normtr.shipped import SHIPPED
 from stream.capture import device_probe
 from stream.capture.device_probe import SAMPLE_S, Finding, State
 from stream.overlay import qt_libraries
+from stream.pipeline.stages import CaptureDevice
 from stream.session.source_config import DEMO
 from stream.views.findings import show
 
@@ -106,7 +107,7 @@ def _skew(source: str, config: DoctorConfig) -> int:
         f"{source}: the sound comes {abs(skew.ms):.0f} ms {when} the picture "
         f"(within {skew.resolution_ms:.0f} ms; flashes with a beep: {skew.pairs})"
     )
-    late = "microphone" if skew.ms >= 0 else "camera"
+    late = CaptureDevice.MICROPHONE if skew.ms >= 0 else CaptureDevice.CAMERA
     print(f"→ from devices: normtr live --{late}-latency-ms {abs(skew.ms):.0f} makes them even")
     return 0
 

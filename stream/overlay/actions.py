@@ -7,6 +7,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu
 
 from stream.overlay.state import Shown
+from stream.pipeline.stages import CaptureDevice
 
 
 class Actions(QObject):
@@ -41,8 +42,8 @@ class Actions(QObject):
     def take(self, shown: Shown) -> None:
         """Show what the recognizer does, not what was asked of it."""
         self.pause.setChecked(shown.paused)
-        self.mute_microphone.setChecked("microphone" in shown.muted)
-        self.mute_camera.setChecked("camera" in shown.muted)
+        self.mute_microphone.setChecked(CaptureDevice.MICROPHONE in shown.muted)
+        self.mute_camera.setChecked(CaptureDevice.CAMERA in shown.muted)
         for action in self._groups[0]:
             action.setEnabled(shown.fresh)
 

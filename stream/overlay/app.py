@@ -21,6 +21,7 @@ from stream.overlay.theme import DARK, LIGHT, Theme
 from stream.overlay.tray import Tray, icon
 from stream.overlay.welcome import Welcome
 from stream.overlay.window import OverlayWindow
+from stream.pipeline.stages import CaptureDevice
 
 TICK_MS = 250
 
@@ -83,7 +84,10 @@ class _Overlay(QObject):
         self._feed.arrived.connect(self._take)
         self._asker.refused.connect(self._refused)
         do.pause.triggered.connect(lambda on: self._ask("pause" if on else "resume"))
-        for action, device in ((do.mute_microphone, "microphone"), (do.mute_camera, "camera")):
+        for action, device in (
+            (do.mute_microphone, CaptureDevice.MICROPHONE),
+            (do.mute_camera, CaptureDevice.CAMERA),
+        ):
             action.triggered.connect(
                 lambda on, device=device: self._ask("mute" if on else "unmute", device=device)
             )

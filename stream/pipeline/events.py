@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from normtr.cause import Cause
 from normtr.face import FaceRow
+from normtr.modality import Modality
 from normtr.text import TextEncoder, TimedWord
+from stream.pipeline.stages import CaptureDevice, Stage
 from stream.wire import NoticeKind
-
-FEEDS = {"face": "face", "voice": "voice", "transcribe": "text"}
-"""The modality that each stage works for."""
 
 
 @dataclass(frozen=True)
 class Arrived:
     """An input of this modality and step came in: a picture wanted for it, or all its sound."""
 
-    modality: str
+    modality: Modality
     step: int
 
 
@@ -29,7 +29,7 @@ class Arrived:
 class Dropped:
     """An input of this modality and step was given up: a newer one came, or time is short."""
 
-    modality: str
+    modality: Modality
     step: int
 
 
@@ -37,7 +37,7 @@ class Dropped:
 class FeatureRow:
     """One computed row, or why there is none: `cause` is `none` exactly when `vector` is there."""
 
-    modality: str
+    modality: Modality
     step: int
     cause: Cause
     vector: NDArray[np.float32] | None
@@ -97,7 +97,7 @@ class TranscriptEvent:
 class Condition:
     """From `at_ns` on this modality is kept from working by `cause`; None: it works again."""
 
-    modality: str
+    modality: Modality
     cause: Cause | None
     at_ns: int
     detail: str = ""
@@ -109,7 +109,7 @@ class Asked:
 
     kind: NoticeKind
     at_ns: int
-    modality: str | None = None
+    modality: Modality | None = None
     detail: str = ""
 
 
@@ -124,7 +124,7 @@ class OtherPerson:
 class Failed:
     """A worker raised on the input of this modality and step."""
 
-    modality: str
+    modality: Modality
     step: int
     reason: str
 
@@ -133,7 +133,7 @@ class Failed:
 class Down:
     """Since `at_ns` the worker of this stage has not been working; it was given up."""
 
-    stage: str
+    stage: Stage
     at_ns: int
     reason: str
 
@@ -142,7 +142,7 @@ class Down:
 class Restarted:
     """From `at_ns` on a new worker does the work of this stage."""
 
-    stage: str
+    stage: Stage
     at_ns: int
     reason: str
 
@@ -154,7 +154,7 @@ class Ended:
     `reason`: what broke it, if it did.
     """
 
-    source: str
+    source: CaptureDevice
     at_ns: int
     reason: str = ""
 
@@ -184,10 +184,27 @@ Event = (
 
 
 def stamped(events: Sequence[Event], ready_ns: int) -> list[Event]:
-    """Results get the time at which they can be seen."""
-    return [
-        replace(event, ready_ns=ready_ns)
-        if isinstance(event, FeatureRow | TranscriptEvent)
-        else event
-        for event in events
-    ]
+    """Return the events, with the time at which they can be seen in those that are results."""
+    return [_stamped(event, ready_ns) for event in events]
+
+
+def _stamped(event: Event, ready_ns: int) -> Event:
+    match event:
+        case FeatureRow() | TranscriptEvent():
+            return replace(event, ready_ns=ready_ns)
+        case (
+            Arrived()
+            | Dropped()
+            | Seen()
+            | Condition()
+            | Asked()
+            | OtherPerson()
+            | Failed()
+            | Down()
+            | Restarted()
+            | Ended()
+            | TextReady()
+        ):
+            return event
+        case _:
+            assert_never(event)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.cause import Cause, first_cause
+from normtr.modality import Modality
 from normtr.sound import PlacedSamples, SoundTrack
 from normtr.spec import FeatureSpec
 from normtr.window import Slots
@@ -18,10 +19,9 @@ from stream.clock import Clock
 from stream.pipeline.events import Arrived, Condition, Dropped, Ended, Event
 from stream.pipeline.handoff import Newest, SoundRing
 from stream.pipeline.load_shedding import DutyCycles
+from stream.pipeline.stages import AFFECTS, CaptureDevice
 
 RING_S = 40
-AFFECTS = {"camera": ("face",), "microphone": ("voice", "text")}
-"""The modalities that each source feeds."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class Receiver(Protocol):
 
     def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None: ...
 
-    def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None: ...
+    def condition(
+        self, source: CaptureDevice, cause: Cause | None, at_ns: int, detail: str = ""
+    ) -> None: ...
 
 
 class ClipReceiver(Receiver, Protocol):
@@ -60,13 +62,13 @@ class ClipReceiver(Receiver, Protocol):
 
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None: ...
 
-    def end(self, source: str, at_ns: int, reason: str = "") -> None: ...
+    def end(self, source: CaptureDevice, at_ns: int, reason: str = "") -> None: ...
 
 
 class Source(Protocol):
     """A camera, a microphone or a clip."""
 
-    devices: tuple[str, ...]
+    devices: tuple[CaptureDevice, ...]
     """`camera`, `microphone` or both; a clip has none, it cannot stall."""
 
     def start(self, ingest: ClipReceiver, clock: Clock) -> None:
@@ -82,13 +84,17 @@ class Ingest:
     """Called from source threads; times are ns on the session's clock."""
 
     def __init__(
-        self, spec: FeatureSpec, origin_ns: int, post: Callable[[Event], None], off: frozenset[str]
+        self,
+        spec: FeatureSpec,
+        origin_ns: int,
+        post: Callable[[Event], None],
+        off: frozenset[Modality],
     ) -> None:
         self.spec = spec
         self.origin_ns = origin_ns
         self.frames: Newest[FrameSample] = Newest()
         self.ring = SoundRing(spec.voice.sample_rate, RING_S * spec.voice.sample_rate)
-        self.meters = {"camera": Meter(), "microphone": Meter()}
+        self.meters = {device: Meter() for device in CaptureDevice}
         self.bells: list[threading.Event] = []
         self.duty_cycles = DutyCycles()
         self._post = post
@@ -96,16 +102,16 @@ class Ingest:
         self._slots = Slots(spec)
         self._track = SoundTrack(spec.voice.sample_rate)
         self._samples_per_step = spec.voice.sample_rate * spec.step_ms // 1000
-        self._conditions: dict[str, Cause | None] = {}
-        self._held: dict[str, frozenset[Cause]] = dict.fromkeys(AFFECTS, frozenset())
+        self._conditions: dict[CaptureDevice, Cause | None] = {}
+        self._held: dict[CaptureDevice, frozenset[Cause]] = dict.fromkeys(AFFECTS, frozenset())
         self._released_ns = dict.fromkeys(AFFECTS, 0)
-        self._told: dict[str, Cause | None] = {}
+        self._told: dict[CaptureDevice, Cause | None] = {}
         self._lock = threading.Lock()
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None:
         """A frame taken at `at_ns`; `image` gives its RGB pixels and is called only if wanted."""
-        self._seen("camera", at_ns)
-        if "face" in self._off or at_ns < self.origin_ns or self._held["camera"]:
+        self._seen(CaptureDevice.CAMERA, at_ns)
+        if Modality.FACE in self._off or at_ns < self.origin_ns or self._held[CaptureDevice.CAMERA]:
             return
         since_ns = at_ns - self.origin_ns
         step = self._slots.step_for(
@@ -113,10 +119,10 @@ class Ingest:
         )
         if step is None:
             return
-        self._post(Arrived("face", step))
+        self._post(Arrived(Modality.FACE, step))
         displaced = self.frames.put(FrameSample(step, at_ns, image()))
         if displaced is not None:
-            self._post(Dropped("face", displaced.step))
+            self._post(Dropped(Modality.FACE, displaced.step))
         self._ring_bells()
 
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None:
@@ -127,16 +133,18 @@ class Ingest:
         """As `sound`, but from a device, whose clock drifts: the times are measured ones."""
         self._hear(at_ns, samples, rate, cause, steered=True)
 
-    def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None:
+    def condition(
+        self, source: CaptureDevice, cause: Cause | None, at_ns: int, detail: str = ""
+    ) -> None:
         """From `at_ns` on the source is kept from working by `cause`; None: it works."""
         self._conditions[source] = cause
         self._tell(source, at_ns, detail)
 
-    def standing(self, source: str) -> Cause | None:
+    def standing(self, source: CaptureDevice) -> Cause | None:
         """The cause that keeps the source from working now."""
         return self._conditions.get(source)
 
-    def hold(self, source: str, cause: Cause, at_ns: int) -> bool:
+    def hold(self, source: CaptureDevice, cause: Cause, at_ns: int) -> bool:
         """Use nothing of the source from now on, for `cause` (`paused`, `muted`).
 
         Returns whether that is new. It goes on giving; several causes can hold it at once.
@@ -147,7 +155,7 @@ class Ingest:
         self._tell(source, at_ns)
         return new
 
-    def release(self, source: str, cause: Cause, at_ns: int) -> bool:
+    def release(self, source: CaptureDevice, cause: Cause, at_ns: int) -> bool:
         """Hold the source no more for `cause`; returns whether it was held for that."""
         with self._lock:
             was = cause in self._held[source]
@@ -160,13 +168,13 @@ class Ingest:
             self._tell(source, at_ns)
         return was
 
-    def was_held(self, source: str, at_ns: int) -> bool:
+    def was_held(self, source: CaptureDevice, at_ns: int) -> bool:
         """Whether the source was held at `at_ns`, or later."""
         return bool(self._held[source]) or at_ns < self._released_ns[source]
 
-    def end(self, source: str, at_ns: int, reason: str = "") -> None:
+    def end(self, source: CaptureDevice, at_ns: int, reason: str = "") -> None:
         """The source has nothing more to give; `reason`: what broke it."""
-        if source == "microphone":
+        if source == CaptureDevice.MICROPHONE:
             self._place(self._track.flush(), Cause.STALLED)
         self._post(Ended(source, at_ns, reason))
         self._ring_bells()
@@ -174,22 +182,22 @@ class Ingest:
     def _hear(
         self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause, *, steered: bool
     ) -> None:
-        self._seen("microphone", at_ns)
-        if {"voice", "text"} <= self._off:
+        self._seen(CaptureDevice.MICROPHONE, at_ns)
+        if {Modality.VOICE, Modality.TEXT} <= self._off:
             return
-        if self._held["microphone"]:
+        if self._held[CaptureDevice.MICROPHONE]:
             samples = np.zeros_like(samples)
         pieces = self._track.push(at_ns - self.origin_ns, samples, rate, steered=steered)
-        self.meters["microphone"].drift_ppm = self._track.drift.ppm
+        self.meters[CaptureDevice.MICROPHONE].drift_ppm = self._track.drift.ppm
         self._place(pieces, cause)
 
-    def _seen(self, source: str, at_ns: int) -> None:
+    def _seen(self, source: CaptureDevice, at_ns: int) -> None:
         meter = self.meters[source]
         meter.items += 1
         meter.newest_ns = at_ns
         self.condition(source, None, at_ns)
 
-    def _tell(self, source: str, at_ns: int, detail: str = "") -> None:
+    def _tell(self, source: CaptureDevice, at_ns: int, detail: str = "") -> None:
         """Tell the recognizer what keeps the source from working, where that has changed."""
         with self._lock:
             own = self._conditions.get(source)
@@ -202,7 +210,7 @@ class Ingest:
                 self._post(Condition(modality, cause, at_ns, detail))
 
     def _place(self, pieces: list[PlacedSamples], cause: Cause) -> None:
-        causes = self._held["microphone"]
+        causes = self._held[CaptureDevice.MICROPHONE]
         held = first_cause(causes) if causes else None
         for piece in pieces:
             skip = max(-piece.begin, 0)
@@ -214,7 +222,7 @@ class Ingest:
                 self.ring.skip_to(piece.begin + len(piece.samples), held)
             first, last = before // self._samples_per_step, self.ring.end // self._samples_per_step
             for step in range(first, last):
-                self._post(Arrived("voice", step))
+                self._post(Arrived(Modality.VOICE, step))
         if pieces:
             self._ring_bells()
 

@@ -14,6 +14,7 @@ from normtr.cause import Cause
 from normtr.device import Cuda, Device
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
+from normtr.modality import Modality
 from normtr.pools import one_thread_each
 from normtr.predictor import Predictor
 from normtr.spec import MODALITIES
@@ -50,12 +51,12 @@ class Models:
         self.predictor = Predictor(self.checkpoint, self.device, config.neutral, self.baseline)
         self._transcriber = config.transcriber
         self.load_whisper()
-        if "text" not in config.off and not config.transcriber.is_usual:
+        if Modality.TEXT not in config.off and not config.transcriber.is_usual:
             self.whisper()  # so that what is wrong with a named model is said at once
         # Importing BERT beside running workers would hold them up for two seconds.
         self.text = (
             None
-            if "text" in config.off
+            if Modality.TEXT in config.off
             else TextEncoder(spec.text, self.device, adapter=self.checkpoint.adapter)
         )
 

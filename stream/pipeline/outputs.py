@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from normtr.modality import Modality
 from stream.pipeline.events import Seen, TranscriptEvent
+from stream.pipeline.stages import CaptureDevice, Stage
 from stream.pipeline.window_assembler import Estimate
 from stream.wire import NoticeKind
 
@@ -15,7 +17,7 @@ class Notice:
 
     kind: NoticeKind
     at_ns: int
-    modality: str | None = None
+    modality: Modality | None = None
     detail: str = ""
     source: str = ""
     """Which it is about; empty: the whole session."""
@@ -40,11 +42,11 @@ class HealthReport:
     """Once a second; measured fields are None in virtual time. `level`: of load shedding, 0 to 4."""
 
     at_ns: int
-    sources: dict[str, SourceReport]
+    sources: dict[CaptureDevice, SourceReport]
     stages: dict[str, dict[str, float] | None]
     memory_mib: float | None
-    fresh_share: dict[str, float | None]
-    restarts: dict[str, int]
+    fresh_share: dict[Modality, float | None]
+    restarts: dict[Stage, int]
     """By stage: workers that took the place of one that failed or hung."""
     level: int
     source: str = ""

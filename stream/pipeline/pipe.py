@@ -10,10 +10,10 @@ import numpy as np
 import psutil
 
 from normtr.cause import Cause
+from normtr.modality import Modality
 from normtr.predictor import Prediction, Predictor
 from normtr.window import Window
 from stream.pipeline.events import (
-    FEEDS,
     Arrived,
     Asked,
     Condition,
@@ -37,6 +37,7 @@ from stream.pipeline.outputs import HealthReport, Notice, Output, SourceReport
 from stream.pipeline.person import Person
 from stream.pipeline.pipe_config import PipeConfig
 from stream.pipeline.smoothing import Smoother
+from stream.pipeline.stages import FEEDS, CaptureDevice, Stage
 from stream.pipeline.transcriber import Transcriber
 from stream.pipeline.window_assembler import SLOW, Estimate, WindowAssembler
 from stream.pipeline.workers import FaceWorker, VoiceWorker, Worker
@@ -72,12 +73,12 @@ class Pipe:
             None if config.smoothing is None else Smoother(config.smoothing, models.checkpoint)
         )
         self._words: tuple[Word, ...] = ()
-        self._standing: dict[str, str | None] = {}
-        self._was: dict[str, int] = {}
+        self._standing: dict[Modality, Cause | None] = {}
+        self._was: dict[CaptureDevice, int] = {}
         self._muted = False
-        self._loading = "transcribe" in self.stages
+        self._loading = Stage.TRANSCRIBE in self.stages
 
-    def worker(self, stage: str, anew: bool = False) -> Worker:
+    def worker(self, stage: Stage, anew: bool = False) -> Worker:
         """The worker of a stage that is on; `anew`: it replaces one, with its model loaded again.
 
         A transcriber may load its model (a second). Raises UserError when that is unusable.
@@ -85,29 +86,26 @@ class Pipe:
         ingest, models, origin_ns = self.ingest, self._models, self.origin_ns
         # What may have brought the last one down is not used again.
         begin = ingest.ring.end if anew else 0
-        if stage == "face":
-            if anew:
-                models.load_face()
-            return FaceWorker(ingest.frames, models.face, self._person)
-        if stage == "voice":
-            if anew:
-                models.load_voice()
-            ring, voice = ingest.ring, models.voice
-            return VoiceWorker(ring, voice, self.spec, origin_ns, ingest.duty_cycles, begin)
-        assert models.text is not None
-        if anew:
-            models.load_whisper()
-        worker = Transcriber(
-            ingest.ring,
-            origin_ns,
-            self.config.transcriber,
-            models.whisper(),
-            ingest.duty_cycles,
-            begin,
-            self._words,
-        )
-        self._post(TextReady(models.text))
-        return worker
+        ring, cycles = ingest.ring, ingest.duty_cycles
+        match stage:
+            case Stage.FACE:
+                if anew:
+                    models.load_face()
+                return FaceWorker(ingest.frames, models.face, self._person)
+            case Stage.VOICE:
+                if anew:
+                    models.load_voice()
+                return VoiceWorker(ring, models.voice, self.spec, origin_ns, cycles, begin)
+            case Stage.TRANSCRIBE:
+                assert models.text is not None
+                if anew:
+                    models.load_whisper()
+                settings, whisper = self.config.transcriber, models.whisper()
+                worker = Transcriber(ring, origin_ns, settings, whisper, cycles, begin, self._words)
+                self._post(TextReady(models.text))
+                return worker
+            case _:
+                assert_never(stage)
 
     def closes_ns(self, step: int) -> int:
         """When the estimate of the window ending with `step` is due."""
@@ -132,14 +130,14 @@ class Pipe:
                 at_ns = self.origin_ns + event.step * self.spec.step_ns
                 return [Notice(NoticeKind.WORKER_ERROR, at_ns, event.modality, event.reason)]
             case Seen():
-                return [] if self.ingest.was_held("camera", event.at_ns) else [event]
+                return [] if self.ingest.was_held(CaptureDevice.CAMERA, event.at_ns) else [event]
             case Asked():
                 return [Notice(event.kind, event.at_ns, event.modality, event.detail)]
             case OtherPerson():
                 detail = "another person is in view"
-                return [Notice(NoticeKind.PERSON_CHANGED, event.at_ns, "face", detail)]
+                return [Notice(NoticeKind.PERSON_CHANGED, event.at_ns, Modality.FACE, detail)]
             case Down():
-                self._loading = self._loading and event.stage != "transcribe"
+                self._loading = self._loading and event.stage != Stage.TRANSCRIBE
                 feeds = FEEDS[event.stage]
                 return [Notice(NoticeKind.WORKER_DOWN, event.at_ns, feeds, event.reason)]
             case Restarted():
@@ -147,7 +145,7 @@ class Pipe:
                 feeds = FEEDS[event.stage]
                 return [Notice(NoticeKind.WORKER_RESTARTED, event.at_ns, feeds, event.reason)]
             case FeatureRow():
-                return self._mute_notices(event) if event.modality == "voice" else []
+                return self._mute_notices(event) if event.modality == Modality.VOICE else []
             case Condition():
                 return self._notices(event)
             case Arrived() | Dropped() | Ended():
@@ -168,7 +166,9 @@ class Pipe:
         if self._loading or estimate.step < STARTING_STEPS:
             return []
         gaps, duty_cycles = estimate.window.gaps, self.ingest.duty_cycles
-        wanted = ["face", "voice"] if duty_cycles.hears(estimate.step) else ["face"]
+        wanted = [Modality.FACE]
+        if duty_cycles.hears(estimate.step):
+            wanted.append(Modality.VOICE)
         in_time = late_ns <= LATE_NS and not any(gaps[m][-1] in SLOW for m in wanted)
         change = self.load_shedding.step(in_time)
         if not change:
@@ -186,11 +186,11 @@ class Pipe:
             return []
         begin_ns, end_ns = event.skipped
         detail = f"{(end_ns - begin_ns) / 1e9:.1f} s of sound were skipped to keep up"
-        return [Notice(NoticeKind.LATE_WORDS, begin_ns, "text", detail)]
+        return [Notice(NoticeKind.LATE_WORDS, begin_ns, Modality.TEXT, detail)]
 
     def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
         """A device that is muted, or whose sound was led elsewhere, gives exact zeros."""
-        held = self.ingest.was_held("microphone", row.begin_ns)
+        held = self.ingest.was_held(CaptureDevice.MICROPHONE, row.begin_ns)
         if row.cause == Cause.MUTED and not self._muted and not held:
             self._muted = True
             detail = "only exact zeros come: the microphone is muted, or another one is in use"
@@ -216,12 +216,15 @@ class Pipe:
     def health(self, now_ns: int, *, measured: bool) -> HealthReport:
         """`measured`: with stage times and memory, which virtual time does not have."""
         sources = {}
-        for name, meter in self.ingest.meters.items():
-            items, self._was[name] = meter.items - self._was.get(name, 0), meter.items
+        drops = {
+            CaptureDevice.CAMERA: self.ingest.frames.dropped,
+            CaptureDevice.MICROPHONE: self.ingest.ring.missing,
+        }
+        for device, meter in self.ingest.meters.items():
+            items, self._was[device] = meter.items - self._was.get(device, 0), meter.items
             lag = None if meter.newest_ns is None else (now_ns - meter.newest_ns) / 1e6
-            drops = self.ingest.frames.dropped if name == "camera" else self.ingest.ring.missing
             alive = lag is not None and lag < 1000.0
-            sources[name] = SourceReport(alive, float(items), drops, lag, meter.drift_ppm)
+            sources[device] = SourceReport(alive, float(items), drops[device], lag, meter.drift_ppm)
         stages: dict[str, dict[str, float] | None] = {}
         for name, times in sorted(self.stage_ms.items()):
             p50, p95 = np.percentile(list(times), [50, 95]) if times else (0.0, 0.0)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from normtr import models
+from normtr.modality import Modality
 from normtr.shipped import SHIPPED
-from normtr.spec import MODALITIES
 from normtr.speech_limits import LONGEST_S, PASSAGE_S, PAUSE_MS, THRESHOLD
 
 Switch = Literal["on", "off"]
@@ -98,5 +98,5 @@ class PipeConfig:
             raise ValueError(f"neutral lies between 0 and 1, not at {self.neutral:g}")
 
     @property
-    def off(self) -> frozenset[str]:
-        return frozenset(m for m in MODALITIES if getattr(self, m) == "off")
+    def off(self) -> frozenset[Modality]:
+        return frozenset(m for m in Modality if getattr(self, m) == "off")

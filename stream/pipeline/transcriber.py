@@ -16,6 +16,7 @@ from stream.pipeline.events import TranscriptEvent, Word, WordChange
 from stream.pipeline.handoff import Sound, SoundRing
 from stream.pipeline.load_shedding import DutyCycles
 from stream.pipeline.pipe_config import TranscriberConfig
+from stream.pipeline.stages import Stage
 from stream.pipeline.word_revision import Guess, Hypothesis
 
 MEMORY_NS = 30_000_000_000
@@ -37,7 +38,7 @@ class Passage:
 class Transcriber:
     """Worker: sound from the ring in, revisable words out. Sample n lies n/16000 s after origin."""
 
-    name = "transcribe"
+    name = Stage.TRANSCRIBE
 
     def __init__(
         self,

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from normtr.cause import Cause, first_cause
+from normtr.modality import Modality
 from normtr.predictor import Prediction
-from normtr.spec import MODALITIES, FeatureSpec
+from normtr.spec import FeatureSpec
 from normtr.text import TextEncoder, TimedWord
 from normtr.window import Row, Window, assemble, mean_row
 from stream.pipeline.events import (
-    FEEDS,
     Arrived,
     Asked,
     Condition,
@@ -30,6 +30,7 @@ from stream.pipeline.events import (
     TranscriptEvent,
 )
 from stream.pipeline.smoothing import Smoothed
+from stream.pipeline.stages import FEEDS
 
 SLOW = (Cause.DROPPED, Cause.LATE)
 """Causes that show a machine too slow."""
@@ -94,14 +95,14 @@ class Fresh:
 class WindowAssembler:
     """Keeps the grid; owned by one thread."""
 
-    def __init__(self, spec: FeatureSpec, origin_ns: int, off: Iterable[str] = ()) -> None:
+    def __init__(self, spec: FeatureSpec, origin_ns: int, off: Iterable[Modality] = ()) -> None:
         self.spec = spec
-        self.fresh = {m: Fresh() for m in ("face", "voice")}
+        self.fresh = {m: Fresh() for m in (Modality.FACE, Modality.VOICE)}
         self._origin_ns = origin_ns
         self._text_encoder: TextEncoder | None = None
-        self._steps: dict[str, dict[int, Step]] = {m: defaultdict(Step) for m in MODALITIES}
-        self._conditions: dict[str, list[tuple[int, Cause]]] = {m: [] for m in MODALITIES}
-        self._down: dict[str, list[tuple[int, int | None]]] = {m: [] for m in MODALITIES}
+        self._steps: dict[Modality, dict[int, Step]] = {m: defaultdict(Step) for m in Modality}
+        self._conditions: dict[Modality, list[tuple[int, Cause]]] = {m: [] for m in Modality}
+        self._down: dict[Modality, list[tuple[int, int | None]]] = {m: [] for m in Modality}
         self._off = frozenset(off)
         self._words: tuple[TimedWord, ...] = ()
         self._horizon_ns = origin_ns
@@ -142,11 +143,14 @@ class WindowAssembler:
         spec = self.spec
         begin_ns = self._origin_ns + (step + 1 - spec.steps) * spec.step_ns
         numbers = range(step + 1 - spec.steps, step + 1)
-        columns = {m: [self._outcome(m, n) for n in numbers] for m in ("face", "voice")}
+        columns: dict[str, list[tuple[Cause, Row | None]]] = {
+            m: [self._outcome(m, n) for n in numbers] for m in (Modality.FACE, Modality.VOICE)
+        }
         heard = [
-            self._heard(n, cause) for n, (cause, _) in zip(numbers, columns["voice"], strict=True)
+            self._heard(n, cause)
+            for n, (cause, _) in zip(numbers, columns[Modality.VOICE], strict=True)
         ]
-        columns["text"] = self._text(begin_ns, numbers, heard)
+        columns[Modality.TEXT] = self._text(begin_ns, numbers, heard)
         window = assemble(spec, begin_ns, columns)
         self._forget(numbers[0])
         for modality, fresh in self.fresh.items():
@@ -157,9 +161,9 @@ class WindowAssembler:
 
     def faces(self, step: int) -> int:
         """How many pictures a step of the last window has used."""
-        return len(self._steps["face"][step].rows)
+        return len(self._steps[Modality.FACE][step].rows)
 
-    def _outcome(self, modality: str, step: int) -> tuple[Cause, Row | None]:
+    def _outcome(self, modality: Modality, step: int) -> tuple[Cause, Row | None]:
         standing = self._standing(modality, step)
         if step < 0 or standing in (Cause.OFF, Cause.STARTING, Cause.PAUSED):
             return standing, None
@@ -171,15 +175,15 @@ class WindowAssembler:
             cause = standing if cause == Cause.STALLED else first_cause((standing, cause))
         return (cause, row) if cause == Cause.NONE else (cause, None)
 
-    def _lose(self, modality: str, at_ns: int) -> None:
+    def _lose(self, modality: Modality, at_ns: int) -> None:
         """From `at_ns` on no worker answers, until one is restarted."""
         # What was said since the horizon will not be heard any more.
-        begin_ns = min(at_ns, self._horizon_ns) if modality == "text" else at_ns
+        begin_ns = min(at_ns, self._horizon_ns) if modality == Modality.TEXT else at_ns
         stretches = self._down[modality]
         if not stretches or stretches[-1][1] is not None:
             stretches.append((begin_ns, None))
 
-    def _is_down(self, modality: str, step: int) -> bool:
+    def _is_down(self, modality: Modality, step: int) -> bool:
         """Whether there was no worker during some of the step."""
         begin_ns = self._origin_ns + step * self.spec.step_ns
         return any(
@@ -187,7 +191,7 @@ class WindowAssembler:
             for down_ns, up_ns in self._down[modality]
         )
 
-    def _standing(self, modality: str, step: int) -> Cause:
+    def _standing(self, modality: Modality, step: int) -> Cause:
         """The condition in force at the step's end."""
         if modality in self._off:
             return Cause.OFF
@@ -203,22 +207,25 @@ class WindowAssembler:
     def _heard(self, step: int, cause: Cause) -> Cause:
         """A step that the voice worker gave up is whole for the words."""
         return (
-            Cause.NONE if cause == Cause.DROPPED and self._steps["voice"][step].dropped else cause
+            Cause.NONE
+            if cause == Cause.DROPPED and self._steps[Modality.VOICE][step].dropped
+            else cause
         )
 
     def _text(
         self, begin_ns: int, numbers: range, voice: list[Cause]
     ) -> list[tuple[Cause, Row | None]]:
-        if "text" in self._off:
+        if Modality.TEXT in self._off:
             return [(Cause.OFF, None)] * len(numbers)
         if self._text_encoder is None:
             return [
-                (Cause.ERROR if self._is_down("text", n) else Cause.STARTING, None) for n in numbers
+                (Cause.ERROR if self._is_down(Modality.TEXT, n) else Cause.STARTING, None)
+                for n in numbers
             ]
         rows = self._text_encoder.rows(self._words, begin_ns, self.spec.step_ns, self.spec.steps)
         column: list[tuple[Cause, Row | None]] = []
         for number, row, heard in zip(numbers, rows, voice, strict=True):
-            standing = self._standing("text", number)
+            standing = self._standing(Modality.TEXT, number)
             end_ns = self._origin_ns + (number + 1) * self.spec.step_ns
             if standing != Cause.NONE:
                 column.append((standing, None))
@@ -226,7 +233,7 @@ class WindowAssembler:
                 column.append((Cause.NONE, row))
             elif heard in (Cause.PAUSED, Cause.MUTED, Cause.STALLED, Cause.DROPPED):
                 column.append((heard, None))
-            elif heard != Cause.SILENCE and self._is_down("text", number):
+            elif heard != Cause.SILENCE and self._is_down(Modality.TEXT, number):
                 column.append((Cause.ERROR, None))
             elif heard != Cause.SILENCE and self._was_skipped(end_ns):
                 column.append((Cause.DROPPED, None))

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from normtr.errors import UserError
 from normtr.spec import FeatureSpec
 from stream.clock import Clock
-from stream.pipeline.events import FEEDS, Down, Event, Failed, Restarted, stamped
+from stream.pipeline.events import Down, Event, Failed, Restarted, stamped
 from stream.pipeline.ingest import FrameSample, Ingest
+from stream.pipeline.stages import FEEDS, Stage
 from stream.pipeline.workers import AudioContext, Worker
 
 POLL_S = 0.05
@@ -43,7 +44,11 @@ class Limit:
     run_s: float
 
 
-LIMITS = {"face": Limit(20.0, 3.0), "voice": Limit(20.0, 3.0), "transcribe": Limit(60.0, 10.0)}
+LIMITS = {
+    Stage.FACE: Limit(20.0, 3.0),
+    Stage.VOICE: Limit(20.0, 3.0),
+    Stage.TRANSCRIBE: Limit(60.0, 10.0),
+}
 
 
 class Supervised(Protocol):
@@ -53,11 +58,11 @@ class Supervised(Protocol):
     origin_ns: int
     ingest: Ingest
 
-    def worker(self, stage: str, anew: bool = False) -> Worker:
+    def worker(self, stage: Stage, anew: bool = False) -> Worker:
         """The worker of a stage; `anew`: it replaces one. Raises UserError when it cannot work."""
         ...
 
-    def timed(self, stage: str, took_ns: int) -> None:
+    def timed(self, stage: Stage, took_ns: int) -> None:
         """Remember what one run of a stage took."""
         ...
 
@@ -89,7 +94,7 @@ class WorkerSupervisor:
 
     def __init__(
         self,
-        name: str,
+        name: Stage,
         pipe: Supervised,
         clock: Clock,
         post: Callable[[Event], None],

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from normtr.cause import Cause
 from normtr.face import FaceEncoder, FaceRow, align
+from normtr.modality import Modality
 from normtr.sound import Samples, hole_cause
 from normtr.spec import FeatureSpec
 from normtr.voice import VoiceEncoder, VoiceRow
@@ -20,12 +21,13 @@ from stream.pipeline.handoff import Newest, SoundRing
 from stream.pipeline.ingest import FrameSample
 from stream.pipeline.load_shedding import DutyCycles
 from stream.pipeline.person import MOST, Person
+from stream.pipeline.stages import Stage
 
 
 class Worker(Protocol):
     """One stage of the pipe."""
 
-    name: str
+    name: Stage
 
     def take(self, now_ns: int, final: bool = False) -> Any | None:
         """The newest work, or None; must not block. `final`: no input comes any more."""
@@ -39,7 +41,7 @@ class Worker(Protocol):
 class FaceWorker:
     """Pictures -> one FeatureRow a picture, of the person's face."""
 
-    name = "face"
+    name = Stage.FACE
 
     def __init__(self, frames: Newest[FrameSample], encoder: FaceEncoder, person: Person) -> None:
         self._frames = frames
@@ -57,7 +59,7 @@ class FaceWorker:
         row = FaceRow(Cause.NO_FACE)
         if chosen.index is not None:
             row = self._encoder.of(crops[chosen.index], faces[chosen.index])
-        out = FeatureRow("face", work.step, row.cause, row.vector, at_ns, at_ns, 0)
+        out = FeatureRow(Modality.FACE, work.step, row.cause, row.vector, at_ns, at_ns, 0)
         seen = Seen(work.step, at_ns, work.image, row)
         return [*([OtherPerson(at_ns)] if chosen.changed else []), out, seen]
 
@@ -77,7 +79,7 @@ class AudioContext:
 class VoiceWorker:
     """Sound -> one FeatureRow a step."""
 
-    name = "voice"
+    name = Stage.VOICE
 
     def __init__(
         self,
@@ -115,7 +117,11 @@ class VoiceWorker:
         return [*events, self._row(work.step, self._encoder(work.samples))]
 
     def _without_row(self, step: int, cause: Cause) -> Event:
-        return Dropped("voice", step) if cause == Cause.NONE else self._row(step, VoiceRow(cause))
+        return (
+            Dropped(Modality.VOICE, step)
+            if cause == Cause.NONE
+            else self._row(step, VoiceRow(cause))
+        )
 
     def _cause(self, step: int) -> Cause:
         """Why the step's own sound is not there; `none` if it is."""
@@ -125,4 +131,4 @@ class VoiceWorker:
     def _row(self, step: int, row: VoiceRow) -> FeatureRow:
         begin_ns = self._origin_ns + step * self._spec.step_ns
         end_ns = begin_ns + self._spec.step_ns
-        return FeatureRow("voice", step, row.cause, row.vector, begin_ns, end_ns, 0)
+        return FeatureRow(Modality.VOICE, step, row.cause, row.vector, begin_ns, end_ns, 0)

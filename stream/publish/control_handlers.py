@@ -12,13 +12,14 @@ from typing import Any
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
+from normtr.modality import Modality
 from normtr.user_baseline import write
 from stream.clock import Monotonic
 from stream.pipeline.baseline_collector import BaselineCollector
 from stream.pipeline.events import Asked
-from stream.pipeline.ingest import AFFECTS
 from stream.pipeline.outputs import Notice, Output
 from stream.pipeline.pipe import Pipe
+from stream.pipeline.stages import AFFECTS, CaptureDevice
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.control import ControlServer, Verb
 from stream.publish.sink import Sink
@@ -118,23 +119,25 @@ class ControlHandlers(Sink):
         return {"config": self._controlled.config}
 
     def _pause(self) -> dict[str, Any]:
-        if self._hold(Cause.PAUSED, tuple(AFFECTS)):
+        if self._hold(Cause.PAUSED, *CaptureDevice):
             self._say(NoticeKind.PAUSED, None, "paused by request")
         return {}
 
     def _resume(self) -> dict[str, Any]:
-        if self._release(Cause.PAUSED, tuple(AFFECTS)):
+        if self._release(Cause.PAUSED, *CaptureDevice):
             self._say(NoticeKind.RESUMED, None, "resumed by request")
         return {}
 
     def _mute(self, device: str) -> dict[str, Any]:
-        if self._hold(Cause.MUTED, _known(device)):
-            self._say(NoticeKind.MUTED, AFFECTS[device][0], f"the {device} is muted by request")
+        known = _known(device)
+        if self._hold(Cause.MUTED, known):
+            self._say(NoticeKind.MUTED, AFFECTS[known][0], f"the {known} is muted by request")
         return {}
 
     def _unmute(self, device: str) -> dict[str, Any]:
-        if self._release(Cause.MUTED, _known(device)):
-            self._say(NoticeKind.UNMUTED, AFFECTS[device][0], f"the {device} is unmuted by request")
+        known = _known(device)
+        if self._release(Cause.MUTED, known):
+            self._say(NoticeKind.UNMUTED, AFFECTS[known][0], f"the {known} is unmuted by request")
         return {}
 
     def _mark(self, label: str) -> dict[str, Any]:
@@ -157,25 +160,26 @@ class ControlHandlers(Sink):
             self._measuring = BaselineCollector(self._controlled.checkpoint, CALIBRATION_S)
         return {"seconds": CALIBRATION_S}
 
-    def _hold(self, cause: Cause, devices: tuple[str, ...]) -> bool:
+    def _hold(self, cause: Cause, *devices: CaptureDevice) -> bool:
         """Whether any was not held before."""
         now_ns = self._clock.now_ns()
         new = [p.ingest.hold(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(new)
 
-    def _release(self, cause: Cause, devices: tuple[str, ...]) -> bool:
+    def _release(self, cause: Cause, *devices: CaptureDevice) -> bool:
         now_ns = self._clock.now_ns()
         was = [p.ingest.release(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(was)
 
-    def _say(self, kind: NoticeKind, modality: str | None, detail: str) -> int:
+    def _say(self, kind: NoticeKind, modality: Modality | None, detail: str) -> int:
         """Have it published; its time."""
         now_ns = self._clock.now_ns()
         self._pipes[0].ask(Asked(kind, now_ns, modality, detail))
         return now_ns
 
 
-def _known(device: str) -> tuple[str]:
-    if device not in AFFECTS:
-        raise UserError(f"the device is one of {', '.join(AFFECTS)}.")
-    return (device,)
+def _known(device: str) -> CaptureDevice:
+    try:
+        return CaptureDevice(device)
+    except ValueError:
+        raise UserError(f"the device is one of {', '.join(CaptureDevice)}.") from None

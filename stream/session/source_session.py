@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from normtr.cause import Cause
+from normtr.modality import Modality
 from stream.clock import Clock
 from stream.pipeline.events import Asked, Ended, Event
 from stream.pipeline.ingest import Source
@@ -15,6 +16,7 @@ from stream.pipeline.models import Models
 from stream.pipeline.outputs import Notice, Output, Sent
 from stream.pipeline.pipe import Pipe
 from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.stages import CaptureDevice, Stage
 from stream.pipeline.worker_supervisor import Around, WorkerSupervisor
 from stream.wire import NoticeKind
 
@@ -56,7 +58,7 @@ class SourceSession:
         self._stages = [
             WorkerSupervisor(name, self.pipe, clock, mine, around) for name in self.pipe.stages
         ]
-        self._ended: dict[str, Ended] = {}
+        self._ended: dict[CaptureDevice, Ended] = {}
         self._finish_by = math.inf
 
     def start(self) -> None:
@@ -95,9 +97,9 @@ class SourceSession:
         """Nothing comes any more; what was said last is still transcribed, for `LAST_WORDS_S`."""
         for source in self._sources:
             source.stop()
-        heard = self.pipe.ingest.meters["microphone"].newest_ns is not None
+        heard = self.pipe.ingest.meters[CaptureDevice.MICROPHONE].newest_ns is not None
         for stage in self._stages:
-            if stage.name == "transcribe" and heard:
+            if stage.name == Stage.TRANSCRIBE and heard:
                 stage.finish()
             else:
                 stage.stop()
@@ -109,12 +111,12 @@ class SourceSession:
         """Give up the last words when their time is over; call it now and then."""
         if self.listening and time.monotonic() > self._finish_by:
             self.stop()
-            yield self.sent(Notice(NoticeKind.LATE_WORDS, self._clock.now_ns(), "text"))
+            yield self.sent(Notice(NoticeKind.LATE_WORDS, self._clock.now_ns(), Modality.TEXT))
 
     @property
     def listening(self) -> bool:
         """Whether more words can come."""
-        return any(stage.working for stage in self._stages if stage.name == "transcribe")
+        return any(stage.working for stage in self._stages if stage.name == Stage.TRANSCRIBE)
 
     def stop(self) -> None:
         """Ask everything to end; does not wait for it."""
@@ -125,7 +127,7 @@ class SourceSession:
 
     def _own_end(self) -> Ended | None:
         """The end of what was last to end; None while anything may come."""
-        if {"camera", "microphone"} <= set(self._ended):
+        if set(CaptureDevice) <= set(self._ended):
             return max(self._ended.values(), key=lambda ended: ended.at_ns)
         return None
 
