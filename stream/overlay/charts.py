@@ -9,11 +9,12 @@ from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPen
 from PySide6.QtWidgets import QToolTip
 
 from normtr.cause import Cause
+from normtr.modality import Modality
 from stream.overlay.part import CENTRE, LEFT, RIGHT, WindowPart, as_tip, fitting, resized
 from stream.overlay.state import Shown, within
 from stream.overlay.theme import Theme, opacity
 from stream.views.history import SECONDS
-from stream.views.labels_and_colours import NAMES, ink, look, name, reason
+from stream.views.labels_and_colours import ink, look, name, reason
 
 GLIDE_FRAMES, GLIDE_MS = 3, 50
 UNHEARD = "No recognizer was heard yet. Start one with: normtr live"
@@ -106,9 +107,9 @@ class HistoryStrip(WindowPart):
             modality: sum(
                 column.causes.get(modality, Cause.NONE) != Cause.NONE for column in shown.columns
             )
-            for modality in NAMES
+            for modality in Modality
         }
-        told = (f"{NAMES[m]} missing for {seconds} s" for m, seconds in missing.items() if seconds)
+        told = (f"{name(m)} missing for {seconds} s" for m, seconds in missing.items() if seconds)
         return f"{SECONDS} seconds; {', '.join(told) or 'nothing was missing'}"
 
     def draw(self, painter: QPainter, shown: Shown) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from normtr.cause import Cause
+from normtr.modality import Modality
 from stream.client.received import Affect, Info, Notify, Received
+from stream.pipeline.stages import CaptureDevice
 from stream.views.history import Column, History
-from stream.views.labels_and_colours import DEVICES, NAMES, NOTHING, name, reason
+from stream.views.labels_and_colours import MODALITY_LOOKS, NOTHING, name, notice_text, reason
 from stream.wire import NoticeKind
 
 STALE_S = 1.2
@@ -20,7 +22,7 @@ BRIEF = frozenset(
     {Cause.DROPPED, Cause.LATE, Cause.NO_FACE, Cause.POOR_IMAGE, Cause.SILENCE, Cause.NO_WORDS}
 )
 """Gaps that come and go in ordinary use: a light goes out once nothing came for `LIT_S`."""
-LIT_S = {"face": 1.0, "voice": 1.0, "text": 4.0}
+LIT_S: dict[str, float] = {Modality.FACE: 1.0, Modality.VOICE: 1.0, Modality.TEXT: 4.0}
 ABSENT = frozenset({Cause.OFF, Cause.NO_DEVICE, Cause.NO_TRACK, Cause.DENIED})
 """Causes with which a device is not in use."""
 
@@ -59,8 +61,8 @@ class Shown:
     capture: Capture
     note: str
     paused: bool
-    muted: frozenset[str]
-    """Of `camera` and `microphone` those that are muted."""
+    muted: frozenset[CaptureDevice]
+    """The devices that are muted."""
 
     def spoken(self) -> str:
         """The essentials as a sentence, for screen readers."""
@@ -106,7 +108,7 @@ class OverlayState:
             self._ended = message.kind == NoticeKind.STOPPING
             where = f"{message.source}: " if message.source in self._sources else ""
             where += f"{name(message.modality)}: " if message.modality else ""
-            self.tell(where + (message.detail or message.kind.replace("_", " ")), now_s)
+            self.tell(where + notice_text(message.kind, message.detail), now_s)
 
     @property
     def _sources(self) -> tuple[str, ...]:
@@ -150,7 +152,9 @@ class OverlayState:
             note=self._remark(now_s, fresh),
             paused=paused,
             muted=frozenset(
-                device for modality, device in DEVICES.items() if causes.get(modality) == "muted"
+                look.device
+                for modality, look in MODALITY_LOOKS.items()
+                if causes.get(modality) == Cause.MUTED
             ),
         )
 
@@ -161,7 +165,7 @@ class OverlayState:
             top="",
             confidence=0.0,
             bars=(),
-            lights=tuple(Light(modality, False, NO_DATA) for modality in NAMES),
+            lights=tuple(Light(modality, False, NO_DATA) for modality in Modality),
             columns=self._columns,
             capture=Capture(False, "no recognizer heard"),
             note=self._waiting(),
@@ -188,16 +192,16 @@ class OverlayState:
         if self._ended:
             return Capture(False, "nothing is captured")
         devices: dict[str, str] = {}  # of voice and words, what is said of the voice counts
-        for modality, device in DEVICES.items():
+        for modality, look in MODALITY_LOOKS.items():
             cause = causes.get(modality, Cause.OFF)
             if cause not in ABSENT:
-                devices.setdefault(device, cause)
+                devices.setdefault(look.device, cause)
         if not devices:
             return Capture(False, "no camera or microphone in use")
         names = " and ".join(devices)
         if not fresh:
             return Capture(True, f"{names} may be in use")
-        if "paused" in devices.values():
+        if Cause.PAUSED in devices.values():
             return Capture(True, f"{names} open, paused")
         muted = [device for device, cause in devices.items() if cause == Cause.MUTED]
         used = [device for device in devices if device not in muted]

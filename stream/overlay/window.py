@@ -17,12 +17,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QLayout, QMenu, QVBoxLayout, QWidget
 
+from normtr.modality import Modality
 from stream.overlay.charts import Bars, HistoryStrip, LightLamp
 from stream.overlay.labels import Badge, Headline, Note
 from stream.overlay.part import WindowPart
 from stream.overlay.state import Shown
 from stream.overlay.theme import DARK, Theme
-from stream.views.labels_and_colours import NAMES
 
 SIZE = QSize(300, 390)
 MARGIN = 14
@@ -55,7 +55,7 @@ class OverlayWindow(QWidget):
         self.menu = QMenu(self)
         self.bars = Bars()
         self._badge = Badge()
-        lights = [LightLamp(modality) for modality in NAMES]
+        lights = [LightLamp(modality) for modality in Modality]
         self._folding: tuple[WindowPart, ...] = (
             Headline(),
             self.bars,

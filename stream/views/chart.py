@@ -11,6 +11,7 @@ from rich.text import Text
 from stream.client.received import Affect, Notify, Received
 from stream.views import status, status_line
 from stream.views.history import History
+from stream.views.labels_and_colours import notice_text
 from stream.views.time_of_day import TimeOfDay
 
 
@@ -43,7 +44,7 @@ class Chart:
             self._sources[message.source] = message, history
         elif isinstance(message, Notify):
             where = f"{message.modality}: " if message.modality else ""
-            self._event = Text(f"{where}{message.detail or message.kind}", style="dim")
+            self._event = Text(f"{where}{notice_text(message.kind, message.detail)}", style="dim")
 
     def render(self, silent: bool) -> RenderableType:
         parts: list[RenderableType] = [self._waiting] if silent else []

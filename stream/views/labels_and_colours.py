@@ -6,6 +6,9 @@ import zlib
 from dataclasses import dataclass
 
 from normtr.cause import Cause
+from normtr.modality import Modality
+from stream.pipeline.stages import CaptureDevice
+from stream.wire import NoticeKind
 
 NOTHING = "not enough to say"
 """What is shown of a window that is abstained from."""
@@ -47,11 +50,45 @@ OF_DEVICE: dict[str, str] = {
     Cause.STALLED: "{} gives nothing",
 }
 """Causes that lie with the camera or the microphone, told with its name."""
-TRACKS = {"face": "picture", "voice": "sound", "text": "sound"}
-"""What of a clip the modalities are taken from."""
-DEVICES = {"face": "camera", "voice": "microphone", "text": "microphone"}
-NAMES = {"face": "face", "voice": "voice", "text": "words"}
-"""What people call the modalities."""
+
+
+@dataclass(frozen=True)
+class ModalityLook:
+    """What people call a modality, and what it comes from."""
+
+    text: str
+    device: CaptureDevice
+    track: str
+    """The track of a clip."""
+
+
+MODALITY_LOOKS: dict[str, ModalityLook] = {
+    Modality.FACE: ModalityLook("face", CaptureDevice.CAMERA, "picture"),
+    Modality.VOICE: ModalityLook("voice", CaptureDevice.MICROPHONE, "sound"),
+    Modality.TEXT: ModalityLook("words", CaptureDevice.MICROPHONE, "sound"),
+}
+NOTICE_TEXTS: dict[str, str] = {
+    NoticeKind.DEVICE_LOST: "device lost",
+    NoticeKind.DEVICE_BACK: "device back",
+    NoticeKind.MUTED: "muted",
+    NoticeKind.UNMUTED: "unmuted",
+    NoticeKind.WORKER_ERROR: "worker error",
+    NoticeKind.WORKER_DOWN: "worker down",
+    NoticeKind.WORKER_RESTARTED: "worker restarted",
+    NoticeKind.LATE_WORDS: "late words",
+    NoticeKind.PERSON_CHANGED: "person changed",
+    NoticeKind.SOURCE_ENDED: "source ended",
+    NoticeKind.FELL_BACK_TO_CPU: "fell back to CPU",
+    NoticeKind.PAUSED: "paused",
+    NoticeKind.RESUMED: "resumed",
+    NoticeKind.DEGRADED: "degraded",
+    NoticeKind.RECOVERED: "recovered",
+    NoticeKind.MARK: "mark",
+    NoticeKind.CALIBRATED: "calibrated",
+    NoticeKind.NOT_CALIBRATED: "not calibrated",
+    NoticeKind.STOPPING: "stopping",
+}
+"""What is told of a notice that has no sentence of its own."""
 
 EMOTION_COLOURS = {
     "angry": "#d55e00",
@@ -78,8 +115,14 @@ OTHER_COLOUR = "#8c8c8c"
 
 
 def name(modality: str) -> str:
-    """What people call it; one that is not known, as the publisher does."""
-    return NAMES.get(modality, modality)
+    """Return what people call a modality; one that is not known keeps the publisher's name."""
+    known = MODALITY_LOOKS.get(modality)
+    return modality if known is None else known.text
+
+
+def notice_text(kind: str, detail: str) -> str:
+    """Return what is told of a notice: its sentence, else what its kind is called."""
+    return detail or NOTICE_TEXTS.get(kind, kind)
 
 
 def emotion_colour(label: str) -> str:
@@ -97,10 +140,11 @@ def look(cause: str) -> Look:
 
 def reason(modality: str, cause: str) -> str:
     """Why the modality is not there, in words: `microphone muted`, `no face`."""
+    known = MODALITY_LOOKS.get(modality)
     if cause == Cause.NO_TRACK:
-        return f"no {TRACKS.get(modality, modality)} in the clip"
+        return f"no {modality if known is None else known.track} in the clip"
     if cause in OF_DEVICE:
-        return OF_DEVICE[cause].format(DEVICES.get(modality, modality))
+        return OF_DEVICE[cause].format(modality if known is None else known.device)
     return look(cause).text
 
 
