@@ -1,4 +1,4 @@
-"""Typed configs: a dataclass filled from TOML files and dotted command-line options."""
+"""Typed configs: a dataclass is filled from TOML files and dotted command-line options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 
 class _Exact(ArgumentParser):
-    """No abbreviations, nor in the parsers that it makes for the fields of named classes."""
+    """A parser that takes no abbreviations. The parsers that it makes for nested classes take none
+    either."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, "formatter_class": Help, **options})
@@ -30,9 +31,9 @@ class _Exact(ArgumentParser):
 def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[str] = ()) -> T:
     """Fill the dataclass `kind` from `--config FILE.toml` (repeatable) and `--field value`.
 
-    `positional` names fields that are given without an option; a list takes one or more words.
-    A bare `--flag` means true; a field that is one string or several takes an option for each.
-    Raises UsageError with one sentence; `--help` prints and exits 0.
+    `positional` names the fields that are given without an option; a list takes one or more words.
+    A bare `--flag` means true. A field that is one string or several takes one option for each.
+    Raises UsageError with one sentence; `--help` prints the help and exits with status 0.
     """
     description = (kind.__doc__ or "").strip().splitlines()[0]
     parser = _Exact(
@@ -82,7 +83,7 @@ def _flags(parser: ArgumentParser) -> set[str]:
 
 
 def _as_field(word: str, known: Sequence[str]) -> str:
-    """`--mask-stage` as the field is written, `--mask_stage`, where there is one."""
+    """Return `--mask-stage` as `--mask_stage`, the name of its field, if there is such a field."""
     option, equals, value = word.partition("=")
     field = option[2:].replace("-", "_")
     return f"--{field}{equals}{value}" if option.startswith("--") and field in known else word
@@ -97,7 +98,7 @@ def _explicit_flags(argv: Sequence[str], flags: set[str]) -> list[str]:
 
 
 def _gathered(argv: Sequence[str], option: str) -> list[str]:
-    """An option that is given several times, once with all its values."""
+    """Merge an option that is given several times into one option with all its values."""
     rest, values = [], []
     words = iter(argv)
     for word in words:
@@ -112,7 +113,7 @@ def _gathered(argv: Sequence[str], option: str) -> list[str]:
 
 
 def configs(argv: Sequence[str]) -> list[Path]:
-    """The files that `--config` names."""
+    """Return the files that `--config` names. Raises UsageError when one has no name."""
     paths = [word.removeprefix("--config=") for word in argv if word.startswith("--config=")]
     for here, after in zip(argv, [*argv, ""][1:], strict=True):
         if here == "--config":
@@ -123,7 +124,10 @@ def configs(argv: Sequence[str]) -> list[Path]:
 
 
 def _check_config(path: Path, known: Sequence[str]) -> None:
-    """Refuse by its name what the parser would not name: a file that is no TOML, a flat section."""
+    """Raise UsageError for errors that the parser would report without naming the file or key.
+
+    These are a missing file, a file that is not TOML, and a plain value in place of a section.
+    """
     if not path.is_file():
         raise UsageError(f"there is no config file {str(path)!r}.")
     try:

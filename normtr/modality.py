@@ -1,4 +1,4 @@
-"""The modalities: what a person is recognised by."""
+"""The modalities: the kinds of input by which a person is recognised."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Modality(StrEnum):
-    """A modality; the order is that of the network's tokens."""
+    """A modality. The order is the order of the network's input."""
 
     FACE = "face"
     VOICE = "voice"
