@@ -141,12 +141,12 @@ class Faulty:
             self._overflowed = False
 
     def condition(
-        self, source: CaptureDevice, cause: Cause | None, at_ns: int, detail: str = ""
+        self, device: CaptureDevice, cause: Cause | None, at_ns: int, detail: str = ""
     ) -> None:
-        self._ingest.condition(source, cause, at_ns, detail)
+        self._ingest.condition(device, cause, at_ns, detail)
 
-    def end(self, source: CaptureDevice, at_ns: int, reason: str = "") -> None:
-        self._ingest.end(source, at_ns, reason)
+    def end(self, device: CaptureDevice, at_ns: int, reason: str = "") -> None:
+        self._ingest.end(device, at_ns, reason)
 
     def _kinds(self, device: CaptureDevice, at_ns: int) -> set[str]:
         return {f.kind for f in self._plan.now(device, (at_ns - self.origin_ns) / 1e9)}

@@ -65,9 +65,9 @@ class Witness:
             self._sounds.append((at_ns + begin * 1_000_000_000 // rate, loudest))
 
     def condition(
-        self, source: CaptureDevice, _cause: Cause | None, _at_ns: int, detail: str = ""
+        self, device: CaptureDevice, _cause: Cause | None, _at_ns: int, detail: str = ""
     ) -> None:
-        self.reasons[source] = detail or f"the {source} gives nothing."
+        self.reasons[device] = detail or f"the {device} gives nothing."
 
     def has_begun(self) -> bool:
         """Whether there is anything of both."""

@@ -101,5 +101,5 @@ class RealTimeClip:
             self.error = error
         if self._until_ns is not None:
             end_ns = min(end_ns, self._until_ns)
-        for source in CaptureDevice:
-            ingest.end(source, ingest.origin_ns + end_ns, str(self.error or ""))
+        for device in CaptureDevice:
+            ingest.end(device, ingest.origin_ns + end_ns, str(self.error or ""))

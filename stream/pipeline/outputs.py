@@ -1,4 +1,4 @@
-"""What the pipe gives, each with the time at which it goes out."""
+"""Outputs are what the pipe gives; each goes out at a certain time."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from stream.wire import NoticeKind
 
 @dataclass(frozen=True)
 class Notice:
-    """Something a subscriber should know."""
+    """Something that a subscriber should know."""
 
     kind: NoticeKind
     at_ns: int
     modality: Modality | None = None
     detail: str = ""
     source: str = ""
-    """Which it is about; empty: the whole session."""
+    """The name of the source; empty for the whole session."""
 
 
 @dataclass(frozen=True)
 class SourceReport:
-    """One source over the last second; `lag_ms`: age of its newest item.
+    """A device over the last second.
 
-    `drift_ppm`: how much faster its clock runs than ours.
+    `lag_ms` is the age of its newest item; None before the first one. `drift_ppm` says how much
+    faster its clock runs than ours; None if not known.
     """
 
     alive: bool
@@ -39,7 +40,7 @@ class SourceReport:
 
 @dataclass(frozen=True)
 class HealthReport:
-    """Once a second; measured fields are None in virtual time. `level`: of load shedding, 0 to 4."""
+    """The state of the pipe, once a second. Measured fields are None in virtual time."""
 
     at_ns: int
     sources: dict[CaptureDevice, SourceReport]
@@ -47,12 +48,12 @@ class HealthReport:
     memory_mib: float | None
     fresh_share: dict[Modality, float | None]
     restarts: dict[Stage, int]
-    """By stage: workers that took the place of one that failed or hung."""
+    """The number of workers, per stage, that replaced one that failed or hung."""
     level: int
     source: str = ""
-    """Whose health it is."""
+    """The name of the source."""
 
 
 Output = Estimate | TranscriptEvent | Seen | Notice | HealthReport
 Sent = tuple[int, Output]
-"""The time at which something goes out, in ns on the session's clock, and what it is."""
+"""An output and the time at which it goes out, in ns on the session's clock."""

@@ -1,4 +1,4 @@
-"""The pipe without its clock: ingest, workers and window assembler, wired from one config."""
+"""The pipe without its clock: ingest, workers and window assembler, built from one config."""
 
 from __future__ import annotations
 
@@ -44,15 +44,16 @@ from stream.pipeline.workers import FaceWorker, VoiceWorker, Worker
 from stream.wire import NoticeKind
 
 LOST = (Cause.DENIED, Cause.NO_DEVICE, Cause.NO_TRACK, Cause.STALLED)
-"""Causes that are told when they begin and end."""
+"""Causes whose begin and end are told as notices."""
 LATE_NS = 50_000_000
 """A tick that begins later than this was not in time."""
 STARTING_STEPS = 16
-"""The first steps (4 s) show how busy the machine is with the program's own start."""
+"""The first steps (4 s) do not count, because the program's own start keeps the machine busy."""
 
 
 class Pipe:
-    """Built when the session's origin is known; the drivers in realtime and virtual run it."""
+    """One source's pipe, built when the session's origin is known. `realtime` or `virtual` drives
+    it."""
 
     def __init__(
         self, config: PipeConfig, models: Models, origin_ns: int, post: Callable[[Event], None]
@@ -79,9 +80,10 @@ class Pipe:
         self._loading = Stage.TRANSCRIBE in self.stages
 
     def worker(self, stage: Stage, anew: bool = False) -> Worker:
-        """The worker of a stage that is on; `anew`: it replaces one, with its model loaded again.
+        """Return the worker of a stage that is on.
 
-        A transcriber may load its model (a second). Raises UserError when that is unusable.
+        `anew` says that it replaces one; then its model is loaded again. A transcriber may load its
+        model, which takes a second. Raises UserError when the model is unusable.
         """
         ingest, models, origin_ns = self.ingest, self._models, self.origin_ns
         # What may have brought the last one down is not used again.
@@ -108,17 +110,17 @@ class Pipe:
                 assert_never(stage)
 
     def closes_ns(self, step: int) -> int:
-        """When the estimate of the window ending with `step` is due."""
+        """Return when the estimate of the window that ends with `step` is due."""
         return self.origin_ns + (step + 1) * self.spec.step_ns + self.spec.settle_ns
 
     def estimate(self, step: int, window: Window, prediction: Prediction, now_ns: int) -> Estimate:
-        """Of the window that the recognizer gave last; `now_ns`: when the tick began."""
+        """Return the estimate of the window that was assembled last; the tick began at `now_ns`."""
         faces = self.recognizer.faces(step)
         smoothed = None if self._smoother is None else self._smoother(window, prediction)
         return Estimate(step, window, prediction, now_ns, faces, smoothed)
 
     def absorb(self, event: Event) -> Sequence[Output]:
-        """Take an event in; return what of it goes out at once."""
+        """Take an event in; return the outputs that go out at once."""
         self.recognizer.handle(event)
         match event:
             case TextReady():
@@ -155,13 +157,13 @@ class Pipe:
         return []
 
     def ask(self, asked: Asked) -> None:
-        """Have it go out as a notice; from any thread."""
+        """Send a request out as a notice; any thread may call this."""
         self._post(asked)
 
     def keep_pace(self, estimate: Estimate, late_ns: int, now_ns: int) -> Sequence[Notice]:
         """Give up or take back work after a tick that began `late_ns` late; in real time only.
 
-        Steps at which the program itself was still starting do not count.
+        Returns the notice of a change. Steps of the program's own start do not count.
         """
         if self._loading or estimate.step < STARTING_STEPS:
             return []
@@ -189,7 +191,10 @@ class Pipe:
         return [Notice(NoticeKind.LATE_WORDS, begin_ns, Modality.TEXT, detail)]
 
     def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
-        """A device that is muted, or whose sound was led elsewhere, gives exact zeros."""
+        """Return a notice when a device begins or ends to give exact zeros.
+
+        It does so when it is muted, or when another device has taken its place.
+        """
         held = self.ingest.was_held(CaptureDevice.MICROPHONE, row.begin_ns)
         if row.cause == Cause.MUTED and not self._muted and not held:
             self._muted = True
@@ -214,7 +219,10 @@ class Pipe:
         return []
 
     def health(self, now_ns: int, *, measured: bool) -> HealthReport:
-        """`measured`: with stage times and memory, which virtual time does not have."""
+        """Return the health of the last second.
+
+        `measured` adds stage times and memory, which virtual time does not have.
+        """
         sources = {}
         drops = {
             CaptureDevice.CAMERA: self.ingest.frames.dropped,
@@ -235,14 +243,14 @@ class Pipe:
         return HealthReport(now_ns, sources, stages, memory, fresh, restarts, level)
 
     def timed(self, stage: str, took_ns: int) -> None:
-        """Remember what one run of a stage took."""
+        """Remember how long one run of a stage took."""
         self.stage_ms.setdefault(stage, deque(maxlen=240)).append(took_ns / 1e6)
 
 
 def judged(
     pipes: Sequence[Pipe], windows: Sequence[Window], predictor: Predictor, step: int, now_ns: int
 ) -> list[Estimate]:
-    """The estimates of all pipes' windows at one tick, by one forward."""
+    """Return the estimates of all pipes' windows at one tick, computed in one batch."""
     return [
         pipe.estimate(step, window, prediction, now_ns)
         for pipe, window, prediction in zip(pipes, windows, predictor(windows), strict=True)

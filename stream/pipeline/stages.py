@@ -8,14 +8,14 @@ from normtr.modality import Modality
 
 
 class CaptureDevice(StrEnum):
-    """What pictures and sound come from; a clip stands in for both."""
+    """A device that gives pictures or sound; a clip takes the place of both."""
 
     CAMERA = "camera"
     MICROPHONE = "microphone"
 
 
 class Stage(StrEnum):
-    """A kind of work in the pipe; each has a worker of its own."""
+    """A kind of work in the pipe. Each stage has a worker of its own."""
 
     FACE = "face"
     VOICE = "voice"

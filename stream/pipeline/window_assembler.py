@@ -1,4 +1,4 @@
-"""The window of a tick: assembled from what is ready, gaps with their causes."""
+"""Assembles the window of a tick from the rows that are ready, and names the causes of its gaps."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ from stream.pipeline.smoothing import Smoothed
 from stream.pipeline.stages import FEEDS
 
 SLOW = (Cause.DROPPED, Cause.LATE)
-"""Causes that show a machine too slow."""
+"""Causes that show that the machine is too slow."""
 UNREADY = (*SLOW, Cause.ERROR)
-"""Causes of ours: the input was there, its row was not."""
+"""Causes that lie with us: the input was there, but its row was not."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the recognizer says at one tick about the window that ends with `step`."""
+    """The recognizer's answer at one tick, about the window that ends with `step`."""
 
     step: int
     window: Window
     prediction: Prediction
     tick_ns: int
-    """When the tick began: the end of the window and the settling."""
+    """When the tick began: the window's end plus the settling time."""
     faces: int
-    """Pictures used for the closing step."""
+    """The number of pictures that were used for the closing step."""
     smoothed: Smoothed | None = None
-    """Only where the config asks for it, and something was seen."""
+    """The smoothed label; None if the config does not ask for it, or nothing was seen."""
     source: str = ""
-    """Whose window it is."""
+    """The name of the source; filled in on the way out."""
 
 
 @dataclass
@@ -65,9 +65,10 @@ class Step:
     rows: list[tuple[Cause, Row | None]] = field(default_factory=list)
 
     def outcome(self) -> tuple[Cause, Row | None]:
-        """A row counts only when nothing of its step was lost or is still missing.
+        """Return the row, or the cause why there is none.
 
-        Otherwise the row would depend on how busy the machine was, not on the gaps alone.
+        A row counts only if nothing of its step was lost or is missing. Otherwise the row would
+        depend on how busy the machine was, not on the gaps alone.
         """
         if self.dropped:
             return Cause.DROPPED, None
@@ -82,7 +83,7 @@ class Step:
 
 @dataclass
 class Fresh:
-    """Steps whose input existed, and those of them that were judged by the closing estimate."""
+    """Counts the steps whose input existed, and those of them that the closing estimate used."""
 
     existed: int = 0
     ready: int = 0
@@ -93,7 +94,7 @@ class Fresh:
 
 
 class WindowAssembler:
-    """Keeps the grid; owned by one thread."""
+    """Keeps what is known of the steps on the grid. One thread owns it."""
 
     def __init__(self, spec: FeatureSpec, origin_ns: int, off: Iterable[Modality] = ()) -> None:
         self.spec = spec
@@ -109,7 +110,7 @@ class WindowAssembler:
         self._unheard: list[tuple[int, int]] = []  # begin and end of sound not transcribed
 
     def handle(self, event: Event) -> None:
-        """Take in what a source or worker says."""
+        """Take in an event from a source or a worker."""
         match event:
             case TextReady():
                 self._text_encoder = event.encoder
@@ -139,7 +140,10 @@ class WindowAssembler:
                 assert_never(event)
 
     def window(self, step: int) -> Window:
-        """The window whose last step is `step` (0 = the first of the session); in rising order."""
+        """Return the window whose last step is `step`; 0 is the session's first step.
+
+        The steps of calls must rise, because older steps are forgotten.
+        """
         spec = self.spec
         begin_ns = self._origin_ns + (step + 1 - spec.steps) * spec.step_ns
         numbers = range(step + 1 - spec.steps, step + 1)
@@ -160,7 +164,7 @@ class WindowAssembler:
         return window
 
     def faces(self, step: int) -> int:
-        """How many pictures a step of the last window has used."""
+        """Return how many pictures a step of the last window has used."""
         return len(self._steps[Modality.FACE][step].rows)
 
     def _outcome(self, modality: Modality, step: int) -> tuple[Cause, Row | None]:
@@ -176,7 +180,7 @@ class WindowAssembler:
         return (cause, row) if cause == Cause.NONE else (cause, None)
 
     def _lose(self, modality: Modality, at_ns: int) -> None:
-        """From `at_ns` on no worker answers, until one is restarted."""
+        """Note that from `at_ns` on no worker answers, until one is restarted."""
         # What was said since the horizon will not be heard any more.
         begin_ns = min(at_ns, self._horizon_ns) if modality == Modality.TEXT else at_ns
         stretches = self._down[modality]
@@ -184,7 +188,7 @@ class WindowAssembler:
             stretches.append((begin_ns, None))
 
     def _is_down(self, modality: Modality, step: int) -> bool:
-        """Whether there was no worker during some of the step."""
+        """Return whether there was no worker during a part of the step."""
         begin_ns = self._origin_ns + step * self.spec.step_ns
         return any(
             down_ns < begin_ns + self.spec.step_ns and (up_ns is None or up_ns > begin_ns)
@@ -192,7 +196,7 @@ class WindowAssembler:
         )
 
     def _standing(self, modality: Modality, step: int) -> Cause:
-        """The condition in force at the step's end."""
+        """Return the condition in force at the step's end."""
         if modality in self._off:
             return Cause.OFF
         if step < 0:
@@ -205,7 +209,8 @@ class WindowAssembler:
         return cause
 
     def _heard(self, step: int, cause: Cause) -> Cause:
-        """A step that the voice worker gave up is whole for the words."""
+        """Return the voice's cause for the words: a step that only the voice worker gave up is
+        whole."""
         return (
             Cause.NONE
             if cause == Cause.DROPPED and self._steps[Modality.VOICE][step].dropped
@@ -244,7 +249,8 @@ class WindowAssembler:
         return column
 
     def _was_skipped(self, end_ns: int) -> bool:
-        """Whether the transcriber had no time for sound of the step that ends then."""
+        """Return whether the transcriber had no time for sound of the step that ends at
+        `end_ns`."""
         begin_ns = end_ns - self.spec.step_ns
         return any(begin_ns < last and first < end_ns for first, last in self._unheard)
 

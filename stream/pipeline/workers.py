@@ -1,7 +1,7 @@
-"""Face and voice workers: take the newest work, give FeatureRows.
+"""The face and the voice worker: they take the newest work and give FeatureRows.
 
-A worker never reads a clock, sleeps or starts a thread: live a thread drives it, in virtual
-time an event loop. Both call `take` when it is idle and `run` with what it took.
+A worker never reads a clock, sleeps or starts a thread. Live a thread drives it, and in virtual
+time an event loop does. Both call `take` when it is idle, and `run` with what it took.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from stream.pipeline.stages import Stage
 
 
 class Worker(Protocol):
-    """One stage of the pipe."""
+    """Does the work of one stage."""
 
     name: Stage
 
     def take(self, now_ns: int, final: bool = False) -> Any | None:
-        """The newest work, or None; must not block. `final`: no input comes any more."""
+        """Return the newest work, or None; must not block. `final`: no input comes any more."""
         ...
 
     def run(self, work: Any) -> Sequence[Event]:
-        """Pure compute. `ready_ns` of what comes out is filled in by the driver."""
+        """Compute the events of the work; the driver fills in their `ready_ns`."""
         ...
 
 
 class FaceWorker:
-    """Pictures -> one FeatureRow a picture, of the person's face."""
+    """Turns each picture into a FeatureRow of the person's face."""
 
     name = Stage.FACE
 
@@ -66,18 +66,18 @@ class FaceWorker:
 
 @dataclass(frozen=True)
 class AudioContext:
-    """The context of one step: `context_samples` ending at the step's end."""
+    """The sound of one step: `context_samples` that end at the step's end."""
 
     step: int
     samples: Samples
     cause: Cause
     wanted: bool
     skipped: tuple[tuple[int, Cause], ...]
-    """Earlier steps that nobody had time for, and the cause of those that had no sound."""
+    """Earlier steps that nobody had time for. The cause is `none` if their sound was there."""
 
 
 class VoiceWorker:
-    """Sound -> one FeatureRow a step."""
+    """Turns sound into one FeatureRow for each step."""
 
     name = Stage.VOICE
 
@@ -90,7 +90,7 @@ class VoiceWorker:
         duty_cycles: DutyCycles,
         begin: int = 0,
     ) -> None:
-        """`begin`: the ring's sample in whose step it begins."""
+        """`begin` is the sample of the ring in whose step the worker begins."""
         self._ring = ring
         self._duty_cycles = duty_cycles
         self._encoder = encoder
@@ -124,7 +124,7 @@ class VoiceWorker:
         )
 
     def _cause(self, step: int) -> Cause:
-        """Why the step's own sound is not there; `none` if it is."""
+        """Return why the step's own sound is missing; `none` if it is there."""
         begin, end = step * self._per_step, (step + 1) * self._per_step
         return hole_cause(self._ring.holes, begin, end, self._ring.rate)
 

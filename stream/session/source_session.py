@@ -70,7 +70,7 @@ class SourceSession:
     def absorb(self, event: Event) -> Iterator[Sent]:
         """Take in what it posted."""
         if isinstance(event, Ended):
-            self._ended[event.source] = event
+            self._ended[event.device] = event
         for output in self.pipe.absorb(event):
             # What was asked for is of all sources.
             yield (self._clock.now_ns(), output) if isinstance(event, Asked) else self.sent(output)

@@ -80,8 +80,8 @@ class _Loop:
     def _next_packet(self, packets: Iterator[Picture | Piece]) -> None:
         item = next(packets, None)
         if item is None:
-            for source in CaptureDevice:
-                self._pipe.ingest.end(source, self._end_ns)
+            for device in CaptureDevice:
+                self._pipe.ingest.end(device, self._end_ns)
             return
         self._end_ns = max(self._end_ns, item.end_ns)
         if self._until_ns is not None:
