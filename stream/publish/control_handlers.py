@@ -1,4 +1,4 @@
-"""What can be asked of a running session over the control port."""
+"""Carries out the requests that a session gets over the control port."""
 
 from __future__ import annotations
 
@@ -31,28 +31,29 @@ CALIBRATION_S = 10.0
 
 @dataclass(frozen=True)
 class Controlled:
-    """What of a session, in real time, can be asked and steered."""
+    """The parts of a session in real time that requests read and steer."""
 
     pipes: Sequence[Pipe]
-    """One for each source."""
+    """One pipe for each source."""
     info: Callable[[], dict[str, Any]]
-    """The body of the `info` message."""
+    """Returns the body of the `info` message."""
     config: dict[str, Any]
     """The settings, as JSON."""
     checkpoint: Checkpoint
     captures: bool
-    """Whether a person is being recorded by camera or microphone."""
+    """Whether a camera or a microphone records a person."""
     calibrated: bool
-    """Whether a baseline of the person is taken off."""
+    """Whether a person's baseline is taken off."""
     baseline: Path
-    """Where a measured baseline is written."""
+    """The file to which a measured baseline is written."""
 
 
 class ControlHandlers(Sink):
-    """Verbs are called from the control thread, the rest from the session's."""
+    """The verbs of the control port. The control thread calls them; the session's thread calls the
+    rest."""
 
     def __init__(self, control: ControlServer, controlled: Controlled) -> None:
-        """`control`: bound, and answering from `start` on."""
+        """`control` is bound; it answers from `start` on."""
         self._control = control
         self._controlled = controlled
         self._pipes = controlled.pipes
@@ -161,7 +162,7 @@ class ControlHandlers(Sink):
         return {"seconds": CALIBRATION_S}
 
     def _hold(self, cause: Cause, *devices: CaptureDevice) -> bool:
-        """Whether any was not held before."""
+        """Hold the devices for `cause`; return whether any was not held before."""
         now_ns = self._clock.now_ns()
         new = [p.ingest.hold(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(new)
@@ -172,7 +173,7 @@ class ControlHandlers(Sink):
         return any(was)
 
     def _say(self, kind: NoticeKind, modality: Modality | None, detail: str) -> int:
-        """Have it published; its time."""
+        """Have a notice published; return its time."""
         now_ns = self._clock.now_ns()
         self._pipes[0].ask(Asked(kind, now_ns, modality, detail))
         return now_ns

@@ -1,4 +1,4 @@
-"""What the pipe gives -> the messages of one session."""
+"""Turns the outputs of the pipe into the messages of one session."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from stream.wire import AFFECT, HEALTH, NOTIFY, TEXT, VERSION, Message
 
 
 class Messages:
-    """Turns what the pipe gives into messages of one session; counts `seq` per topic."""
+    """Makes the messages of one session and counts `seq` for each topic."""
 
     def __init__(self, session: str, model: str, labels: tuple[str, ...], source: str = "") -> None:
-        """`source`: names all sources; of what an output does not say of one of them."""
+        """`source` names all sources; messages that are about no single source bear it."""
         self.session = session
         self._source = source
         self._model = model
@@ -25,7 +25,7 @@ class Messages:
         self._seq: Counter[str] = Counter()
 
     def of(self, sent_ns: int, output: Output) -> Iterator[Message]:
-        """The messages of one output of the pipe."""
+        """Yield the messages of one output of the pipe."""
         match output:
             case Estimate():
                 body = self._affect(sent_ns, output)
@@ -59,7 +59,8 @@ class Messages:
     def envelope(
         self, topic: str, t_ns: int, sent_ns: int, body: Mapping[str, Any], source: str = ""
     ) -> Message:
-        """Put the envelope around `body` and count it; no `source`: it is about all."""
+        """Put the envelope around `body` and count it; an empty `source` means the whole
+        session."""
         seq = self._seq[topic]
         self._seq[topic] += 1
         envelope = {

@@ -1,4 +1,4 @@
-"""One of a session's sources in real time: its pipe, its workers, its devices that stall, its end."""
+"""One source of a session in real time: its pipe, workers and devices, and its end."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from stream.wire import NoticeKind
 
 LAST_WORDS_S = 3.0
 STALLED_NS = 1_000_000_000
-"""A device is stalled when its newest item is older than this,"""
+"""A device is stalled when its newest item is older than this."""
 STARTING_NS = 5_000_000_000
-"""or when it gives none for so long after the start."""
+"""A device that has given nothing yet is stalled this long after the start."""
 
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """What a source session is made of: a name, what feeds it, and models that no other one has."""
+    """The parts of a source session: its name, what feeds it, and models of its own."""
 
     name: str
     sources: Sequence[Source]
@@ -37,7 +37,8 @@ class SourceSpec:
 
 
 class SourceSession:
-    """Used by the session's thread alone; what it posts comes back by `absorb`."""
+    """Runs one source. Only the session's thread uses it; events that it posts come back to
+    `absorb`."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class SourceSession:
             source.start(self.pipe.ingest, self._clock)
 
     def absorb(self, event: Event) -> Iterator[Sent]:
-        """Take in what it posted."""
+        """Take in an event that was posted; yield the outputs that go out."""
         if isinstance(event, Ended):
             self._ended[event.device] = event
         for output in self.pipe.absorb(event):
@@ -76,11 +77,11 @@ class SourceSession:
             yield (self._clock.now_ns(), output) if isinstance(event, Asked) else self.sent(output)
 
     def sent(self, output: Output) -> Sent:
-        """The output of this source, going out now."""
+        """Return the output with this source's name and the time now."""
         return self._clock.now_ns(), replace(output, source=self.name)
 
     def over(self, step: int, until_ns: int | None) -> bool:
-        """Whether this step lies beyond the end, the source's own or `until_ns`."""
+        """Return whether this step lies beyond the end of the source, or beyond `until_ns`."""
         end_ns = until_ns
         if (own := self._own_end()) is not None:
             end_ns = own.at_ns if end_ns is None else min(end_ns, own.at_ns)
@@ -88,13 +89,13 @@ class SourceSession:
         return end_ns is not None and step > 0 and closes_ns > end_ns
 
     def check(self) -> None:
-        """Look at devices and workers, at every tick."""
+        """Look at devices and workers; call it at every tick."""
         self._watch_devices()
         for stage in self._stages:
             stage.check()
 
     def finish(self) -> Iterator[Sent]:
-        """Nothing comes any more; what was said last is still transcribed, for `LAST_WORDS_S`."""
+        """Stop the source, and let the last words be transcribed for `LAST_WORDS_S`."""
         for source in self._sources:
             source.stop()
         heard = self.pipe.ingest.meters[CaptureDevice.MICROPHONE].newest_ns is not None
@@ -126,13 +127,14 @@ class SourceSession:
             source.stop()
 
     def _own_end(self) -> Ended | None:
-        """The end of what was last to end; None while anything may come."""
+        """Return the later of the devices' ends; None while anything may come."""
         if set(CaptureDevice) <= set(self._ended):
             return max(self._ended.values(), key=lambda ended: ended.at_ns)
         return None
 
     def _watch_devices(self) -> None:
-        """A reader that hangs in its driver cannot say so itself."""
+        """Note the devices that are stalled: a reader that hangs in its driver cannot say so
+        itself."""
         now_ns, origin_ns, ingest = self._clock.now_ns(), self.pipe.origin_ns, self.pipe.ingest
         for device in (device for source in self._sources for device in source.devices):
             newest_ns = ingest.meters[device].newest_ns

@@ -1,6 +1,6 @@
-"""Virtual time: the whole pipe as one event loop in which nothing is measured.
+"""Virtual time: the whole pipe is one event loop in which nothing is measured.
 
-Packets enter at their arrival time, a free worker takes its newest input, its result is seen
+Packets enter at their arrival time, a free worker takes its newest input, and its result is seen
 `cost` later. Events run in the order (time, results before ticks, sequence).
 """
 
@@ -28,7 +28,7 @@ PACKET, RESULT, TICK = 0, 1, 2
 def outputs(
     config: PipeConfig, models: Models, media: Media, seconds: float | None
 ) -> Iterator[Sent]:
-    """Everything the clip gives, each with the virtual time at which it goes out."""
+    """Yield every output of the clip with the virtual time at which it goes out."""
     for sent_ns, output in _Loop(config, models, media, seconds).run():
         yield sent_ns, replace(output, source=media.name)
 
