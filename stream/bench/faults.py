@@ -1,4 +1,4 @@
-"""Planned faults: what befalls a clip's pictures and sound on their way into the pipe."""
+"""Planned faults: what happens to a clip's pictures and sound on their way into the pipe."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ EXPECTED = {
     "overflow": Cause.DROPPED,
     "kill": Cause.ERROR,
 }
-"""The gap cause that a fault of the input, or of a worker, must be told by."""
+"""The gap cause that must be told for a fault of the input or of a worker."""
 OF = {
     "cover": CaptureDevice.CAMERA,
     "mute": CaptureDevice.MICROPHONE,
     "overflow": CaptureDevice.MICROPHONE,
 }
-"""The device that a fault befalls which names none."""
+"""The device of a fault that names none."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, `at_s` seconds after the session's begin, for `for_s`.
+    """Something that goes wrong `at_s` seconds after the session's begin, for `for_s` seconds.
 
-    cover: nothing but grey before the camera. mute: the microphone gives zeros. stall: the
-    device `what` gives nothing. lose: it says that it is gone. overflow: sound is lost, and the
-    driver says so. kill: the worker `what` raises. flood: two foreign processes keep the cores
-    busy. deaf: a subscriber connects and never reads.
+    cover: the camera sees nothing but grey. mute: the microphone gives zeros. stall: the device
+    `what` gives nothing. lose: the device `what` says that it is gone. overflow: sound is lost, and
+    the driver says so. kill: the worker `what` raises errors. flood: two other processes keep the
+    cores busy. deaf: a subscriber connects and never reads.
     """
 
     kind: Kind
@@ -52,7 +52,7 @@ class Fault:
     what: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a fault that cannot be."""
+        """Raise ValueError for a fault that cannot be."""
         if self.at_s < 0 or self.for_s <= 0:
             raise ValueError("a fault has at_s of 0 or more and for_s over 0")
         nameable: dict[str, tuple[str, ...]] = {
@@ -70,7 +70,7 @@ class Fault:
         return self.at_s + self.for_s
 
     def on(self, at_s: float) -> bool:
-        """Whether it is on at that time."""
+        """Return whether the fault is on at this time."""
         return self.at_s <= at_s < self.until_s
 
     @property
@@ -81,7 +81,7 @@ class Fault:
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """Those whose steps it makes gaps."""
+        """The modalities in which it makes gaps."""
         if self.kind == "kill":
             return (FEEDS[Stage(self.what)],)
         return tuple(m for device in self.devices for m in AFFECTS[device])
@@ -89,17 +89,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """`[[faults]]` of a TOML file."""
+    """The faults of a TOML file, one `[[faults]]` each."""
 
     faults: tuple[Fault, ...]
 
     def now(self, device: CaptureDevice, at_s: float) -> Iterator[Fault]:
-        """The faults of a device that are on at that time."""
+        """Return the faults of a device that are on at this time."""
         return (f for f in self.faults if device in f.devices and f.on(at_s))
 
 
 def load(path: Path) -> FaultPlan:
-    """Raises UsageError naming what is wrong in the file."""
+    """Read a plan. Raises UsageError naming what is wrong in the file."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         return dacite.from_dict(FaultPlan, content, dacite.Config(cast=[tuple, float], strict=True))
@@ -109,7 +109,7 @@ def load(path: Path) -> FaultPlan:
 
 
 class Faulty:
-    """Stands between a clip and its receiver, and lets happen what is planned."""
+    """Stands between a clip and its receiver, and makes the planned faults happen."""
 
     def __init__(self, ingest: ClipReceiver, plan: FaultPlan) -> None:
         self.origin_ns = ingest.origin_ns

@@ -1,4 +1,4 @@
-"""A source and workers that fail as planned, and what keeps the machine busy beside them."""
+"""A source and workers that fail as planned, and processes that keep the machine busy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.pipeline.stages import CaptureDevice, Stage
 from stream.pipeline.workers import Worker
 
 CORES = 2
-"""So many processes flood the machine."""
+"""This many processes flood the machine."""
 _ORPHAN = "import os, sys, threading\n" + (
     "threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()\n"
 )
@@ -28,25 +28,25 @@ DEAF = _ORPHAN + (
     "socket.connect(sys.argv[1])\n"
     "time.sleep(1e6)"
 )
-"""Both end with the process that started them."""
+"""`BUSY` and `DEAF` end with the process that started them."""
 
 
 class Faults:
-    """A plan at work. Times count from the session's origin, which the source is told."""
+    """Carries out a plan. Times count from the session's origin, which the source is told."""
 
     def __init__(self, plan: FaultPlan, address: str) -> None:
-        """`address`: where subscribers connect."""
+        """`address` is where subscribers connect."""
         self.plan = plan
         self.origin_ns: int | None = None
         self._address = address
         self._foreign: dict[Fault, list[subprocess.Popen[bytes]]] = {}
 
     def source(self, source: Source) -> Source:
-        """The source, behind what befalls it."""
+        """Return the source with the planned faults."""
         return _FaultySource(source, self)
 
     def worker(self, worker: Worker) -> Worker:
-        """The worker, which raises while the plan kills it."""
+        """Return the worker; it raises errors while the plan kills it."""
         return _FaultyWorker(worker, self)
 
     def kills(self, worker: Stage, now_ns: int) -> bool:

@@ -29,7 +29,8 @@ State = Literal["ok", "warning", "missing"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line; `missing` keeps `normtr live` from running at all, a `warning` does not."""
+    """A line of the report. `missing` keeps `normtr live` from running at all; a `warning` does
+    not."""
 
     what: str
     state: State
@@ -40,9 +41,9 @@ class Finding:
 
 
 def _sampled(source: Source, device: CaptureDevice) -> tuple[Ingest, float]:
-    """Run a source for `SAMPLE_S` after its first item: what it gave, and its items a second.
+    """Run a source for `SAMPLE_S` after its first item; return its ingest and items a second.
 
-    Raises UserError with what it said when nothing came.
+    Raises UserError, with the reason that the source gave, when nothing came.
     """
     from normtr.spec import FeatureSpec
     from stream.clock import Monotonic
@@ -71,7 +72,7 @@ def _sampled(source: Source, device: CaptureDevice) -> tuple[Ingest, float]:
 
 
 def cameras(wanted: str | None) -> list[Finding]:
-    """One second of the wanted camera, None: of each that the system lists. May block."""
+    """Take one second of the wanted camera; None: of each listed camera. May block."""
     from stream.capture.cameras import cameras as listing
 
     listed = listing() if wanted is None else [(wanted, wanted)]
@@ -106,9 +107,9 @@ def _camera(which: str, name: str) -> Finding:
 
 
 def microphones(wanted: str | None) -> list[Finding]:
-    """The sound inputs, and one second of the wanted one; None: of the default one and the others.
+    """List the sound inputs and take one second of the wanted one; may block.
 
-    May block.
+    None: of the default input and of the others.
     """
     from stream.capture import microphone as sound
     from stream.capture.sound_input import choose

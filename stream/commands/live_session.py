@@ -35,18 +35,18 @@ from stream.views.summary import Summary
 from stream.wire import NoticeKind
 
 DRAWN_WORDS = 10_000
-"""So many of the last words can be drawn."""
+"""At most this many of the last words are drawn."""
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """What is left of a session when it is over."""
+    """What remains of a session when it is over."""
 
     name: str
     summaries: dict[str, Summary]
-    """By source."""
+    """The summary of each source."""
     words: list[Word]
-    """What is drawn; none unless words and a drawing were asked for."""
+    """The words to draw; empty unless both words and a drawing were asked for."""
 
 
 def recognise(config: Live, doors: Doors, console: Console, interrupts: Interrupts) -> Recognised:
@@ -96,7 +96,7 @@ def recognise(config: Live, doors: Doors, console: Console, interrupts: Interrup
 
 
 def _sinks(config: Live, opened: Opened, doors: Doors, console: Console) -> Iterator[Sink]:
-    """The sinks that the config asks for, beside those whose doors were opened before."""
+    """Yield the sinks that the config asks for, apart from those that `doors` opened."""
     if config.record is not None:
         yield Recorder(config.record)
     if config.record_gaps is not None:
@@ -132,7 +132,7 @@ def _controlled(config: Live, opened: Opened) -> Controlled:
 
 
 def _keep(words: dict[int, Word], heard: TranscriptEvent) -> None:
-    """Take in, by their numbers, the words as they stand now."""
+    """Keep the words by their id, as they are now."""
     words |= {word.id: word for word in heard.words}
     for change in heard.changes:
         if change.change == "revoke":

@@ -1,4 +1,4 @@
-"""`normtr overlay`: show on the desktop what a recognizer publishes."""
+"""`normtr overlay` shows on the desktop what a recognizer publishes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.overlay.options import Overlay
 
 
 def check() -> None:
-    """Raises UserError when no window can be shown here; Qt itself would end the process."""
+    """Raise UserError when no window can be shown here; Qt itself would end the process."""
     if importlib.util.find_spec("PySide6") is None:
         raise UserError(
             "the overlay needs the package PySide6-Essentials; type: pip install 'normtr[overlay]'"

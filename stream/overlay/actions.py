@@ -1,4 +1,4 @@
-"""What the overlay's user can do: the entries of both menus, with their keys."""
+"""The entries of the overlay's two menus, with their keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overlay's process: window, tray, wire and control port put together."""
+"""The overlay's process: it connects window, tray, wire and control port."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ TICK_MS = 250
 
 
 def show(config: Overlay, control: str) -> int:
-    """Until it is closed. Raises UserError when an address or a key is none."""
+    """Show the overlay until it is closed; return the exit status.
+
+    Raises UserError when an address or a key is not valid.
+    """
     application = QApplication([sys.argv[0]])
     application.setApplicationName("normtr-overlay")
     application.setWindowIcon(icon(True))
@@ -43,7 +46,7 @@ def show(config: Overlay, control: str) -> int:
 
 class _Overlay(QObject):
     ended = Signal()
-    """Standard input, for `while_read`."""
+    """Standard input has ended (see `while_read`)."""
 
     def __init__(self, config: Overlay, feed: Feed, asker: Asker, interrupts: Interrupts) -> None:
         super().__init__()
@@ -168,7 +171,7 @@ class _Overlay(QObject):
         self._draw()
 
     def _read(self) -> None:
-        """Until whoever started the overlay closes its standard input, or ends."""
+        """Read until whoever started the overlay closes its standard input, or ends."""
         while os.read(sys.stdin.fileno(), 1024):
             pass
         self.ended.emit()

@@ -1,4 +1,4 @@
-"""What an overlay shows, made from messages. Knows no window, socket or clock."""
+"""Turns messages into what an overlay shows. It knows no window, socket or clock."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from stream.views.labels_and_colours import MODALITY_LOOKS, NOTHING, name, notic
 from stream.wire import NoticeKind
 
 STALE_S = 1.2
-"""Without an estimate for so long everything is grey; who asks every 0.25 s shows it within 1.5."""
+"""Without an estimate for this long everything is grey. Asking every 0.25 s shows it within
+1.5 s."""
 NOTE_S = 5.0
-"""So long an event is told."""
+"""A notice is shown for this long."""
 NO_DATA = "no data"
 BRIEF = frozenset(
     {Cause.DROPPED, Cause.LATE, Cause.NO_FACE, Cause.POOR_IMAGE, Cause.SILENCE, Cause.NO_WORDS}
 )
-"""Gaps that come and go in ordinary use: a light goes out once nothing came for `LIT_S`."""
+"""Gaps that come and go in ordinary use; a light goes out when none of `LIT_S` was valid."""
 LIT_S: dict[str, float] = {Modality.FACE: 1.0, Modality.VOICE: 1.0, Modality.TEXT: 4.0}
 ABSENT = frozenset({Cause.OFF, Cause.NO_DEVICE, Cause.NO_TRACK, Cause.DENIED})
-"""Causes with which a device is not in use."""
+"""Causes for which a device is not in use."""
 
 
 @dataclass(frozen=True)
 class Light:
-    """Of one modality; `saying` tells why it is out."""
+    """A modality's light; `saying` tells why it is out."""
 
     modality: str
     lit: bool
@@ -38,7 +39,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Capture:
-    """Whether a person is, or may be, recorded (`on`), and in words by what."""
+    """Whether a person is, or may be, recorded, and in words by what."""
 
     on: bool
     saying: str
@@ -51,13 +52,13 @@ class Shown:
     fresh: bool
     headline: str
     top: str
-    """The label that `headline` names; empty where it names none."""
+    """The label that `headline` names; empty if it names none."""
     confidence: float
     bars: tuple[tuple[str, float], ...]
     """Label and probability, in the order of the labels."""
     lights: tuple[Light, ...]
     columns: tuple[Column, ...]
-    """The last minute, a second each, the latest last."""
+    """The last minute, one column for each second, the latest last."""
     capture: Capture
     note: str
     paused: bool
@@ -65,14 +66,14 @@ class Shown:
     """The devices that are muted."""
 
     def spoken(self) -> str:
-        """The essentials as a sentence, for screen readers."""
+        """Return the essentials as a sentence, for screen readers."""
         sure = f", confidence {self.confidence:.0%}" if self.top else ""
         lights = "; ".join(f"{name(x.modality)}: {x.saying}" for x in self.lights)
         return ". ".join(filter(None, (self.headline + sure, lights, self.capture.saying)))
 
 
 class OverlayState:
-    """Takes what arrives and follows one source, the first that is heard, until it falls silent.
+    """Takes what arrives and follows the source heard first, until it falls silent.
 
     Times are seconds of any clock.
     """
@@ -112,12 +113,12 @@ class OverlayState:
 
     @property
     def _sources(self) -> tuple[str, ...]:
-        """The names of all sources, where there are several."""
+        """The names of all sources if there are several; else empty."""
         sources = () if self._info is None else self._info.sources
         return sources if len(sources) > 1 else ()
 
     def tell(self, note: str, now_s: float) -> None:
-        """Show this for `NOTE_S`."""
+        """Show a note for `NOTE_S`."""
         self._note, self._noted_s = note, now_s
 
     def shown(self, now_s: float) -> Shown:
@@ -217,5 +218,5 @@ def _light(modality: str, gaps: Sequence[str], step_ns: int) -> Light:
 
 
 def within(value: float) -> float:
-    """0 to 1, whatever a publisher says."""
+    """Return the value limited to 0..1, whatever a publisher says; 0 for NaN."""
     return min(max(value, 0.0), 1.0) if value == value else 0.0

@@ -82,7 +82,7 @@ class PipeConfig:
     calibrated: bool = False
     """Take off the bias that `normtr calibrate` measured; see its --help for what that gives."""
     personal: Path | None = None
-    """The file of that calibration, if it is not the usual one in your data folder."""
+    """The file of the calibration for --calibrated, if not the usual one in your data folder."""
     smoothing: float | None = None
     """Publish a smoothed label, too, averaged over about this many seconds."""
     transcriber: TranscriberConfig = field(default_factory=TranscriberConfig)

@@ -1,4 +1,4 @@
-"""What `normtr watch` draws in a terminal: the newest estimates and the last minute."""
+"""Draws the newest estimates and the last minute in a terminal, for `normtr watch`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Screen(Console):
 
 
 class Chart:
-    """What arrived last of each source, and what happened last."""
+    """Keeps the last estimates of each source and the last notice."""
 
     def __init__(self, waiting: str) -> None:
         self._waiting = Text(waiting, style="dim")
@@ -63,7 +63,7 @@ class Chart:
 def draw(waiting: str, received: Iterable[Received | None]) -> None:
     """Redraw the chart on standard output with each estimate.
 
-    `waiting` is shown while nothing arrives, which a None in `received` says.
+    A None in `received` says that nothing arrives; then `waiting` is shown.
     """
     console = Screen()
     chart = Chart(waiting)

@@ -1,4 +1,4 @@
-"""What emotions and causes are called and how they are coloured, for whoever shows them."""
+"""The words and colours for emotions, causes, modalities and notices, in all views."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from stream.pipeline.stages import CaptureDevice
 from stream.wire import NoticeKind
 
 NOTHING = "not enough to say"
-"""What is shown of a window that is abstained from."""
+"""The text for a window in which the recognizer abstained."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a cause is shown: in words, by one letter, and by a colour `#rrggbb`."""
+    """How a cause is shown: in words, as one letter, and in a colour `#rrggbb`."""
 
     text: str
     mark: str
-    """It is told where there is no room for more; nothing is told by colour alone."""
+    """It is shown where words have no room; nothing is told by colour alone."""
     colour: str
 
 
@@ -42,14 +42,14 @@ CAUSE_LOOKS: dict[str, Look] = {
     Cause.NO_WORDS: Look("no words", "·", "#e5e5c0"),
     Cause.NONE: Look("here", "▮", "#2ca02c"),
 }
-"""Every cause, in the order in which they are named."""
+"""The look of every cause, in the order in which causes are named."""
 OF_DEVICE: dict[str, str] = {
     Cause.MUTED: "{} muted",
     Cause.DENIED: "{} not permitted",
     Cause.NO_DEVICE: "no {}",
     Cause.STALLED: "{} gives nothing",
 }
-"""Causes that lie with the camera or the microphone, told with its name."""
+"""The texts of causes that concern the camera or the microphone; they name it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class ModalityLook:
     text: str
     device: CaptureDevice
     track: str
-    """The track of a clip."""
+    """The track of a clip that contains it."""
 
 
 MODALITY_LOOKS: dict[str, ModalityLook] = {
@@ -88,7 +88,7 @@ NOTICE_TEXTS: dict[str, str] = {
     NoticeKind.NOT_CALIBRATED: "not calibrated",
     NoticeKind.STOPPING: "stopping",
 }
-"""What is told of a notice that has no sentence of its own."""
+"""The text of a notice that has no sentence of its own."""
 
 EMOTION_COLOURS = {
     "angry": "#d55e00",
@@ -99,7 +99,7 @@ EMOTION_COLOURS = {
     "surprise": "#56b4e9",
     "neutral": "#8c8c8c",
 }
-"""Okabe and Ito's, which colour-blind people can tell apart."""
+"""The colours of Okabe and Ito, which colour-blind people can tell apart."""
 OWN_COLOURS = (
     "#332288",
     "#88ccee",
@@ -110,23 +110,23 @@ OWN_COLOURS = (
     "#882255",
     "#aa4499",
 )
-"""Paul Tol's muted ones, for labels of a recognizer that somebody trained."""
+"""Paul Tol's muted colours, for labels of a recognizer that somebody trained."""
 OTHER_COLOUR = "#8c8c8c"
 
 
 def name(modality: str) -> str:
-    """Return what people call a modality; one that is not known keeps the publisher's name."""
+    """Return what people call a modality; an unknown one keeps the publisher's name."""
     known = MODALITY_LOOKS.get(modality)
     return modality if known is None else known.text
 
 
 def notice_text(kind: str, detail: str) -> str:
-    """Return what is told of a notice: its sentence, else what its kind is called."""
+    """Return the text of a notice: its sentence, or else what its kind is called."""
     return detail or NOTICE_TEXTS.get(kind, kind)
 
 
 def emotion_colour(label: str) -> str:
-    """`#rrggbb`, always the same of a label; of those that are not known some may look alike."""
+    """Return the label's `#rrggbb`, which is always the same; unknown labels may look alike."""
     if not label:
         return OTHER_COLOUR
     own = OWN_COLOURS[zlib.crc32(label.encode()) % len(OWN_COLOURS)]
@@ -134,12 +134,12 @@ def emotion_colour(label: str) -> str:
 
 
 def look(cause: str) -> Look:
-    """How a cause is shown; one of a newer publisher, which is not known here, by its name."""
+    """Return how a cause is shown; an unknown one, of a newer publisher, is shown by its name."""
     return CAUSE_LOOKS.get(cause) or Look(cause, "?", OTHER_COLOUR)
 
 
 def reason(modality: str, cause: str) -> str:
-    """Why the modality is not there, in words: `microphone muted`, `no face`."""
+    """Return in words why the modality is missing, such as `microphone muted` or `no face`."""
     known = MODALITY_LOOKS.get(modality)
     if cause == Cause.NO_TRACK:
         return f"no {modality if known is None else known.track} in the clip"
@@ -149,7 +149,7 @@ def reason(modality: str, cause: str) -> str:
 
 
 def ink(colour: str) -> str:
-    """Black or white, whichever is easier to read on `#rrggbb`."""
+    """Return black or white, whichever is easier to read on `#rrggbb`."""
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
     return "#000000" if light > 0.18 else "#ffffff"  # there both are as easy to read

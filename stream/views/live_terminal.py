@@ -1,4 +1,4 @@
-"""The terminal during a session: the live status, or a line each second, and what happens."""
+"""The terminal during a session: the live status or a line each second, and notices."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from stream.session.session import Opened
 
 SHOWN_WORDS = 12
-"""So many of the last words are shown."""
+"""This many of the last words are shown."""
 
 
 class LiveTerminal(Sink):
-    """Draws on a terminal; elsewhere it prints a line for each whole second."""
+    """Draws the status on a terminal; elsewhere it prints a line for each whole second."""
 
     def __init__(self, opened: Opened, console: Console, *, words: bool, quiet: bool) -> None:
-        """`words`: show what was said, too. `quiet`: print notices only, where nobody watches."""
+        """`words` shows what was said, too. `quiet` prints only notices where nobody watches."""
         self._opened = opened
         self._console = console
         self._words, self._quiet = words, quiet
