@@ -51,7 +51,7 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     parser.usage = usage(parser.prog, parser._actions)
     for group in parser._action_groups:
         if group.title == description.rstrip("."):
-            group.title = None  # it stands above already
+            group.title = None  # the description already says it
     known = sorted(
         {o[2:] for action in parser._actions for o in action.option_strings if o.startswith("--")}
     )
@@ -69,7 +69,7 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[st
     fields = {key: value for key, value in vars(values).items() if key != "config"}
     try:
         return kind(**fields)
-    except ValueError as error:  # what its __post_init__ says
+    except ValueError as error:  # from its __post_init__
         raise UsageError(f"{error}.") from None
 
 

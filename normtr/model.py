@@ -115,7 +115,7 @@ class AttentionBlock(nn.Module):
         self.heads = heads
         self.norm_q, self.norm_kv, self.norm_ff = (nn.LayerNorm(width) for _ in range(3))
         self.q = nn.Linear(width, width)
-        # A key's bias would change nothing, a value's is the output's.
+        # A bias of the keys would change nothing, and one of the values is part of the output's.
         self.kv = nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width)
         self.feed_forward = nn.Sequential(

@@ -104,7 +104,7 @@ def speech_model(model: str, users: int = 1, precision: str = "int8") -> Whisper
         loaded = WhisperModel(
             str(place), device="cpu", compute_type=precision, cpu_threads=1, num_workers=users
         )
-    except Exception as error:  # a tokenizer that is none raises Exception itself
+    except Exception as error:  # a file that is no tokenizer raises a plain Exception
         reason = str(error).splitlines()[0]
         raise UserError(f"the speech model {model!r} cannot be loaded: {reason}") from None
     if loaded.model.n_mels != len(loaded.feature_extractor.mel_filters):

@@ -85,7 +85,7 @@ class SoundTrack:
         off_ns = begin_ns - (self._begin_ns + fed_ns + self._steered_ns)
         if self._stream is None or abs(off_ns) > TOLERANCE_NS or rate_in != self._rate_in:
             out += self.flush()
-            # A stream whose ratio may change is told the largest one.
+            # A stream whose ratio may change must know the largest one.
             most = rate_in * (1 + 2 * MAX_STEER) if steered else rate_in
             self._stream = soxr.ResampleStream(most, self._rate, 1, dtype="float32", vr=steered)
             self._rate_in, self._begin_ns, self._fed = rate_in, begin_ns, 0

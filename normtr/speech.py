@@ -114,7 +114,7 @@ class Whisper:
         place = 0
         for item in aligned:
             text = item["word"].strip()
-            # Punctuation after the last known word belongs to that, and comes too late.
+            # Punctuation after the last known word belongs to that word, and comes too late.
             if place >= start and any(c.isalnum() for c in text):
                 found.append(
                     (text, float(item["start"]), float(item["end"]), float(item["probability"]))

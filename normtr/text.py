@@ -56,7 +56,7 @@ class TextEncoder:
         self._tokenizer, bert = text_model(spec.model)
         if adapter:
             adapt(bert, adapter)
-        self._tokenizer.truncation_side = "left"  # the newest words count
+        self._tokenizer.truncation_side = "left"  # the newest words matter most
         self._bert: OnDevice[nn.Module] = OnDevice(bert, device)
         self._known: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
 

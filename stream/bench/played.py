@@ -131,7 +131,7 @@ def _age_s() -> float:
     process = psutil.Process()
     if sys.platform != "linux":
         return time.time() - process.create_time()
-    # The boot time in it is a whole number of seconds.
+    # create_time() contains the boot time, rounded to a second; it is subtracted again.
     return time.clock_gettime(time.CLOCK_BOOTTIME) - (process.create_time() - psutil.boot_time())
 
 

@@ -46,7 +46,7 @@ def measure(
     _join(publisher, readers, wire)
     steady = _steady(config, publisher, wire)
     sent, per_s = _flood(publisher, wire)
-    time.sleep(1.0)  # the flood is not to push out its end
+    time.sleep(1.0)  # the flood must not push out the last message
     now_ns = time.monotonic_ns()
     for message in wire.of(now_ns, Notice(NoticeKind.STOPPING, now_ns)):
         publisher.send(message)

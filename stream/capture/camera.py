@@ -52,7 +52,7 @@ _BACKENDS = {
 _SETTINGS = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "1",  # seconds
-    # What an unknown stream holds is looked for in 0.5 s of it, not in 5.
+    # FFmpeg looks at 0.5 s of an unknown stream to find what it holds, not at 5 s.
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp|analyzeduration;500000",
 }
 
@@ -66,7 +66,7 @@ def unusable(which: str) -> str | None:
 
     def probe() -> None:
         try:
-            # Whoever writes into a pipe would be killed by our closing it again.
+            # Opening and closing a pipe would kill the program that writes into it.
             if not Path(which).is_fifo():
                 _open(which).release()
             answers.append(None)
@@ -135,7 +135,7 @@ class _Reader(threading.Thread):
         self._ingest = ingest
         self._clock = clock
         self._moved_ns = clock.now_ns()
-        # A second reader of a pipe would take the first one's bytes; its end wakes the first.
+        # A pipe gets no second reader, which would take the first one's bytes; its end wakes the first.
         self._alone = Path(which).is_fifo()
 
     def hangs(self) -> bool:
@@ -195,8 +195,8 @@ def _open(which: str) -> cv2.VideoCapture:
             cv2.CAP_PROP_READ_TIMEOUT_MSEC: READ_LIMIT_S,
         }
         settings = [number for key, s in limits.items() for number in (key, round(1000 * s))]
-        settings += [cv2.CAP_PROP_N_THREADS, 1]  # each more would hold a frame back
-        # OpenCV opens one stream at a time: none may wait in there for a pipe's writer.
+        settings += [cv2.CAP_PROP_N_THREADS, 1]  # each further thread would hold a frame back
+        # OpenCV opens one stream at a time, so we wait for a pipe's writer before we call it.
         with open(chosen, "rb") if Path(chosen).is_fifo() else contextlib.nullcontext():
             captures = iter([cv2.VideoCapture(chosen, cv2.CAP_FFMPEG, settings)])
     else:
@@ -204,7 +204,7 @@ def _open(which: str) -> cv2.VideoCapture:
         captures = (cv2.VideoCapture(chosen, backend) for backend in backends)
     for capture in captures:
         if capture.isOpened():
-            # Not every backend has the property: what waited in a queue is left out by its time.
+            # Not every backend has this; frames that waited in a queue are left out by their time.
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
             return capture
     raise not_opened(which, chosen)

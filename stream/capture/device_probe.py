@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from normtr.errors import UserError
 from stream.pipeline.stages import CaptureDevice
 
-if TYPE_CHECKING:  # without its system libraries OpenCV cannot even be imported: tell, not fail
+if TYPE_CHECKING:  # OpenCV's import may fail; then doctor tells so
     from stream.capture.sound_input import Input
     from stream.pipeline.ingest import Ingest, Source
 
@@ -126,7 +126,7 @@ def microphones(wanted: str | None) -> list[Finding]:
     found = Finding("sound inputs", "ok", "; ".join(listed), figures={"inputs": listed})
     heard: list[tuple[str, str | None, Input]] = [("microphone", wanted, chosen)]
     if wanted is None:
-        # Where there is a sound server, the devices themselves are in its use.
+        # A sound server uses the devices itself, so its own inputs are tried.
         behind = [i for i in inputs if i.source] or [i for i in inputs if i != chosen]
         heard += [(f"microphone {i.name}", i.source or str(i.index), i) for i in behind]
     with ThreadPoolExecutor(len(heard)) as pool:

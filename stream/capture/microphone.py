@@ -116,7 +116,7 @@ class Microphone:
                     "listen",
                     *self._arguments,
                 ],
-                stdin=subprocess.PIPE,  # its end tells the process to leave
+                stdin=subprocess.PIPE,  # closing it tells the process to end
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 **HARMLESS,

@@ -175,7 +175,7 @@ def _stream(device: Input) -> None:
 
     if device.source is not None:
         os.environ["PULSE_SOURCE"] = device.source
-    # The first two: a sound server pretends to have 32.
+    # Only the first two are read: a sound server pretends to have 32.
     channels = min(device.channels, 2)
     try:
         stream = sd.RawInputStream(

@@ -77,7 +77,7 @@ def connect(
 
 
 def _certificate(path: Path) -> tuple[bytes, bytes | None]:
-    from zmq.auth import load_certificate  # only who uses keys pays for it
+    from zmq.auth import load_certificate  # imported only when keys are used
 
     try:
         return load_certificate(path)

@@ -56,7 +56,7 @@ class Control:
             raise UserError(f"a request has {most} bytes at most, and this {verb} {size:,}.")
         self._socket.send(request)
         if not self._socket.poll(round(self._timeout_s * 1000)):
-            self._socket.close()  # it would wait for that reply for good
+            self._socket.close()  # a REQ socket would wait for that reply for ever
             self._socket = self._open()
             raise TimeoutError(f"{self._address} did not answer within {self._timeout_s:g} s.")
         try:

@@ -174,7 +174,7 @@ class AsyncSubscription(_Inbox[M]):
     async def receive(self, timeout_s: float | None = None) -> M:
         """Return the next message. Raises TimeoutError when nothing arrives; None waits for
         ever."""
-        import asyncio  # a third of the start; who awaits this has it
+        import asyncio  # its import is a third of the start, and callers have it already
 
         while not self._ready:
             if not await self._socket.poll(_milliseconds(timeout_s)):
@@ -204,7 +204,7 @@ class AsyncSubscription(_Inbox[M]):
         self.close()
 
     def _open(self) -> zmq.Socket[Any]:
-        import zmq.asyncio  # only who uses it pays for its start
+        import zmq.asyncio  # imported only when it is used
 
         self._socket = zmq.asyncio.Context.instance().socket(zmq.SUB)
         return self._socket

@@ -69,7 +69,7 @@ def run(argv: Sequence[str]) -> int:
     status = _examine(config) if config.av_skew is None else _skew(config.av_skew, config)
     for thread in set(threading.enumerate()) - before:
         thread.join(SAMPLE_S)
-        if thread.is_alive():  # hangs in a driver, where it would break the interpreter's end
+        if thread.is_alive():  # it hangs in a driver, and would break the interpreter's exit
             sys.stdout.flush()
             os._exit(status)
     return status

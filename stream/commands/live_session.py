@@ -103,7 +103,7 @@ def _sinks(config: Live, opened: Opened, doors: Doors, console: Console) -> Iter
         yield GapRecorder(config.record_gaps)
     if doors.control is not None:
         yield ControlHandlers(doors.control, _controlled(config, opened))
-    quiet = sd_notify.wanted()  # the journal is no place for what somebody felt
+    quiet = sd_notify.wanted()  # nobody's feelings belong in the journal
     yield LiveTerminal(opened, console, words=config.words, quiet=quiet)
 
 

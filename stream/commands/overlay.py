@@ -30,7 +30,7 @@ def check() -> None:
     if display := os.environ.get("DISPLAY"):
         if not _answers(display):
             raise UserError(f"the display {display} does not answer.")
-        # A Wayland desktop lets no window keep its place or stay on top, but for those of X11.
+        # On a Wayland desktop only X11 windows can keep their place and stay on top.
         os.environ["QT_QPA_PLATFORM"] = "xcb"
     elif not os.environ.get("WAYLAND_DISPLAY"):
         raise UserError("there is no desktop: neither DISPLAY nor WAYLAND_DISPLAY is set.")

@@ -108,7 +108,7 @@ def _awaited(publisher: Publisher, wait_s: float, interrupts: Interrupts) -> boo
     while not interrupts.asked:
         waited_s = time.monotonic() - begin_s
         if start_s is None and publisher.subscribed():
-            # A look later, what else the same program subscribes to has come, too.
+            # One look later the same program's other subscriptions have come, too.
             start_s = min(max(GATHER_S, waited_s + LOOK_S), wait_s)
         if waited_s >= (wait_s if start_s is None else start_s):
             return start_s is not None or wait_s == 0
@@ -119,7 +119,7 @@ def _awaited(publisher: Publisher, wait_s: float, interrupts: Interrupts) -> boo
 def _play(path: Path, speed: float, publisher: Publisher, interrupts: Interrupts) -> None:
     begin_s, first_ns = time.monotonic(), None
     info: Message | None = None
-    info_owed = False  # to who subscribed to it
+    info_owed = False  # somebody subscribed to it and has not got it
     for sent_ns, message in messages(path):
         first_ns = sent_ns if first_ns is None else first_ns
         due_s = begin_s + (sent_ns - first_ns) / 1e9 / speed

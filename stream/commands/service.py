@@ -20,8 +20,8 @@ print    show the unit file of a systemd user service that runs `normtr live`
 install  write it to your home folder; then: systemctl --user enable --now normtr
 remove   stop the service and delete the file"""
 
-# What needs namespaces of its own is left out: many systems forbid that to users, and then nothing
-# would start. Devices and the sound server stay reachable.
+# Settings that need namespaces are left out: many systems forbid them to users, and the service
+# would not start. Devices and the sound server stay reachable.
 UNIT = """\
 [Unit]
 Description=normtr: emotion recognition from webcam and microphone

@@ -61,7 +61,7 @@ def run(argv: list[str]) -> int:
     interrupts = Interrupts()
     if config.csv is not None:
         refuse_existing(config.csv, config.force)
-    # A recognizer answers with `info`, also while nothing happens that is asked for.
+    # A recognizer sends `info` to each new subscriber, even while nothing else happens.
     topics = config.topic, INFO
     waiting = WAITING if config.json or config.csv is not None else HIGH_WATER
     with subscribe(

@@ -164,7 +164,7 @@ class _Overlay(QObject):
 
     def _ask(self, verb: str, **arguments: str) -> None:
         self._asker.ask(verb, **arguments)
-        self._draw()  # the entry shows what is, until the recognizer does what was asked
+        self._draw()  # the entry shows the old state until the recognizer has done what was asked
 
     def _refused(self, sentence: str) -> None:
         self._state.tell(sentence, time.monotonic())

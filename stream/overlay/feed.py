@@ -30,7 +30,7 @@ class Feed(QObject):
         Raises UserError when the address or a key is not valid.
         """
         super().__init__()
-        # Words (er.v1.text) and pictures are none of an overlay's business.
+        # The overlay needs no words (er.v1.text) and no pictures.
         self._subscription = subscribe(
             AFFECT, INFO, NOTIFY, address=address, newest=True, keys=keys
         )

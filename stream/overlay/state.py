@@ -192,7 +192,7 @@ class OverlayState:
             return Capture(False, f"playing {one or self._info.source}")
         if self._ended:
             return Capture(False, "nothing is captured")
-        devices: dict[str, str] = {}  # of voice and words, what is said of the voice counts
+        devices: dict[str, str] = {}  # the voice's cause counts for the microphone
         for modality, look in MODALITY_LOOKS.items():
             cause = causes.get(modality, Cause.OFF)
             if cause not in ABSENT:

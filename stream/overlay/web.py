@@ -114,7 +114,7 @@ class _Page:
             await socket.prepare(request)
             sending = asyncio.create_task(self._send(socket, changed))
             try:
-                await socket.receive()  # the end, or a word too many
+                await socket.receive()  # the page has closed it, or sent something it should not
             finally:
                 sending.cancel()
             await socket.close(code=WSCloseCode.POLICY_VIOLATION)
@@ -162,7 +162,7 @@ async def _serve(address: str, port: int, keys: Keys | None) -> None:
     runner = web.AppRunner(
         page.app, access_log=None, logger=_log, keepalive_timeout=KEPT_S, shutdown_timeout=1.0
     )
-    wanted = AFFECT, INFO, NOTIFY  # words and pictures are none of the page's business
+    wanted = AFFECT, INFO, NOTIFY  # the page needs no words and no pictures
     async with subscribe_async(*wanted, address=address, newest=True, keys=keys) as heard:
         await runner.setup()
         try:

@@ -105,7 +105,7 @@ class OverlayWindow(QWidget):
 
     def set_click_through(self, on: bool) -> None:
         place, visible = QRect(self.pos(), self.size()), self.isVisible()
-        # A new window of the X server: a manager that is still taking leave of it would unmap it.
+        # The X server gets a new window: a manager still unmapping the old one would unmap it.
         self.destroy()
         self.setWindowFlags(FLAGS | THROUGH if on else FLAGS)
         self._put(place)
@@ -170,7 +170,7 @@ class OverlayWindow(QWidget):
             pressed is not None
             and (at - pressed).manhattanLength() >= QGuiApplication.styleHints().startDragDistance()
         ):
-            # Not at the press: a manager that hears of it after the release goes on dragging.
+            # It does not begin at the press: a manager told after the release would drag on.
             self._pressed = self._wanted = None
             if edges := self._edges(pressed):
                 self.windowHandle().startSystemResize(edges)

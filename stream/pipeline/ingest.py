@@ -170,7 +170,7 @@ class Ingest:
             free = was and not self._held[device]
             if free:
                 self._released_ns[device] = at_ns
-        # A source that works says so itself with the next item that it gives.
+        # A device that works says so itself with its next item.
         if not free or self._conditions.get(device) is not None:
             self._tell(device, at_ns)
         return was

@@ -38,7 +38,7 @@ LEVELS = (
     Level("half of the pictures", DutyCycle(face=2), 4),
     Level("half of the pictures and of the passes over speech", DutyCycle(face=2, transcribe=2), 4),
     Level("half of the pictures, a quarter of the passes", DutyCycle(face=2, transcribe=4), 4),
-    # Half of the voice is no gain before half of the steps are lost.
+    # Giving up half of the voice helps only if half of the steps are lost anyway.
     Level("half of the pictures and the voice, a quarter of the passes", DutyCycle(2, 4, 2), 8),
 )
 """The levels, from 0 (everything) down."""

@@ -55,7 +55,7 @@ class Models:
         self._transcriber = config.transcriber
         self.load_whisper()
         if Modality.TEXT not in config.off and not config.transcriber.is_usual:
-            self.whisper()  # so that what is wrong with a named model is said at once
+            self.whisper()  # so that an unusable model is refused at once
         # Importing BERT beside running workers would hold them up for two seconds.
         self.text = (
             None

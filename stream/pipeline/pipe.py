@@ -86,7 +86,7 @@ class Pipe:
         model, which takes a second. Raises UserError when the model is unusable.
         """
         ingest, models, origin_ns = self.ingest, self._models, self.origin_ns
-        # What may have brought the last one down is not used again.
+        # A new worker skips the sound that may have brought the last one down.
         begin = ingest.ring.end if anew else 0
         ring, cycles = ingest.ring, ingest.duty_cycles
         match stage:

@@ -95,7 +95,7 @@ class Transcriber:
     def run(self, work: Passage) -> Sequence[TranscriptEvent]:
         """Listen to the passage. `ready_ns` is 0 in the result; the driver fills it in."""
         sound, told = work.sound, self._hypothesis
-        # Where the passage could not reach back far enough, what is known there is all there is.
+        # Provisional words before the passage cannot be revised any more.
         changes = [*told.commit_before(self._ns(sound.begin))]
         found = speech.stretches(sound.samples, self._config.vad_threshold)
         speech_end = sound.begin + found[-1][1] if found else sound.begin
@@ -131,7 +131,7 @@ class Transcriber:
             " ".join(word.text for word in known),
             speech.most_words(fresh_s),
         )
-        if heard is None:  # not to be trusted: the words so far stand
+        if heard is None:  # the pass is not to be trusted, so the words stay as they are
             return ()
         guesses = [
             Guess(

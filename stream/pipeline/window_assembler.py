@@ -175,13 +175,13 @@ class WindowAssembler:
         if cause in UNREADY and self._is_down(modality, step):
             cause = Cause.ERROR
         if standing != Cause.NONE:
-            # A step that nothing came in for is explained by what kept it out.
+            # If nothing came in for the step, the cause is what kept it out.
             cause = standing if cause == Cause.STALLED else first_cause((standing, cause))
         return (cause, row) if cause == Cause.NONE else (cause, None)
 
     def _lose(self, modality: Modality, at_ns: int) -> None:
         """Note that from `at_ns` on no worker answers, until one is restarted."""
-        # What was said since the horizon will not be heard any more.
+        # Words after the horizon will not be heard any more.
         begin_ns = min(at_ns, self._horizon_ns) if modality == Modality.TEXT else at_ns
         stretches = self._down[modality]
         if not stretches or stretches[-1][1] is not None:

@@ -96,7 +96,7 @@ class Hypothesis:
     def _without_loops(self, heard: Sequence[Guess]) -> list[Guess]:
         """Return the words that were heard, without those that only go on repeating a phrase."""
         said = [word.word for word in self.committed]
-        if said and self._loop_ns is not None:  # where the loop filled it, there was no pause
+        if said and self._loop_ns is not None:  # time that the loop filled is no pause
             said[-1] = replace(said[-1], end_ns=max(said[-1].end_ns, self._loop_ns))
         kept = []
         for guess in heard:

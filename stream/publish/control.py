@@ -77,8 +77,8 @@ class ControlServer:
             cut = frames.index(b"") + 1 if b"" in frames else 0
             envelope, body = frames[:cut] or [b""], frames[cut:]
             if sum(map(len, envelope)) > LARGEST_REQUEST:
-                continue  # it comes back with each answer, and is no more than a few numbers
-            # A client that is gone, or takes no answers, is left out.
+                continue  # an honest envelope has a few bytes, and each answer repeats it
+            # An answer to a client that is gone, or takes none, is thrown away.
             socket.send_multipart([client, *envelope, self._answer(body)], zmq.DONTWAIT)
             self._closing.wait(BREATH_S)
 

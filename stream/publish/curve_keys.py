@@ -110,7 +110,7 @@ class Guard:
         socket.setsockopt(zmq.CURVE_SERVER, 1)
         socket.setsockopt(zmq.CURVE_PUBLICKEY, self._public)
         socket.setsockopt(zmq.CURVE_SECRETKEY, self._secret or b"")
-        # Without somebody who answers for this domain nobody is let in.
+        # Nobody is let in unless the authenticator answers for this domain.
         socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 

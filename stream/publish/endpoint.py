@@ -111,7 +111,7 @@ def _private_file(address: str, option: str) -> Iterator[None]:
     path = Path(address.removeprefix("ipc://"))
     if str(path).startswith(("@", "*")):
         raise UserError(f"{address} has no file whose mode keeps others out; give {option} a path.")
-    # ZeroMQ would delete whatever is there.
+    # ZeroMQ would delete the file.
     if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
         raise UserError(f"{path} is there already and no socket; give another {option}.")
     with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):

@@ -40,7 +40,7 @@ _SETTINGS = {
     zmq.LINGER: FLUSH_MS,
     zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
     zmq.HEARTBEAT_TIMEOUT: PATIENCE_MS,
-    # Where the way is so full that no heartbeat gets through (Linux and Windows).
+    # This ends a connection so full that no heartbeat gets through (Linux and Windows).
     zmq.TCP_MAXRT: PATIENCE_MS,
 }
 
@@ -103,7 +103,7 @@ class Publisher(Sink):
             joins, prefix = frame[:1] == b"\x01", frame[1:]
             if joins:
                 self._info_wanted |= INFO.encode().startswith(prefix)
-                # A prefix of no topic of ours need not be remembered.
+                # A prefix that fits none of our topics need not be remembered.
                 if any(topic.encode().startswith(prefix) for topic in TOPICS):
                     self._prefixes.add(prefix)
             elif frame[:1] == b"\x00":

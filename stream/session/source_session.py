@@ -73,7 +73,7 @@ class SourceSession:
         if isinstance(event, Ended):
             self._ended[event.device] = event
         for output in self.pipe.absorb(event):
-            # What was asked for is of all sources.
+            # A request concerns all sources, so its notice bears the name of none.
             yield (self._clock.now_ns(), output) if isinstance(event, Asked) else self.sent(output)
 
     def sent(self, output: Output) -> Sent:

@@ -152,4 +152,4 @@ def ink(colour: str) -> str:
     """Return black or white, whichever is easier to read on `#rrggbb`."""
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
-    return "#000000" if light > 0.18 else "#ffffff"  # there both are as easy to read
+    return "#000000" if light > 0.18 else "#ffffff"  # at 0.18 both are equally easy to read

@@ -20,7 +20,7 @@ CHARACTER_IN, AXIS_IN = 0.062, 10.5
 
 def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> None:
     """Write a PNG. Words stand where they were said; abstention is a pale stripe."""
-    # Matplotlib takes 0.3 s, which every start would cost that draws nothing.
+    # Matplotlib takes 0.3 s to import, also for a session that draws nothing.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
