@@ -15,7 +15,7 @@ SAME_TIME_NS = 80_000_000
 SAME_PROBABILITY = 0.1
 LONGEST_PHRASE = 6
 REPEATS = 4
-"""The same 1 to LONGEST_PHRASE words, more often than this in a row without a pause, are a loop."""
+"""A phrase of 1 to LONGEST_PHRASE words is a loop if it comes more often than this in a row."""
 PAUSE_NS = 1_000_000_000
 
 

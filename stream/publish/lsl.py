@@ -25,7 +25,7 @@ class LslOutlets(Sink):
     """One stream for each source, opened with its first estimate. Used by one thread."""
 
     def __init__(self) -> None:
-        """Raises UserError when pylsl is missing or has no library to work with."""
+        """Load pylsl. Raises UserError when it is missing or has no library to work with."""
         try:
             import pylsl
         except (ImportError, RuntimeError) as error:
