@@ -1,6 +1,6 @@
-"""A data set of your own, and NORM-TR trained on it: python examples/own_dataset.py FOLDER
+"""Train NORM-TR on a data set of your own: python examples/own_dataset.py FOLDER
 
-FOLDER gets made-up clips of three classes and the run; with your own files only `Clips` matters.
+FOLDER gets made-up clips of three classes, and the run. For your own files only `Clips` matters.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MODALITIES = ("face", "voice")
 
 @dataclass(frozen=True)
 class Clips(Given):
-    """`path/SPLIT.npz` with face and voice [n, T, dim], label [n] (0, 1, 2) and person [n]."""
+    """Reads `path/SPLIT.npz`: face and voice [n, T, dim], label [n] (0, 1, 2) and person [n]."""
 
     name = "my clips"
     classes = ("calm", "cross", "glad")

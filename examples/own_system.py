@@ -1,4 +1,4 @@
-"""A system of your own beside NORM-TR, on the same data: python examples/own_system.py FOLDER"""
+"""Train a system of your own on the same data: python examples/own_system.py FOLDER"""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from training.windows import Windows
 
 @dataclass(frozen=True)
 class MeansConfig:
-    """Widths of rows by modality, and the number of classes."""
+    """The width of a row for each modality, and the number of classes."""
 
     dims: dict[str, int]
     outputs: int
 
 
 class MeansNetwork(nn.Module):
-    """Says the class whose mean is nearest."""
+    """Chooses the class whose mean is nearest."""
 
     def __init__(self, config: MeansConfig) -> None:
         super().__init__()
@@ -33,13 +33,14 @@ class MeansNetwork(nn.Module):
         self.register_buffer("means", torch.zeros(config.outputs, sum(config.dims.values())))
 
     def pooled(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
-        """Rows [B, T, dim] and valid [B, M, T] -> [B, sum of dims]; 0 where nothing is valid."""
+        """Return [B, sum of dims] of rows [B, T, dim] and valid [B, M, T]; 0 where nothing is
+        valid."""
         kept = [x * valid[:, i, :, None] for i, x in enumerate(rows.values())]
         counts = valid.sum(2).clamp_min(1)
         return torch.cat([x.sum(1) / counts[:, i, None] for i, x in enumerate(kept)], 1)
 
     def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
-        """Rows [B, T, dim] and valid [B, M, T] -> outputs [B, C]."""
+        """Return outputs [B, C] of rows [B, T, dim] and valid [B, M, T]."""
         return -torch.cdist(self.pooled(rows, valid), self.get_buffer("means"))
 
 

@@ -1,4 +1,4 @@
-"""Low-rank adapters of a BERT: what our own training adds to an embedded model."""
+"""Low-rank adapters of a BERT: the weights that our own training adds to an embedded model."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from normtr.errors import UserError
 
 EMOTIONAL = Path(__file__).with_name("text_adapter.safetensors")
-"""For the embedded MiniLM: emotion and sentiment of spoken utterances (benchmarks use it)."""
+"""The adapter for the embedded MiniLM, trained on the emotion and sentiment of spoken utterances.
+Benchmarks use it."""
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """An adapter's factors. Raises UserError where the file is none."""
+    """Read an adapter's factors. Raises UserError when the file is not an adapter."""
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
@@ -28,8 +29,8 @@ def read(path: Path) -> dict[str, Tensor]:
 def adapt(bert: nn.Module, factors: Mapping[str, Tensor]) -> None:
     """Add the adapter to the weights: W + B A (Hu et al., ICLR 2022, eq. 3).
 
-    `factors`: `LAYER.a` [rank, in] and `LAYER.b` [out, rank] of linear layers. Raises UserError
-    where they do not fit the network.
+    `factors` holds `LAYER.a` [rank, in] and `LAYER.b` [out, rank] for each adapted linear layer.
+    Raises UserError when they do not fit the network.
     """
     try:
         with torch.no_grad():

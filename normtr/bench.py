@@ -1,4 +1,4 @@
-"""`normtr bench model | live | wire`: finds the benchmark by entry-point group `normtr.bench`."""
+"""`normtr bench live|model|wire` finds its benchmark by the entry-point group `normtr.bench`."""
 
 from __future__ import annotations
 

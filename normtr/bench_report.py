@@ -1,4 +1,4 @@
-"""What a benchmark found: JSON for machines, a table for people."""
+"""Shows what a benchmark measured: JSON for machines, a table for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 
 def show(report: Mapping[str, Any], title: str, *, as_json: bool) -> None:
-    """Print it on standard output."""
+    """Print the report on standard output."""
     if as_json:
         json.dump(report, sys.stdout, indent=1)
         print(flush=True)

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, for the very pattern of gaps they were made under."""
+"""Calibration makes probabilities mean what they say, for the pattern of gaps at hand."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from normtr.errors import UserError
 class Calibration:
     """Temperature scaling whose temperature depends on what was missing.
 
-    log temperature = log_temperature + sum over modalities of missing[m] * (1 - share[m]).
-    `threshold`: below this top probability the recognizer abstains. `prior`: how often each
-    class is expected, in the order of the labels; the network was trained with this.
+    log temperature = log_temperature + sum over modalities of missing[m] * (1 - share[m]). The
+    recognizer abstains when its top probability is below `threshold`. `prior` says how often each
+    class is expected, in the order of the labels; the network was trained with this prior.
     """
 
     log_temperature: float
@@ -32,9 +32,10 @@ class Calibration:
         share: Mapping[str, float] | Mapping[str, NDArray[np.float64]],
         prior: Sequence[float] | None = None,
     ) -> NDArray[np.float64]:
-        """logits [..., C] and of each modality the share of valid steps [...] -> probabilities.
+        """Return calibrated probabilities [..., C] for the logits [..., C].
 
-        `prior` [C]: how often each class is expected instead.
+        `share` gives, for each modality, the share of valid steps [...]. `prior` [C], if given,
+        replaces the prior of the training.
         """
         log_t = self.log_temperature + sum(
             weight * (1.0 - share[modality]) for modality, weight in self.missing.items()
@@ -47,9 +48,9 @@ class Calibration:
 
 
 def with_neutral(share: float, labels: Sequence[str]) -> tuple[float, ...]:
-    """The prior in which `share` of all windows are neutral, and the rest is even.
+    """Return a prior in which `share` of all windows are neutral and the other labels are even.
 
-    Raises UserError where no label is `neutral`.
+    Raises UserError when no label is `neutral`.
     """
     if "neutral" not in labels:
         raise UserError(

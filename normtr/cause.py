@@ -1,4 +1,4 @@
-"""Why a step of a modality has no row."""
+"""The causes why a step of a modality has no row."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """The cause of a gap; `none`: the step has a row.
+    """The cause of a gap; `none` means that the step has a row.
 
-    Where several causes hold, the first in this order is named.
+    When several causes hold, the first one in this order is named.
     """
 
     OFF = "off"
@@ -29,7 +29,7 @@ class Cause(StrEnum):
     STALLED = "stalled"
     """The device is open and nothing arrives."""
     DROPPED = "dropped"
-    """The input came and was given up, since a queue was full or the machine too busy."""
+    """The input came and was given up, because a queue was full or the machine was too busy."""
     ERROR = "error"
     """A worker failed on the input, or there was no worker."""
     LATE = "late"
@@ -41,7 +41,7 @@ class Cause(StrEnum):
     SILENCE = "silence"
     """The sound is below the gate's level."""
     NO_WORDS = "no_words"
-    """Nothing was said, as far as the recogniser heard."""
+    """Nothing was said, as far as the speech recognizer heard."""
     NONE = "none"
     """There is no gap."""
 
@@ -52,5 +52,5 @@ _ORDER = {cause: number for number, cause in enumerate(Cause)}
 
 
 def first_cause(causes: Iterable[Cause]) -> Cause:
-    """The cause that is named where several hold; `none` where none does."""
+    """Return the cause to name when several hold; `none` when there are none."""
     return min(causes, key=_ORDER.__getitem__, default=Cause.NONE)

@@ -1,7 +1,7 @@
-"""A recognizer in one directory: safetensors, FeatureSpec, labels, calibration, hashes.
+"""A checkpoint is a recognizer in one folder: weights, FeatureSpec, labels, calibration, hashes.
 
 `manifest.json` names every file with its sha256; the sha256 of the manifest itself is the
-checkpoint's hash. Weights are stored as float16 in shards and computed with as float32.
+checkpoint's hash. Weights are stored as float16, in shards, and are computed with as float32.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from normtr.calibration import Calibration
 from normtr.errors import UserError
+from normtr.modality import Modality
 from normtr.model import NormTr, NormTrConfig
 from normtr.resnet import ResNetEnsemble
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
@@ -38,16 +39,16 @@ PARTS = (*MODALITIES, "adapter", "norm_tr")
 SHARD_BYTES = 12 * 2**20
 FILE_NAME = re.compile(r"[\w-][\w.-]*\.safetensors", re.ASCII)
 MAX_ROW, MAX_WIDTH, MAX_STEPS, MAX_DEPTH = 2048, 1024, 1024, 32
-"""Larger networks are taken for a damaged manifest, not built."""
+"""A manifest that asks for a larger network is taken for damaged; the network is not built."""
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is missing, damaged or does not fit."""
+    """The checkpoint is missing or damaged, or its parts do not fit."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded recognizer; the networks are in float32, in evaluation mode, on the CPU."""
+    """A loaded recognizer. Its networks are in float32, in evaluation mode, on the CPU."""
 
     spec: FeatureSpec
     labels: tuple[str, ...]
@@ -55,12 +56,12 @@ class Checkpoint:
     face: ResNetEnsemble
     voice: VoiceNetwork
     text: nn.Linear
-    """Mean of an utterance's word vectors -> logits."""
+    """It turns the mean of an utterance's word vectors into logits."""
     adapter: Mapping[str, Tensor]
-    """What `normtr.adapter.adapt` adds to the text model."""
+    """The factors that `normtr.adapter.adapt` adds to the text model."""
     norm_tr: nn.Module
-    """NormTr, or what takes its place: rows float [B, T, N_m] by modality, valid bool [B, M, T] ->
-    logits [B, C]."""
+    """NormTr, or a network in its place. It takes rows float [B, T, N_m] by modality and valid bool
+    [B, M, T], and returns logits [B, C]."""
     sha256: str
 
 
@@ -73,10 +74,10 @@ def save(
     adapter: Mapping[str, Tensor],
     config: NormTrConfig,
 ) -> str:
-    """Write a checkpoint; return its hash. `networks`: face, voice, text, norm_tr.
+    """Write a checkpoint and return its hash. `networks` are face, voice, text and norm_tr.
 
-    Everything is written to a temporary folder first. Files of `folder` that are not part of
-    a checkpoint (the model card) stay.
+    Everything is written to a temporary folder first. Files in `folder` that do not belong to a
+    checkpoint, such as the model card, stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
@@ -125,10 +126,10 @@ def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
 
 
 def load(folder: Path) -> Checkpoint:
-    """Read and verify a checkpoint. Raises CheckpointError with one sentence otherwise.
+    """Read and verify a checkpoint. Raises CheckpointError when it cannot be used.
 
-    Other kinds of folders are read (UserError) by the packages that make them: an entry point of the group
-    `normtr.checkpoints` bears the name of the file that such a folder has.
+    Other packages can read their own kinds of folders: an entry point in the group
+    `normtr.checkpoints` has the name of a file that such a folder contains. They raise UserError.
     """
     for point in entry_points(group="normtr.checkpoints"):
         if (folder / point.name).is_file() and not (folder / "manifest.json").is_file():
@@ -183,9 +184,9 @@ def load(folder: Path) -> Checkpoint:
     text_head = nn.Linear(spec.text.dim, len(labels))
     norm_tr = NormTr(config)
     networks: dict[str, nn.Module] = {
-        "face": face,
-        "voice": voice,
-        "text": text_head,
+        Modality.FACE: face,
+        Modality.VOICE: voice,
+        Modality.TEXT: text_head,
         "norm_tr": norm_tr,
     }
     for part, found in tensors.items():
@@ -224,7 +225,7 @@ def _can_be_built(spec: FeatureSpec, config: NormTrConfig) -> bool:
 
 
 def can_be_computed(calibration: Calibration, labels: int) -> bool:
-    """Whether its numbers are finite and in their ranges, and fit so many labels."""
+    """Return whether the calibration's numbers are finite, in range, and fit this many labels."""
     logs = (calibration.log_temperature, *calibration.missing.values())
     return (
         set(calibration.missing) <= set(MODALITIES)
@@ -243,7 +244,7 @@ def _read_parts(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, T
             names = [str(name) for name in manifest["parts"][part]]
             hashes = {name: manifest["sha256"][name] for name in names}
         except (KeyError, TypeError):
-            raise CheckpointError(f"the manifest of checkpoint {folder} lacks {part!r}.") from None
+            raise CheckpointError(f"the manifest of checkpoint {folder} lacks '{part}'.") from None
         for name, expected in hashes.items():
             if not FILE_NAME.fullmatch(name):
                 raise CheckpointError(

@@ -1,7 +1,7 @@
-"""The `normtr` program: finds its verbs by entry-point group `normtr.verbs`, loads one on use.
+"""The `normtr` program. It finds its verbs by entry-point group and loads one on use.
 
-A verb is a function (arguments) -> exit status. This module imports nothing heavy, so that
-`normtr watch` starts without torch.
+A verb is a function that takes the arguments and returns the exit status. This module imports
+nothing heavy, so that `normtr watch` starts without torch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ TASKS = {
         "report": "put runs side by side: tables, intervals, pictures",
     },
 }
-"""Every verb of ours in the order in which people need them; their code is not loaded for this."""
+"""All our verbs with what they do, in the order in which people need them. Listing them loads no
+code."""
 
 EXTRA_OF = {
     "PySide6": "overlay",
@@ -47,7 +48,7 @@ EXTRA_OF = {
         ("h5py", "lightning", "scipy", "sklearn", "soundfile", "torchmetrics", "tqdm"), "train"
     ),
 }
-"""Which extra of ours brings a package, by the package's import name; `live` brings the others."""
+"""The extra that installs a package, by the package's import name; `live` installs the others."""
 
 
 def verbs() -> dict[str, EntryPoint]:
@@ -55,7 +56,7 @@ def verbs() -> dict[str, EntryPoint]:
 
 
 def usage(known: Iterable[str]) -> str:
-    """What `normtr --help` says; verbs of other packages come last."""
+    """Return the text of `normtr --help`; verbs of other packages come last."""
     ours = {verb for lines in TASKS.values() for verb in lines}
     others = dict.fromkeys((verb for verb in known if verb not in ours), "")
     wide = max(map(len, ours | set(others)))
@@ -71,7 +72,7 @@ def usage(known: Iterable[str]) -> str:
 
 
 def run(argv: list[str]) -> int:
-    """Run one verb and turn what can go wrong into an exit status and one sentence."""
+    """Run one verb, and turn errors into one sentence and an exit status."""
     known = verbs()
     debug = "--debug" in argv
     argv = [word for word in argv if word != "--debug"]

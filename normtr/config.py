@@ -1,4 +1,4 @@
-"""Typed configs: a dataclass filled from TOML files and dotted command-line options."""
+"""Typed configs: a dataclass is filled from TOML files and dotted command-line options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 
 class _Exact(ArgumentParser):
-    """No abbreviations, nor in the parsers that it makes for the fields of named classes."""
+    """A parser that takes no abbreviations. The parsers that it makes for nested classes take none
+    either."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, "formatter_class": Help, **options})
@@ -30,9 +31,9 @@ class _Exact(ArgumentParser):
 def parse(kind: type[T], argv: Sequence[str], prog: str, positional: Sequence[str] = ()) -> T:
     """Fill the dataclass `kind` from `--config FILE.toml` (repeatable) and `--field value`.
 
-    `positional` names fields that are given without an option; a list takes one or more words.
-    A bare `--flag` means true; a field that is one string or several takes an option for each.
-    Raises UsageError with one sentence; `--help` prints and exits 0.
+    `positional` names the fields that are given without an option; a list takes one or more words.
+    A bare `--flag` means true. A field that is one string or several takes one option for each.
+    Raises UsageError with one sentence; `--help` prints the help and exits with status 0.
     """
     parser = _parser(kind, prog, positional)
     known = _options(parser)
@@ -72,7 +73,7 @@ def _parser(kind: type[Any], prog: str, positional: Sequence[str] = ()) -> _Exac
     parser.usage = usage(parser.prog, parser._actions)
     for group in parser._action_groups:
         if group.title == description.rstrip("."):
-            group.title = None  # it stands above already
+            group.title = None  # the description already says it
     return parser
 
 
@@ -91,7 +92,7 @@ def _filled(kind: type[T], parser: _Exact, parsed: Callable[[], Any], prog: str)
     fields = {key: value for key, value in vars(values).items() if key != "config"}
     try:
         return kind(**fields)
-    except ValueError as error:  # what its __post_init__ says
+    except ValueError as error:  # from its __post_init__
         raise UsageError(f"{error}.") from None
 
 
@@ -105,7 +106,7 @@ def _flags(parser: ArgumentParser) -> set[str]:
 
 
 def _as_field(word: str, known: Sequence[str]) -> str:
-    """`--mask-stage` as the field is written, `--mask_stage`, where there is one."""
+    """Return `--mask-stage` as `--mask_stage`, the name of its field, if there is such a field."""
     option, equals, value = word.partition("=")
     field = option[2:].replace("-", "_")
     return f"--{field}{equals}{value}" if option.startswith("--") and field in known else word
@@ -120,7 +121,7 @@ def _explicit_flags(argv: Sequence[str], flags: set[str]) -> list[str]:
 
 
 def _gathered(argv: Sequence[str], option: str) -> list[str]:
-    """An option that is given several times, once with all its values."""
+    """Merge an option that is given several times into one option with all its values."""
     rest, values = [], []
     words = iter(argv)
     for word in words:
@@ -135,7 +136,7 @@ def _gathered(argv: Sequence[str], option: str) -> list[str]:
 
 
 def configs(argv: Sequence[str]) -> list[Path]:
-    """The files that `--config` names."""
+    """Return the files that `--config` names. Raises UsageError when one has no name."""
     paths = [word.removeprefix("--config=") for word in argv if word.startswith("--config=")]
     for here, after in zip(argv, [*argv, ""][1:], strict=True):
         if here == "--config":

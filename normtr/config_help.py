@@ -1,4 +1,4 @@
-"""What `--help` says of a config's fields: words for people, no Python types."""
+"""The text of `--help` for a config's fields, in words for people instead of Python types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _PLACES = {bool: "[true|false]", int: "N", float: "NUMBER", str: "TEXT", Path: "
 
 
 def place(hint: Any) -> str:
-    """What stands for a value of the type: `NUMBER`, `on|off`, `[TEXT, ...]`; a class is `CLASS`."""
+    """Return the placeholder for a value of this type: `NUMBER`, `on|off`, `[TEXT, ...]`.
+
+    A class becomes `CLASS`.
+    """
     kind, inner = get_origin(hint), [arg for arg in get_args(hint) if arg is not NoneType]
     if kind is Literal:
         return "|".join(map(str, inner))
@@ -28,7 +31,7 @@ def place(hint: Any) -> str:
 
 
 def usage(prog: str, actions: Sequence[Action]) -> str:
-    """What must be given, in one line."""
+    """Return one usage line with the arguments that must be given."""
     options = [
         f"{a.option_strings[0]} {_place(a)}" for a in actions if a.option_strings and a.required
     ]
@@ -37,7 +40,7 @@ def usage(prog: str, actions: Sequence[Action]) -> str:
 
 
 class Help(DefaultHelpFormatter):
-    """Each option with the place of its value, and its default where there is one."""
+    """Formats each option with a placeholder for its value, and with its default if it has one."""
 
     def _metavar_formatter(self, action: Action, default_metavar: str) -> Any:
         return lambda size: (_place(action) if action.option_strings else action.dest,) * size

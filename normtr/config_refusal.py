@@ -1,4 +1,4 @@
-"""What the parser complains of -> one sentence, with the nearest key where one is unknown."""
+"""Turns the parser's complaints into one sentence that names the nearest key for an unknown one."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _NOUNS = {
 
 
 def sentence(message: str, known: Sequence[str], prog: str) -> str:
-    """Return one sentence for what jsonargparse says in `message`.
+    """Turn jsonargparse's `message` into one sentence.
 
-    `known`: the keys of the parser, dotted; `prog`: the verb.
+    `known` are the dotted keys of the parser, and `prog` is the verb.
     """
     message = _of_optional_class(message)
     if given := re.search(r"unrecognized arguments: (?!--\w)(\S+)", message):
@@ -61,7 +61,8 @@ def _of_optional_class(message: str) -> str:
 
 
 def _unknown(message: str) -> str:
-    """The key that is not known, within the class that the message is about."""
+    """Return the unknown key, relative to the class that the message is about; empty if there is
+    none."""
     if nested := re.search(r"Group '([^']+)' does not accept option '([^']+)'", message):
         return f"{nested[1]}.{nested[2]}"
     found = (
@@ -73,7 +74,7 @@ def _unknown(message: str) -> str:
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:
-    """The known key that is most like it, or else has a first part that is; empty: none."""
+    """Return the known key most like `key`, or one with a like first part; empty if none."""
     if near := difflib.get_close_matches(key, known, n=1, cutoff=0.5):
         return near[0]
     first, dot, rest = key.partition(".")
@@ -83,7 +84,7 @@ def _nearest(key: str, known: Sequence[str]) -> str:
 
 
 def _of_class(message: str) -> list[str]:
-    """What the class takes that a config names by `class_path`: the innermost one."""
+    """Return the fields of the innermost class that the config names by `class_path`."""
     found = re.findall(r"Problem with given class_path '([\w.]+)\.(\w+)'", message)
     if not found:
         return []
@@ -92,7 +93,7 @@ def _of_class(message: str) -> list[str]:
 
 
 def _fields(kind: Any) -> Iterator[str]:
-    """Dotted, those of its dataclasses with them."""
+    """Yield the dotted names of a class's fields, and of the dataclasses among them."""
     hints = get_type_hints(kind) if is_dataclass(kind) else {}
     for name in inspect.signature(kind).parameters:
         yield name
@@ -101,7 +102,7 @@ def _fields(kind: Any) -> Iterator[str]:
 
 
 def _noun(kind: str) -> str:
-    """A type as complaints name it -> what a value must be."""
+    """Turn a type, as complaints name it, into words for what a value must be."""
     choices = re.findall(r"'([^']*)'", kind)
     if choices:
         return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))

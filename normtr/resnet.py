@@ -1,4 +1,4 @@
-"""ResNet-18s of the face rows (He et al., CVPR 2016), with a stem for small crops."""
+"""The ResNet-18s that make face rows (He et al., CVPR 2016), with a stem for small crops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut: [B, C_in, H, W] -> [B, C_out, H / stride, W / stride]."""
+    """Two 3x3 convolutions and a shortcut.
+
+    It maps [B, C_in, H, W] to [B, C_out, H / stride, W / stride].
+    """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
@@ -30,11 +33,11 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """Grey crops -> the last feature map, averaged over space; its stem halves the input once.
+    """Turns grey crops into the mean of the last feature map. The stem halves the input once.
 
-    The ImageNet stem (7x7, then pooling) sees too little of a 48 px face: at a smaller width
-    and twice the resolution the network costs as much and learns more. `width` is the number
-    of channels of the first stage.
+    The ImageNet stem (7x7, then pooling) sees too little of a 48 px face: with a smaller width and
+    twice the resolution the network costs as much and learns more. `width` is the number of
+    channels of the first stage.
     """
 
     def __init__(self, width: int) -> None:
@@ -57,15 +60,15 @@ class ResNet18(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, 1, H, W] -> [B, 8 * width]."""
+        """Return rows [B, 8 * width] of crops [B, 1, H, W]."""
         pooled: Tensor = self.stages(self.stem(x)).mean(dim=(2, 3))
         return pooled
 
 
 class ResNetEnsemble(nn.Module):
-    """Several ResNets look at the same crop; a row is their rows side by side.
+    """Several ResNets look at the same crop; the row is their rows side by side.
 
-    One linear head reads the whole row, so the mean of the members' logits is its logits.
+    One linear head reads the whole row, so its logits are the mean of the members' logits.
     """
 
     def __init__(self, width: int, members: int, classes: int) -> None:
@@ -75,16 +78,17 @@ class ResNetEnsemble(nn.Module):
         self.head = nn.Linear(members * 8 * width, classes)
 
     def row(self, x: Tensor) -> Tensor:
-        """[B, 1, H, W] -> [B, members * 8 * width].
+        """Return rows [B, members * 8 * width] of crops [B, 1, H, W].
 
-        The mean over a crop and its mirror image: a face and its mirror image show the same.
+        A row is the mean over the crop and its mirror image, because both show the same.
         """
         both = self._rows(torch.cat([x, x.flip(-1)]))
         row: Tensor = both.view(2, len(x), -1).mean(0)
         return row
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, 1, H, W] -> class logits [B, classes], of the crop alone: what is trained."""
+        """Return class logits [B, classes] of crops [B, 1, H, W], without mirror images, for
+        training."""
         logits: Tensor = self.head(self._rows(x))
         return logits
 
@@ -93,7 +97,7 @@ class ResNetEnsemble(nn.Module):
 
 
 def joined(networks: Sequence[ResNetEnsemble]) -> ResNetEnsemble:
-    """One ensemble of the members of several, whose logits are the mean of theirs."""
+    """Return one ensemble with the members of several; its logits are the mean of theirs."""
     heads = [network.head for network in networks]
     members = [member for network in networks for member in network.members]
     out = ResNetEnsemble(networks[0].width, len(members), heads[0].out_features)

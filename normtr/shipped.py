@@ -1,8 +1,8 @@
-"""Where the recognizer that comes with the program lies."""
+"""The place of the recognizer that comes with the program."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 SHIPPED = Path(__file__).parent / "weights"
-"""A checkpoint's folder; `normtr.checkpoint` reads it."""
+"""The folder of a checkpoint, which `normtr.checkpoint` reads."""

@@ -1,4 +1,4 @@
-"""Pieces of sound with times -> contiguous samples at 16 kHz on the grid, with holes marked."""
+"""Turns pieces of sound with times into contiguous 16 kHz samples on the grid, and marks holes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ Samples = NDArray[np.float32]
 
 NS_PER_S = 1_000_000_000
 TOLERANCE_NS = 60_000_000
-"""A piece may begin so much off its expected time (rounded PTS, jitter) and still continue."""
+"""A piece that begins this far off its expected time (rounded PTS, jitter) still continues the
+stream."""
 MAX_HOLE_S = 0.04
 """A step with longer holes in its own sound has no voice row."""
 STEER_FROM_NS = 3_000_000
-"""A steered stream may lie so far off its time (measured times jitter);"""
+"""A steered stream may lie this far off its time, because measured times jitter."""
 STEER_NS = 10_000_000_000
-"""what goes beyond it makes good within about so long,"""
+"""A steered stream makes good what goes beyond that within about this long."""
 MAX_STEER = 0.005
-"""stretched or squeezed by at most this share."""
+"""A steered stream is stretched or squeezed by at most this share."""
 DRIFT_FROM_NS = 5_000_000_000
-"""The first times of a stream are not relied on for its drift."""
+"""The first times of a stream are not used to measure its drift."""
 DRIFT_SPAN_NS = 60_000_000_000
-"""Drift is told from so much sound on,"""
+"""Drift is measured once the stream is this long."""
 DRIFT_POINTS = 900
-"""and from the last 15 minutes of it."""
+"""Drift is measured over the last 15 minutes: one point a second."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,21 @@ class Hole:
 
 @dataclass(frozen=True)
 class PlacedSamples:
-    """Mono samples whose first one is sample `begin` of the grid."""
+    """Mono samples; the first one is sample `begin` of the grid."""
 
     begin: int
     samples: Samples
 
 
 class SoundTrack:
-    """Resamples one source by one stateful soxr stream, so that block sizes do not matter.
+    """Resamples one source with one stateful soxr stream, so that block sizes do not matter.
 
-    Sample n lies at n / `rate` seconds after the grid's origin. A jump in time or a new input
-    rate ends the stream and begins another; what would overlap is cut, what lies before the
-    origin is dropped.
+    Sample n lies n / `rate` seconds after the grid's origin. A jump in time or a new input rate
+    ends the stream and begins another. Samples that would overlap, or lie before the origin, are
+    cut.
 
     A device's samples are `steered`: its clock runs a little faster or slower than ours, so the
-    resampler's ratio follows the times it is given, and no jump ever comes of it.
+    resampler's ratio follows the given times and no jump arises.
     """
 
     def __init__(self, rate: int) -> None:
@@ -75,13 +76,16 @@ class SoundTrack:
     def push(
         self, begin_ns: int, samples: Samples, rate_in: int, *, steered: bool = False
     ) -> list[PlacedSamples]:
-        """Mono float32 samples at `rate_in` Hz, the first at `begin_ns` after the origin."""
+        """Resample a piece and return the samples that are ready now.
+
+        `samples` is mono float32 at `rate_in` Hz; the first one lies `begin_ns` after the origin.
+        """
         out: list[PlacedSamples] = []
         fed_ns = self._fed * NS_PER_S // max(self._rate_in, 1)
         off_ns = begin_ns - (self._begin_ns + fed_ns + self._steered_ns)
         if self._stream is None or abs(off_ns) > TOLERANCE_NS or rate_in != self._rate_in:
             out += self.flush()
-            # A stream whose ratio may change is told the largest one.
+            # A stream whose ratio may change must know the largest one.
             most = rate_in * (1 + 2 * MAX_STEER) if steered else rate_in
             self._stream = soxr.ResampleStream(most, self._rate, 1, dtype="float32", vr=steered)
             self._rate_in, self._begin_ns, self._fed = rate_in, begin_ns, 0
@@ -101,7 +105,7 @@ class SoundTrack:
         return out + self._place(self._stream.resample_chunk(np.ascontiguousarray(samples)))
 
     def flush(self) -> list[PlacedSamples]:
-        """What the resampler still holds; the next piece begins a new stream."""
+        """Return the rest that the resampler holds; the next piece begins a new stream."""
         if self._stream is None:
             return []
         rest = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
@@ -118,16 +122,17 @@ class SoundTrack:
 
 
 class Drift:
-    """How much faster a device's clock runs than ours: a line through its times, one a second."""
+    """Measures how much faster a device's clock runs than ours: it fits a line to one time a
+    second."""
 
     def __init__(self) -> None:
         self._points: deque[tuple[int, int]] = deque(maxlen=DRIFT_POINTS)
         self._due_ns = DRIFT_FROM_NS
         self.ppm: float | None = None
-        """Parts per million; None before `DRIFT_SPAN_NS` of sound."""
+        """The drift in parts per million; None before `DRIFT_SPAN_NS` of sound."""
 
     def add(self, device_ns: int, our_ns: int) -> None:
-        """The same moment on both clocks, each since its own begin of the stream."""
+        """Add a moment as both clocks show it; each clock counts from the stream's beginning."""
         if device_ns < self._due_ns:
             return
         self._due_ns = device_ns + NS_PER_S
@@ -139,7 +144,8 @@ class Drift:
 
 
 def hole_cause(holes: Iterable[Hole], begin: int, end: int, rate: int) -> Cause:
-    """The gap cause of a step whose own sound is samples [begin, end); `none` if it is whole."""
+    """Return the gap cause of a step whose own sound is samples [begin, end); `none` if it is
+    whole."""
     inside = [
         (min(hole.end, end) - max(hole.begin, begin), hole.cause)
         for hole in holes

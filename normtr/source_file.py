@@ -1,4 +1,4 @@
-"""Whether a source can be a file at all: told before anything is loaded to open it with."""
+"""Checks whether a source can be a file at all, before anything is loaded to open it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from normtr.errors import UserError
 
 
 def check(source: str) -> None:
-    """Raise UserError where `source` is no URL and no file with something in it."""
+    """Raise UserError when `source` is neither a URL nor a file with content."""
     if "://" in source:
         return
     path = Path(source)

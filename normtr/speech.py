@@ -1,4 +1,4 @@
-"""Sound -> timed words: where speech is (Silero), and single passes of Whisper over it."""
+"""Turns sound into timed words: Silero finds speech, and Whisper listens to it in single passes."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ OPENING, CLOSING = "\"'“([{-", "\"'.,!?:”)]}"
 def stretches(
     samples: Samples, threshold: float = THRESHOLD, longest_s: float = math.inf
 ) -> list[tuple[int, int]]:
-    """Where there is speech: samples [begin, end), in order; pauses of 100 ms divide them.
+    """Return where there is speech: samples [begin, end) in order, divided by pauses of 100 ms.
 
-    `samples` float32 [n] at 16 kHz. A stretch beyond `longest_s` is cut, in a pause if it has one.
+    `samples` is float32 [n] at 16 kHz. A stretch longer than `longest_s` is cut, at a pause if
+    possible.
     """
     options = VadOptions(
         threshold=threshold,
@@ -52,19 +53,20 @@ def stretches(
 
 
 def most_words(seconds: float) -> int:
-    """More words are not said in so much sound: it bounds what a pass may write."""
+    """Return the largest number of words that can be said in this time; it limits what a pass
+    writes."""
     return math.ceil(max(seconds, 0.0) * WORDS_PER_S) + 1
 
 
 class Whisper:
-    """Single passes of Whisper at 15 s: temperature 0, one beam, one thread each."""
+    """Runs single passes of Whisper at 15 s: temperature 0, one beam, one thread each."""
 
     def __init__(self, model: str = models.SPEECH, language: str = "en", users: int = 1) -> None:
-        """`model`: an embedded package, a CTranslate2 folder, or (with a network) a hub name.
+        """Load the model.
 
-        `users`: so many threads can have a pass at once; others wait for them.
-
-        Raises UserError when it cannot be loaded or does not know the language.
+        `model` is an embedded package, a CTranslate2 folder, or (with a network) a hub name.
+        `users` threads can run a pass at once; others wait. Raises UserError when the model cannot
+        be loaded or does not know the language.
         """
         self._model = models.speech_model(model, users)
         many = self._model.model.is_multilingual
@@ -81,9 +83,10 @@ class Whisper:
     def words(
         self, samples: Samples, known: str, most: int
     ) -> Sequence[tuple[str, float, float, float]] | None:
-        """At most `most` words after the text `known`: (text, begin, end in s, probability).
+        """Return at most `most` words that follow the text `known`.
 
-        `samples` float32 [n], n <= 15 s. None when the text is no speech or a loop.
+        A word is (text, begin s, end s, probability). `samples` is float32 [n] of at most 15 s.
+        Returns None when the text is no speech or a loop.
         """
         tokenizer, whisper = self._tokenizer, self._model
         mel = whisper.feature_extractor(samples)[:, :FRAMES]
@@ -111,7 +114,7 @@ class Whisper:
         place = 0
         for item in aligned:
             text = item["word"].strip()
-            # Punctuation after the last known word belongs to that, and comes too late.
+            # Punctuation after the last known word belongs to that word, and comes too late.
             if place >= start and any(c.isalnum() for c in text):
                 found.append(
                     (text, float(item["start"]), float(item["end"]), float(item["probability"]))

@@ -1,4 +1,4 @@
-"""How sound is cut for Whisper: the numbers alone, for who has nothing to transcribe yet."""
+"""Numbers that say how sound is cut for Whisper, apart from the code that needs the model."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ FRAMES = 1500
 FRAMES_PER_S = 100
 LONGEST_S = FRAMES / FRAMES_PER_S
 PASSAGE_S = 12.0
-"""What one pass is usually given at most."""
+"""The longest sound that one pass usually gets."""
 PAUSE_MS = 600
-"""So long without speech ends an utterance."""
+"""A pause this long ends an utterance."""
 THRESHOLD = 0.5
-"""What Silero gives at least this (0..1) is speech."""
+"""Silero's score (0..1) from which on sound counts as speech."""

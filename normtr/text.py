@@ -1,4 +1,4 @@
-"""Timed words -> BERT token vectors in the context of the recent words -> one row per step."""
+"""Turns timed words into BERT vectors in the context of recent words, and into one row per step."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from normtr.models import text_model
 from normtr.spec import NS_PER_MS, TextSpec
 
 GPU_LENGTHS = (16, 32, 64, 128)
-"""Tokens that a GPU is given at once; of each new length the first pass took 70 ms on an H200, the
-next ones 6 ms."""
+"""The lengths to which tokens are padded on a GPU. On an H200 the first pass of each new length
+took 70 ms, the following ones 6 ms."""
 
 
 @dataclass(frozen=True)
 class TimedWord:
-    """One recognised word and when it was said, in ns on the session's clock."""
+    """A recognised word and when it was said, in ns on the session's clock."""
 
     text: str
     begin_ns: int
@@ -36,7 +36,7 @@ class TimedWord:
 
 
 class TextEncoder:
-    """BERT over the last words; remembers the last word list, which seldom changes."""
+    """Runs BERT over the last words. It remembers the last list of words, which seldom changes."""
 
     def __init__(
         self,
@@ -45,9 +45,10 @@ class TextEncoder:
         layers: tuple[int, ...] = (-1,),
         adapter: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """`layers`: of which hidden states a vector is the concatenation (live: the last).
+        """Load BERT.
 
-        `adapter`: factors that `normtr.adapter.adapt` adds to BERT.
+        `layers` are the hidden states that are joined into a vector; live, it is the last one.
+        `adapter` holds factors that `normtr.adapter.adapt` adds to BERT.
         """
         self.spec = spec
         self.dim = spec.dim * len(layers)
@@ -55,21 +56,23 @@ class TextEncoder:
         self._tokenizer, bert = text_model(spec.model)
         if adapter:
             adapt(bert, adapter)
-        self._tokenizer.truncation_side = "left"  # the newest words count
+        self._tokenizer.truncation_side = "left"  # the newest words matter most
         self._bert: OnDevice[nn.Module] = OnDevice(bert, device)
         self._known: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
 
     def another(self) -> TextEncoder:
-        """The same network with a memory of its own, for other words."""
+        """Return an encoder with the same network and a memory of its own, for other words."""
         return copy.copy(self)
 
     def warm_up(self) -> None:
-        """A pass of each length that a GPU is given, or one, so that the first real ones are not late."""
+        """Run a pass of each length that a GPU gets (or of one), so that the first real pass is not
+        late."""
         for length in GPU_LENGTHS if self._bert.on_gpu else GPU_LENGTHS[:1]:
             self.word_vectors(["ready"] * (length - 2))
 
     def word_vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
-        """Words in order -> float32 [len(words), dim]: each the mean of its tokens' states."""
+        """Return float32 [len(words), dim] for words in order: each is the mean of its tokens'
+        states."""
         key = tuple(words)
         if not key:
             return np.zeros((0, self.dim), np.float32)
@@ -104,10 +107,10 @@ class TextEncoder:
     def rows(
         self, words: Sequence[TimedWord], begin_ns: int, step_ns: int, steps: int
     ) -> list[NDArray[np.float32] | None]:
-        """One row [dim] a step of the window, None where no word's middle lies in the step.
+        """Return one row [dim] for each step; None when no word's middle lies in the step.
 
-        The context is the last `max_words` words whose middle lies in the `context_ms` before
-        the window's end, so that it does not depend on how long old words are remembered.
+        The context is the last `max_words` words whose middle lies in the `context_ms` before the
+        window's end, so that it does not depend on how long old words are remembered.
         """
         end_ns = begin_ns + steps * step_ns
         first_ns = end_ns - self.spec.context_ms * NS_PER_MS

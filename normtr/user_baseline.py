@@ -1,8 +1,9 @@
-"""A person's bias: what their neutral face and voice say beside `neutral`, taken off before fusion.
+"""A user baseline is a person's bias: what their neutral face and voice say besides `neutral`.
 
-On neutral material the other six labels should be alike. What sets them apart there is the
-person's (a resting face that looks sad), and a share of it is taken off the logits of the face and
-voice heads, within a limit. The file holds these few numbers and the weights' sha256, nothing else.
+For a neutral person the other six labels should be equally likely. Differences there belong to the
+person (a resting face that looks sad). A share of them, within a limit, is taken off the logits of
+the face and voice heads before fusion. The file holds these few numbers and the weights' sha256,
+nothing else.
 """
 
 from __future__ import annotations
@@ -20,34 +21,36 @@ from numpy.typing import NDArray
 from normtr import private_file
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
+from normtr.modality import Modality
 from normtr.spec import LABELS
 from normtr.window import Row
 
 FORMAT = 1
 SHARE = 0.25
-"""So much of the bias is taken off. On RAVDESS's voices a quarter gains nothing and more harms."""
+"""This share of the bias is taken off. On RAVDESS's voices a quarter gains nothing, and more does
+harm."""
 LIMIT = 0.5
-"""And at most so much of any logit."""
-FEWEST = {"face": 16, "voice": 8}
-"""Steps that a modality needs; with fewer it stays as it is."""
+"""At most this much is taken off any logit."""
+FEWEST: dict[str, int] = {Modality.FACE: 16, Modality.VOICE: 8}
+"""The number of steps that a modality needs; a modality with fewer is not corrected."""
 MAX_BYTES = 10_000
 
 
 @dataclass(frozen=True)
 class UserBaseline:
-    """What is taken off one person's logits under one recognizer."""
+    """The bias that is taken off one person's logits under one recognizer."""
 
     model: str
     """The checkpoint's sha256."""
     steps: dict[str, int]
-    """How many steps were seen, per modality."""
+    """The number of steps that were seen, per modality."""
     bias: dict[str, tuple[float, ...]]
-    """Per corrected modality, in the order of the labels."""
+    """The bias of each corrected modality, in the order of the labels."""
     format: int = FORMAT
 
 
 def check_labels(checkpoint: Checkpoint) -> None:
-    """Raises UserError where the bias of the face and voice networks is none of the labels."""
+    """Raise UserError when the recognizer's labels are not those of the face and voice networks."""
     if checkpoint.labels != LABELS:
         raise UserError(
             f"a personal calibration is of the labels {', '.join(LABELS)}, and this recognizer's "
@@ -56,9 +59,9 @@ def check_labels(checkpoint: Checkpoint) -> None:
 
 
 def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> UserBaseline:
-    """Rows [dim] of a person's neutral steps, per modality -> their bias.
+    """Return the bias of a person from the rows [dim] of their neutral steps, per modality.
 
-    Raises UserError when neither face nor voice has enough of them, or the labels are others.
+    Raises UserError when neither face nor voice has enough steps, or when the labels are others.
     """
     check_labels(checkpoint)
     steps = {m: len(rows.get(m, ())) for m in FEWEST}
@@ -68,8 +71,8 @@ def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> UserB
             f"{n * checkpoint.spec.step_ms / 1000:g} s of {m}" for m, n in FEWEST.items()
         )
         raise UserError(
-            f"too little was seen and heard: face in {steps['face']} steps, voice in "
-            f"{steps['voice']}; {wanted} are needed."
+            f"too little was seen and heard: face in {steps[Modality.FACE]} steps, voice in "
+            f"{steps[Modality.VOICE]}; {wanted} are needed."
         )
     neutral = LABELS.index("neutral")
     bias = {}
@@ -83,9 +86,10 @@ def measured(checkpoint: Checkpoint, rows: Mapping[str, Sequence[Row]]) -> UserB
 
 
 def offsets(checkpoint: Checkpoint, baseline: UserBaseline) -> dict[str, Row]:
-    """Per corrected modality the float32 [dim] that, taken off a row, takes the bias off its logits.
+    """Return, per corrected modality, a float32 [dim] that takes the bias off the logits of a row.
 
-    The smallest such: it changes nothing else of what the head reads out of a row.
+    It is subtracted from the row. It is the smallest such vector, so it changes nothing else that
+    the head reads from a row.
     """
     out = {}
     for m, bias in baseline.bias.items():
@@ -96,12 +100,14 @@ def offsets(checkpoint: Checkpoint, baseline: UserBaseline) -> dict[str, Row]:
 
 
 def _head(checkpoint: Checkpoint, modality: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    head = {"face": checkpoint.face.head, "voice": checkpoint.voice.head}[modality]
+    heads = {Modality.FACE: checkpoint.face.head, Modality.VOICE: checkpoint.voice.head}
+    head = heads[Modality(modality)]
     return head.weight.detach().double().cpu().numpy(), head.bias.detach().double().cpu().numpy()
 
 
 def write(path: Path, baseline: UserBaseline) -> None:
-    """Whole or not at all, for the user's eyes only (mode 600). Raises UserError where it cannot."""
+    """Write the file whole or not at all, with mode 600. Raises UserError when it cannot be
+    written."""
     try:
         private_file.write(path, json.dumps(asdict(baseline), indent=1) + "\n")
     except OSError as error:
@@ -109,7 +115,10 @@ def write(path: Path, baseline: UserBaseline) -> None:
 
 
 def read(path: Path, checkpoint: Checkpoint) -> UserBaseline:
-    """Raises UserError when there is none, it is damaged, or it was made with other weights."""
+    """Read a baseline.
+
+    Raises UserError when there is none, when it is damaged, or when it was made with other weights.
+    """
     check_labels(checkpoint)
     try:
         with path.open("rb") as file:

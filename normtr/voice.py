@@ -1,4 +1,4 @@
-"""One second of sound -> states of Whisper's encoder -> voice row."""
+"""Turns one second of sound into states of Whisper's encoder, and these into a voice row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from normtr.spec import VoiceSpec
 
 
 def gate(samples: Samples, spec: VoiceSpec) -> Cause:
-    """`muted`, `silence` or `none` for the last `gate_samples` of the context."""
+    """Return `muted`, `silence` or `none` for the last `gate_samples` of the context."""
     last = samples[-spec.gate_samples :]
     if float(np.abs(last).max(initial=0.0)) <= spec.muted_peak:
         return Cause.MUTED
@@ -27,15 +27,15 @@ def gate(samples: Samples, spec: VoiceSpec) -> Cause:
 
 @dataclass(frozen=True)
 class VoiceRow:
-    """A row [dim] float32, or None and the cause (`muted`, `silence`)."""
+    """A row float32 [dim], or None and the cause (`muted`, `silence`)."""
 
     cause: Cause
     vector: NDArray[np.float32] | None = None
 
 
 class VoiceNetwork(nn.Module):
-    """Statistics of a second's states -> row -> class logits; one hidden layer, whose output is
-    the row."""
+    """Turns the statistics of a second's states into a row and into class logits. The row is the
+    output of its only hidden layer."""
 
     def __init__(self, spec: VoiceSpec, classes: int) -> None:
         super().__init__()
@@ -45,49 +45,51 @@ class VoiceNetwork(nn.Module):
         self.head = nn.Linear(spec.dim, classes)
 
     def row(self, x: Tensor) -> Tensor:
-        """[B, 2 * width] -> [B, dim]."""
+        """Return rows [B, dim] of statistics [B, 2 * width]."""
         return torch.relu(self.hidden(self.standardised(x)))
 
     def standardised(self, x: Tensor) -> Tensor:
-        """[B, 2 * width] of mean 0 and deviation 1 over the training rows."""
+        """Scale [B, 2 * width] to mean 0 and deviation 1 over the training rows."""
         return (x - self.get_buffer("mean")) / self.get_buffer("scale")
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, 2 * width] -> class logits [B, classes]."""
+        """Return class logits [B, classes] of statistics [B, 2 * width]."""
         logits: Tensor = self.head(self.row(x))
         return logits
 
 
 class States:
-    """Samples -> mean and deviation over time of the states of Whisper's encoder, on the CPU.
+    """Turns samples into the mean and deviation over time of Whisper's encoder states, on the CPU.
 
-    Whisper's log-mel (80 bands, 10 ms) of exactly these samples and its encoder, which takes any
-    length; how a second is spoken lies in it beside what is said. Raises UserError when the
-    speech model cannot be loaded.
+    It uses Whisper's log-mel (80 bands, 10 ms) of exactly these samples and its encoder, which
+    takes any length. The states contain how a second is spoken as well as what is said.
     """
 
     def __init__(self, spec: VoiceSpec, users: int = 1) -> None:
-        """`users`: so many threads can have states computed at once."""
+        """Load the speech model; `users` threads can compute states at once.
+
+        Raises UserError when the model cannot be loaded.
+        """
         self._whisper = speech_model(spec.model, users, spec.precision)
 
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
-        """float32 [n] -> [2 * width]."""
+        """Return the statistics float32 [2 * width] of samples float32 [n]."""
         mel = self._whisper.feature_extractor(samples, padding=0)
         states = np.asarray(self._whisper.encode(mel), np.float32)[0]
         return np.concatenate([states.mean(0), states.std(0)])
 
 
 class VoiceEncoder:
-    """The whole way from one second of samples to a row, at batch 1 and always on the CPU."""
+    """Turns one second of samples into a row, at batch size 1 and always on the CPU."""
 
     def __init__(self, spec: VoiceSpec, network: VoiceNetwork, users: int = 1) -> None:
-        """`users`: so many threads can call it at once."""
+        """Load the speech model; `users` threads can call the encoder at once."""
         self.spec = spec
         self._states = States(spec, users)
         self._network = network.eval()
 
     def __call__(self, samples: Samples) -> VoiceRow:
-        """float32 [context_samples], ending at the step's end -> VoiceRow.
+        """Return the VoiceRow of samples float32 [context_samples] that end where the step ends.
 
         Raises ValueError for any other length.
         """

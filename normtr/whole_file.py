@@ -1,4 +1,4 @@
-"""Output files that have their name only once they are whole, and never take another's place."""
+"""Output files get their name only when they are whole, and never replace another file unasked."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from normtr.errors import UserError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Where to write what `path` shall hold: renamed at the end, left aside after an error.
+    """Give a temporary path to write to; it is renamed to `path` at the end.
 
-    Makes the folder.
+    After an error the temporary file stays as it is. Makes the folder if needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_of(path)
@@ -22,11 +22,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def partial_of(path: Path) -> Path:
-    """Where a file or folder lies until it is whole."""
+    """Return where a file or folder lies until it is whole."""
     return path.with_name(f"{path.name}.partial")
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raise UserError where `path` exists and was not to be replaced."""
+    """Raise UserError when `path` exists and `force` does not allow to replace it."""
     if path.exists() and not force:
         raise UserError(f"{path} is there already; give another name, or --force to replace it.")

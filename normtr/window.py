@@ -1,4 +1,4 @@
-"""Rows on the time grid -> [T, N] arrays with validity and gap causes."""
+"""Puts rows on the time grid: arrays [T, N] with validity and gap causes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = NDArray[np.float32]
 
 
 class Slots:
-    """Chooses the pictures of a step: the first at or after each of its equal parts."""
+    """Chooses the pictures of a step: the first one at or after each of its equal parts."""
 
     def __init__(self, spec: FeatureSpec) -> None:
         self._step_ns = spec.step_ns
@@ -23,9 +23,10 @@ class Slots:
         self._last = (-1, 0)
 
     def step_for(self, at_ns: int, one_in: int = 1) -> int | None:
-        """The step a picture of event time `at_ns` is wanted for; None when it is not wanted.
+        """Return the step for which a picture taken at `at_ns` is wanted, or None.
 
-        `one_in`: the step has so many times fewer parts, at least one; the same for a whole step.
+        `one_in` divides the number of parts (at least one remains); it must not change within a
+        step.
         """
         step, inside_ns = divmod(at_ns, self._step_ns)
         parts = max(self._per_step // one_in, 1)
@@ -37,7 +38,7 @@ class Slots:
 
 
 def mean_row(rows: Sequence[tuple[Cause, Row | None]]) -> tuple[Cause, Row | None]:
-    """Several pictures of a step -> its row: the mean of those that gave one, else the cause."""
+    """Return the row of a step: the mean of its pictures' rows, or None and the first cause."""
     vectors = [row for _, row in rows if row is not None]
     if vectors:
         return Cause.NONE, np.mean(vectors, axis=0, dtype=np.float32)
@@ -46,9 +47,10 @@ def mean_row(rows: Sequence[tuple[Cause, Row | None]]) -> tuple[Cause, Row | Non
 
 @dataclass(frozen=True)
 class Window:
-    """T steps of every modality, the network's whole input.
+    """T steps of every modality: the network's whole input.
 
-    `rows`: float32 [T, N] each, zero where invalid; `gaps`: T cause names each.
+    `rows` holds float32 [T, N] for each modality, zero where invalid; `gaps` holds T causes for
+    each.
     """
 
     begin_ns: int
@@ -66,21 +68,21 @@ class Window:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """bool [modalities, T]."""
+        """Which steps are valid: bool [modalities, T]."""
         return np.array([[cause == Cause.NONE for cause in self.gaps[m]] for m in MODALITIES])
 
     @property
     def share(self) -> dict[str, float]:
-        """Share of valid steps, per modality."""
+        """The share of valid steps, per modality."""
         return {m: float(v.mean()) for m, v in zip(MODALITIES, self.valid, strict=True)}
 
 
 def assemble(
     spec: FeatureSpec, begin_ns: int, columns: Mapping[str, Sequence[tuple[Cause, Row | None]]]
 ) -> Window:
-    """Put (cause, row) pairs, T per modality, into a Window.
+    """Build a Window from T pairs (cause, row) per modality.
 
-    A row beside a cause other than `none` does not count: the step is a zero row. Raises
+    A row beside a cause other than `none` is ignored: the step becomes a row of zeros. Raises
     ValueError for an unknown cause, a missing row or a row of another width.
     """
     rows: dict[str, Row] = {}

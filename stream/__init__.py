@@ -1,6 +1,7 @@
-"""Live: devices in, topics out. `stream.estimates(config)` runs the pipe in-process.
+"""Runs the recognizer live: devices in, topics out.
 
-Names are loaded on use, so that light programs (`normtr watch`) start without torch.
+`stream.estimates(config)` runs it inside your own program. Names are loaded on use, so that light
+programs such as `normtr watch` start without torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One monotonic clock in integer nanoseconds, and its virtual twin."""
+"""One monotonic clock in integer nanoseconds, and a virtual one in its place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where every time in the recognizer comes from."""
+    """The clock from which every time in the recognizer comes."""
 
     def now_ns(self) -> int: ...
 
@@ -20,7 +20,7 @@ class Monotonic:
 
 
 class Virtual:
-    """Stands still until told otherwise; never goes back."""
+    """A clock that stands still until it is advanced; it never goes back."""
 
     def __init__(self) -> None:
         self._now_ns = 0

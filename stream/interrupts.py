@@ -1,4 +1,4 @@
-"""Ctrl-C, the service manager's SIGTERM and the SIGHUP of a closed terminal."""
+"""Handles Ctrl-C, the service manager's SIGTERM and the SIGHUP of a closed terminal."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import signal
 
 
 class Interrupts:
-    """They end the session between two outputs, so that none is torn.
+    """Lets signals end the session between two outputs, so that no output is torn.
 
-    Before the session, and for who presses Ctrl-C twice, they end the program at once.
+    Before the session, and on a second Ctrl-C, they end the program at once.
     """
 
     def __init__(self) -> None:
         self.running = False
         self.asked: int | None = None
-        """The signal that asked for the end."""
+        """The signal that asked for the end; None if none did."""
         signal.signal(signal.SIGINT, self._ask)
         signal.signal(signal.SIGTERM, self._ask)
         hangup = getattr(signal, "SIGHUP", None)
@@ -23,7 +23,7 @@ class Interrupts:
 
     @property
     def status(self) -> int:
-        """The exit status: 130 after Ctrl-C, 0 where the end was ordered or came by itself."""
+        """The exit status: 130 after Ctrl-C, otherwise 0."""
         return 130 if self.asked == signal.SIGINT else 0
 
     def _ask(self, number: int, _: object) -> None:

@@ -1,8 +1,8 @@
-"""The public contract: topics, payloads, encode and decode (wire version 1).
+"""The public contract, wire version 1: topics, payloads, encoding and decoding.
 
-A message is two frames: topic (UTF-8) and payload (one msgpack map with string keys; times
-are int ns; arrays are lists). The JSON schema of every payload lies in `stream/schema`.
-This module imports nothing heavy: subscribers use it, too.
+A message is two frames: the topic (UTF-8) and the payload, one msgpack map with string keys. Times
+are int ns, and arrays are lists. The JSON schema of every payload lies in `stream/schema`. This
+module imports nothing heavy: subscribers use it, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgpack
 
 ADDRESS = "tcp://127.0.0.1:5577"
-"""Where a recognizer publishes unless it is told otherwise."""
+"""A recognizer publishes here unless it is told otherwise."""
 VERSION = 1
 PREFIX = f"er.v{VERSION}."
 AFFECT: Final = "er.v1.affect"
@@ -31,11 +31,11 @@ TOPICS = (AFFECT, FACE, FRAME, HEALTH, INFO, NOTIFY, TEXT)
 MAX_BYTES = 1_000_000
 """A larger frame is refused before it is decoded."""
 LARGEST_REQUEST = 10_000
-"""Bytes of a request at the control port; a larger one is refused with a sentence."""
+"""The largest request at the control port in bytes; a larger one is refused with a sentence."""
 
 
 class NoticeKind(StrEnum):
-    """What an `er.v1.notify` tells of."""
+    """The kind of a notice, `er.v1.notify`."""
 
     DEVICE_LOST = "device_lost"
     DEVICE_BACK = "device_back"
@@ -59,12 +59,12 @@ class NoticeKind(StrEnum):
 
 
 class WireError(ValueError):
-    """Bytes that are no message of this wire version."""
+    """The bytes are no message of this wire version."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One topic and its payload, ready to be encoded."""
+    """A topic and its payload, ready to be encoded."""
 
     topic: str
     payload: dict[str, Any]
@@ -75,7 +75,10 @@ def encode(message: Message) -> tuple[bytes, bytes]:
 
 
 def decode(frames: list[bytes]) -> Message:
-    """Two frames -> Message. Raises WireError for anything else; never runs what it reads."""
+    """Turn two frames into a Message; what they contain is never run.
+
+    Raises WireError for anything else.
+    """
     if len(frames) != 2:
         raise WireError(f"a message has 2 frames, not {len(frames)}")
     if max(map(len, frames)) > MAX_BYTES:
@@ -90,7 +93,7 @@ def decode(frames: list[bytes]) -> Message:
 
 
 def unpacked(frame: bytes) -> dict[str, Any]:
-    """The map that a frame holds. Raises WireError for anything else."""
+    """Return the map in a frame. Raises WireError if the frame holds anything else."""
     try:
         payload = msgpack.unpackb(frame, raw=False, strict_map_key=True)
     except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
@@ -102,7 +105,7 @@ def unpacked(frame: bytes) -> dict[str, Any]:
 
 @cache
 def schema(topic: str) -> dict[str, Any]:
-    """The JSON schema of a topic's payload."""
+    """Return the JSON schema of a topic's payload."""
     name = topic.removeprefix(PREFIX) + ".json"
     text = resources.files("stream").joinpath("schema", name).read_text()
     loaded: dict[str, Any] = json.loads(text)

@@ -18,16 +18,19 @@ from hypothesis import strategies as st
 
 from normtr.cause import GAPS, Cause
 from normtr.face import DetectedFace, FaceRow
+from normtr.modality import Modality
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from stream.pipeline.events import Seen
 from stream.pipeline.outputs import Notice
+from stream.pipeline.stages import CaptureDevice, Stage
 from stream.publish.messages import Messages
 from stream.publish.previews import LONGER_PX, Previews
-from stream.views.labels_and_colours import CAUSE_LOOKS
+from stream.views.labels_and_colours import CAUSE_LOOKS, MODALITY_LOOKS, NOTICE_TEXTS
 from stream.wire import (
     AFFECT,
     FACE,
     FRAME,
+    HEALTH,
     NOTIFY,
     TOPICS,
     Message,
@@ -181,6 +184,21 @@ def test_the_schemas_know_the_causes_and_the_kinds_of_notices() -> None:
     assert set(schema(FACE)["properties"]["cause"]["enum"]) <= set(Cause)
     assert set(schema(NOTIFY)["properties"]["kind"]["enum"]) == set(NoticeKind)
     assert set(CAUSE_LOOKS) == set(Cause)
+    assert set(NOTICE_TEXTS) == set(NoticeKind)
+
+
+def test_the_schemas_know_the_modalities_and_the_devices() -> None:
+    affect, health = schema(AFFECT)["properties"], schema(HEALTH)["properties"]
+    assert set(affect["gaps"]["properties"]) == set(affect["share"]["properties"]) == set(Modality)
+    assert set(health["fresh_share"]["properties"]) == {Modality.FACE, Modality.VOICE}
+    assert set(health["sources"]["properties"]) == set(CaptureDevice)
+    assert set(MODALITY_LOOKS) == set(MODALITIES) == set(Modality)
+
+
+def test_enums_go_out_as_plain_text() -> None:
+    for member in (*Modality, *CaptureDevice, *Stage):
+        assert msgpack.packb({member: member}) == msgpack.packb({member.value: member.value})
+        assert json.dumps({member: member}) == json.dumps({member.value: member.value})
 
 
 def test_the_schema_names_every_gap_cause() -> None:

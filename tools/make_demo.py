@@ -1,14 +1,14 @@
 """Make `stream/demo.mp4`, the clip that is played where there is no camera: `make demo`.
 
-Picture: the astronaut portrait of scikit-image's package data (Eileen Collins, photographed by
-NASA: public domain), slowly panned and zoomed. Sound: sentences spoken by espeak-ng (a program
-under GPL-3, which lays no claim on what it says; the sentences are ours) over a faint noise floor.
-No foreign right lies on the clip, and it comes under this project's licence.
+The picture is the astronaut portrait of scikit-image's package data (Eileen Collins, photographed
+by NASA: public domain), slowly panned and zoomed. The sound is sentences spoken by espeak-ng (a
+program under GPL-3, which lays no claim on what it says; the sentences are ours) over a faint noise
+floor. Nobody else has rights in the clip, and it comes under this project's licence.
 
-Three gaps: the face behind a board, the sound muted, both at once. FACE_GAPS, SOUND_GAPS and
-SENTENCES say when, for the end-to-end test. Everything is computed from constants, so on one
-machine two runs give the same bytes. The script reads back what it wrote and fails where the
-face detector, the speech recognizer or the muted stretches are not as promised.
+The clip has three gaps: the face behind a board, the sound muted, and both at once. FACE_GAPS,
+SOUND_GAPS and SENTENCES say when, for the end-to-end test. Everything is computed from constants,
+so on one machine two runs give the same bytes. The script reads back what it wrote, and fails when
+the face detector, the speech recognizer or the muted stretches are not as promised.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ WIDTH, HEIGHT = 640, 360
 SAMPLE_RATE = 44_100
 
 FACE_GAPS = ((4.0, 6.5), (17.5, 20.0))
-"""(begin_s, end_s): a board stands before the face. It slides in before that and out after."""
+"""(begin_s, end_s): a board stands before the face. It slides in before that and out after it."""
 SLIDE_S = 0.24
 SOUND_GAPS = ((11.25, 13.75), (17.5, 20.0))
-"""(begin_s, end_s): exact zeros, also when decoded, but for CODER_S at each edge."""
+"""(begin_s, end_s): the sound is exactly zero, also when decoded, except CODER_S at each edge."""
 CODER_S = 0.05
 SENTENCES = (
     (0.75, 2.68, "I am so happy to see you today."),
@@ -53,9 +53,9 @@ SENTENCES = (
     (14.50, 16.78, "Wow, what a wonderful surprise!"),
     (20.75, 23.36, "I am afraid, please do not leave me alone."),
 )
-"""(begin_s, end_s, text): first and last audible moment of each sentence."""
+"""(begin_s, end_s, text): the first and the last audible moment of each sentence."""
 PROSODY = ((150, 60), (165, 40), (135, 30), (150, 65), (150, 55))
-"""Words a minute and pitch (espeak-ng's scale, 0..99) of each sentence."""
+"""Words a minute and pitch (on espeak-ng's scale, 0..99) of each sentence."""
 
 SPEECH_DBFS = -21.0
 NOISE_DBFS = -65.0
@@ -65,11 +65,11 @@ MUTED_PEAK = 2.0**-16
 
 FACE_CENTRE = (226.0, 121.0)
 FACE_SIZE = (84.0, 112.0)
-"""Middle and size of the face's box, in the portrait's own 512 x 512 pixels."""
+"""The middle and the size of the face's box, in the portrait's own 512 x 512 pixels."""
 
 
 def portrait() -> NDArray[np.uint8]:
-    """RGB [512, 512, 3], from the installed package: `skimage.data` could download."""
+    """Read RGB [512, 512, 3] from the installed package, because `skimage.data` could download."""
     found = importlib.util.find_spec("skimage")
     if found is None or found.origin is None:
         sys.exit("make_demo: scikit-image is missing; run `make install`.")
@@ -80,7 +80,8 @@ def portrait() -> NDArray[np.uint8]:
 
 
 def view(seconds: float) -> tuple[float, float, float]:
-    """Scale (clip pixels per portrait pixel) and left, top of what is seen of the portrait."""
+    """Return the scale (clip pixels per portrait pixel) and the left and top of the visible
+    part."""
     scale = 1.62 - 0.30 * np.cos(2 * np.pi * seconds / 17.0)
     x = FACE_CENTRE[0] + 26.0 * np.sin(2 * np.pi * seconds / 11.0)
     y = FACE_CENTRE[1] + 12.0 * np.sin(2 * np.pi * seconds / 7.0)
@@ -91,7 +92,7 @@ def view(seconds: float) -> tuple[float, float, float]:
 
 
 def covered(seconds: float) -> float:
-    """How far the board is in: 0 = out of the picture, 1 = before the face."""
+    """Return how far the board is in: 0 is out of the picture, 1 is before the face."""
     rising = [(seconds - (begin - SLIDE_S)) / SLIDE_S for begin, _ in FACE_GAPS]
     falling = [(end + SLIDE_S - seconds) / SLIDE_S for _, end in FACE_GAPS]
     pairs = zip(rising, falling, strict=True)
@@ -99,7 +100,7 @@ def covered(seconds: float) -> float:
 
 
 def picture(image: NDArray[np.uint8], seconds: float) -> NDArray[np.uint8]:
-    """RGB [HEIGHT, WIDTH, 3] of the clip at this time."""
+    """Return the clip's RGB [HEIGHT, WIDTH, 3] at this time."""
     scale, left, top = view(seconds)
     matrix = np.array([[scale, 0.0, -left * scale], [0.0, scale, -top * scale]])
     flags = cv2.INTER_CUBIC
@@ -120,7 +121,7 @@ def picture(image: NDArray[np.uint8], seconds: float) -> NDArray[np.uint8]:
 
 
 def spoken(text: str, words_per_minute: int, pitch: int) -> NDArray[np.float64]:
-    """What espeak-ng says, cut to its audible part, at SAMPLE_RATE and SPEECH_DBFS."""
+    """Return what espeak-ng says, cut to its audible part, at SAMPLE_RATE and SPEECH_DBFS."""
     command = ["espeak-ng", "-v", "en-us", "-s", str(words_per_minute), "-p", str(pitch)]
     try:
         done = subprocess.run([*command, "--stdout", text], capture_output=True, check=True)
@@ -138,7 +139,7 @@ def spoken(text: str, words_per_minute: int, pitch: int) -> NDArray[np.float64]:
 
 
 def sound() -> NDArray[np.float32]:
-    """Mono [SECONDS * SAMPLE_RATE], -1..1: sentences and noise, exact zeros in SOUND_GAPS."""
+    """Return mono [SECONDS * SAMPLE_RATE] in -1..1: sentences, noise, and zeros in SOUND_GAPS."""
     noise = np.random.default_rng(NOISE_SEED).standard_normal(SECONDS * SAMPLE_RATE)
     mix = noise * 10 ** (NOISE_DBFS / 20)
     for (begin, end, text), prosody in zip(SENTENCES, PROSODY, strict=True):
@@ -155,7 +156,8 @@ def sound() -> NDArray[np.float32]:
 
 
 def write(path: Path) -> None:
-    """H.264 and AAC on one thread and without times or versions: the same bytes every time."""
+    """Write H.264 and AAC on one thread, without times or versions, so that the bytes are the
+    same."""
     image, samples = portrait(), sound()
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as file:
         video: Any = file.add_stream("libx264", rate=FRAMES_PER_S)
@@ -180,7 +182,7 @@ def write(path: Path) -> None:
 
 
 def read(path: Path) -> tuple[list[tuple[float, NDArray[np.uint8]]], NDArray[np.float32]]:
-    """Frames with their times in s, and the sound placed by its time stamps."""
+    """Read the frames with their times in s, and the sound placed by its time stamps."""
     frames: list[tuple[float, NDArray[np.uint8]]] = []
     heard = np.zeros(SECONDS * SAMPLE_RATE, np.float32)
     with av.open(str(path)) as file:
@@ -198,7 +200,8 @@ def read(path: Path) -> tuple[list[tuple[float, NDArray[np.uint8]]], NDArray[np.
 
 
 def check_faces(frames: list[tuple[float, NDArray[np.uint8]]]) -> list[str]:
-    """What is wrong with the picture: a usable face in every frame but those of FACE_GAPS."""
+    """Return what is wrong with the picture: a usable face is in every frame but those of
+    FACE_GAPS."""
     detect, spec = FaceDetector(FaceSpec()), FaceSpec()
     wrong: list[str] = []
     seen, hidden, distances, scores = 0, 0, [], []
@@ -226,7 +229,7 @@ def check_faces(frames: list[tuple[float, NDArray[np.uint8]]]) -> list[str]:
 
 
 def check_sound(heard: NDArray[np.float32]) -> list[str]:
-    """What is wrong with the levels: zero in SOUND_GAPS, not for half a second elsewhere."""
+    """Return what is wrong with the levels: only SOUND_GAPS are zero for half a second."""
     wrong: list[str] = []
     muted = np.zeros(len(heard), bool)
     for begin, end in SOUND_GAPS:
@@ -254,7 +257,8 @@ def words(text: str) -> list[str]:
 
 
 def check_speech(heard: NDArray[np.float32]) -> list[str]:
-    """What the embedded Whisper gets wrong: the whole clip at once, and each sentence alone."""
+    """Return what the embedded Whisper gets wrong: in the whole clip, and in each sentence
+    alone."""
     from faster_whisper import WhisperModel
 
     place = models.folder(models.SPEECH)

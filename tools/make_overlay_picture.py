@@ -1,6 +1,6 @@
-"""Draws the README's picture of the overlay, in a real window on a virtual screen.
+"""Draw the README's picture of the overlay, in a real window on a virtual screen.
 
-python -m tools.make_overlay_picture
+Run it with: python -m tools.make_overlay_picture
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ STORY = {
     "voice": [(24, 52, "silence"), (112, 172, "muted")],
     "text": [(0, 60, "no_words"), (112, 172, "muted"), (204, 224, "no_words")],
 }
-"""First step, end and cause of each gap, by modality."""
+"""The first step, the end and the cause of each gap, by modality."""
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "overlay.png"
 
 
 def seen(path: Path) -> NDArray[np.uint8]:
-    """RGB [H, W, 3]."""
+    """Read RGB [H, W, 3]."""
     return cv2.imread(str(path))[..., ::-1]
 
 
 def scene(step: int) -> Message:
-    """A minute as people have it: a face that turned away, a muted microphone, silences."""
+    """Return the message of a step in an ordinary minute: a face turned away, silences, a mute."""
     causes = {
         modality: [cause(modality, step - back) for back in reversed(range(session.WINDOW))]
         for modality in STORY
@@ -60,7 +60,7 @@ def cause(modality: str, step: int) -> str:
 
 
 def picture_of(screen: Desktop, **more: Any) -> NDArray[np.uint8]:
-    """The window after that minute."""
+    """Return the window as it looks after that minute."""
     address = free_port()
     process = screen.overlay("--address", address, "--colours", "dark", **more)
     window = screen.window()

@@ -1,6 +1,6 @@
-"""Draws the README's pictures from the demo clip: `make picture`.
+"""Draw the README's pictures from the demo clip: `make picture`.
 
-The terminal view as SVG and the timeline as PNG, both by the program's own code.
+The program's own code draws the terminal view as SVG and the timeline as PNG.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The documentation's picture of the rooms, drawn from the imports when the pages are built.
+"""Draws the documentation's picture of the rooms from the imports when the pages are built.
 
-An arrow goes from a room to one that it imports, unless it reaches that one by way of others.
+An arrow goes from a room to one that it imports, unless other arrows lead there already.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("normtr", "stream", "training")
 PICTURE = "pictures/rooms.svg"
 WIDTH, HEIGHT, ACROSS, DOWN = 150, 34, 176, 66
-"""Of a box, and from one box to the next; pixels."""
+"""The size of a box, and the distance from one box to the next, in pixels."""
 Graph = dict[str, set[str]]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """MkDocs calls this; it adds the picture."""
+    """Add the picture; MkDocs calls this."""
     files.append(File.generated(config, PICTURE, content=drawn(direct(rooms()))))
     return files
 
 
 def rooms() -> Graph:
-    """Room -> rooms that it imports. What lies directly in a package counts as its ground floor."""
+    """Return the rooms that each room imports; modules directly in a package count as one room."""
     graph: Graph = {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
@@ -41,14 +41,14 @@ def rooms() -> Graph:
 
 
 def room_of(module: str) -> str:
-    """`stream.pipeline` of `stream.pipeline.events`; `stream` of `stream.clock`."""
+    """Return `stream.pipeline` for `stream.pipeline.events`, and `stream` for `stream.clock`."""
     package, *rest = module.split(".")
     inside = rest and package != "normtr" and (ROOT / package / rest[0]).is_dir()
     return f"{package}.{rest[0]}" if inside else package
 
 
 def direct(graph: Graph) -> Graph:
-    """Only the arrows that no way by other rooms replaces."""
+    """Return only the arrows that no way through other rooms replaces."""
     reached: Graph = {}
     for room in TopologicalSorter(graph).static_order():
         reached[room] = set(graph[room]).union(*(reached[needed] for needed in graph[room]))
@@ -59,7 +59,7 @@ def direct(graph: Graph) -> Graph:
 
 
 def drawn(graph: Graph) -> str:
-    """An SVG: a room stands above all that it imports."""
+    """Draw an SVG in which a room stands above all rooms that it imports."""
     level: dict[str, int] = {}
     for room in TopologicalSorter(graph).static_order():
         level[room] = max((level[needed] + 1 for needed in graph[room]), default=0)
@@ -87,7 +87,7 @@ def drawn(graph: Graph) -> str:
 
 
 def line(above: tuple[int, int], below: tuple[int, int]) -> str:
-    """An arrow from the lower edge of a box to the upper edge of another."""
+    """Draw an arrow from the lower edge of a box to the upper edge of another one."""
     x1, y1, x2, y2 = above[0] + WIDTH // 2, above[1] + HEIGHT, below[0] + WIDTH // 2, below[1]
     return (
         f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="#777" stroke-width="1.5" '
@@ -96,7 +96,7 @@ def line(above: tuple[int, int], below: tuple[int, int]) -> str:
 
 
 def box(room: str, x: int, y: int) -> str:
-    """A room with its name."""
+    """Draw a room with its name."""
     fill = {"normtr": "#e8d9a8", "stream": "#bcd7ec", "training": "#c9e3c0"}[room.split(".")[0]]
     return (
         f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="{fill}" '

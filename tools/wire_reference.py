@@ -1,4 +1,4 @@
-"""The wire reference of the documentation, made from the JSON schemas when the pages are built."""
+"""Makes the documentation's wire reference from the JSON schemas when the pages are built."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Rows = list[tuple[str, str, str]]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """MkDocs calls this; it adds the page."""
+    """Add the page; MkDocs calls this."""
     files.append(File.generated(config, PAGE, content=reference()))
     return files
 
 
 def reference() -> str:
-    """The page in Markdown: a section for each topic, a row for each key."""
+    """Return the page in Markdown: a section for each topic, and a row for each key."""
     schemas = {topic: wire.schema(topic) for topic in wire.TOPICS}
     first, *others = (set(schema["properties"]) for schema in schemas.values())
     common = first.intersection(*others)
@@ -48,7 +48,7 @@ def reference() -> str:
 
 
 def rows(properties: dict[str, Any], before: str = "") -> Rows:
-    """Key, type and meaning of each property, and of those inside it."""
+    """Return key, type and meaning of each property, and of those inside it."""
     found: Rows = []
     for key, schema in properties.items():
         name = f"{before}{key}"
@@ -60,7 +60,7 @@ def rows(properties: dict[str, Any], before: str = "") -> Rows:
 
 
 def kind(schema: dict[str, Any]) -> str:
-    """What a value may be, in words."""
+    """Return in words what a value may be."""
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:
@@ -77,6 +77,6 @@ def kind(schema: dict[str, Any]) -> str:
 
 
 def table(found: Rows) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     lines = ["| key | type | meaning |", "|---|---|---|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in found)])

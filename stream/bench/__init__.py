@@ -1,1 +1,1 @@
-"""`normtr bench live` and `normtr bench wire`: what the pipe and the wire keep up with."""
+"""Measures what the pipe and the wire keep up with: `normtr bench live` and `normtr bench wire`."""

@@ -1,4 +1,4 @@
-"""Figures of a long session: drifts, growth, reactions to faults, gap causes against a plan."""
+"""Figures of a long session: drifts, growth, reactions to faults, and gap causes against a plan."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
 from normtr.cause import Cause, first_cause
 from stream.bench.faults import EXPECTED, Fault, FaultPlan
-from stream.pipeline.events import TranscriptEvent
+from stream.pipeline.events import Seen, TranscriptEvent
 from stream.pipeline.outputs import HealthReport, Notice, Output
 from stream.pipeline.window_assembler import SLOW, Estimate
 from stream.wire import NoticeKind
 
 SETTLED_S = 300.0
-"""Memory is judged from here on."""
+"""Memory is judged from this time on."""
 RECOVERED_S = 6.0
-"""So long after a fault of a worker or the machine its traces may be seen: restarts back off."""
+"""After a fault of a worker or of the machine its traces may be seen for this long."""
 
 
 @dataclass
 class Series:
-    """Values over time, 16 bytes each."""
+    """Values over time, at 16 bytes each."""
 
     at_s: array[float] = field(default_factory=lambda: array("d"))
     values: array[float] = field(default_factory=lambda: array("d"))
@@ -35,7 +35,7 @@ class Series:
         self.values.append(value)
 
     def where(self, wanted: Callable[[float], bool]) -> Series:
-        """The values at the times that are wanted."""
+        """Return the values at the times that are wanted."""
         out = Series()
         for at_s, value in zip(self.at_s, self.values, strict=True):
             if wanted(at_s):
@@ -43,16 +43,17 @@ class Series:
         return out
 
     def percentiles(self, *which: int) -> dict[str, float | None]:
-        """{"p50": ...}; None where there is no value."""
+        """Return {"p50": ...}; each is None if there is no value."""
         if not self.values:
             return {f"p{p}": None for p in which}
         found = np.percentile(self.values, which)
         return {f"p{p}": float(v) for p, v in zip(which, found, strict=True)}
 
     def slope(self, per_s: float) -> dict[str, float] | None:
-        """Least-squares change in `per_s` seconds with its 95 % interval; None of under 10 values.
+        """Return the change in `per_s` seconds by least squares, with its 95 % interval.
 
-        Over means of ten seconds, because neighbours are alike.
+        It is fitted to means of ten seconds, because neighbours are alike. None with fewer than 10
+        means.
         """
         means = self._tens()
         if len(means) < 10:
@@ -87,32 +88,40 @@ class Endurance:
     stages_ms: dict[str, Series] = field(default_factory=lambda: defaultdict(Series))
     notices: list[tuple[float, Notice]] = field(default_factory=list)
     seconds_at_level: Counter[int] = field(default_factory=Counter)
-    """Of load shedding, 0 to 4."""
+    """The seconds at each level of load shedding, 0 to 4."""
 
     def add(self, sent_ns: int, output: Output) -> None:
         at_s = (sent_ns - self.origin_ns) / 1e9
-        if isinstance(output, Estimate):
-            self.total_ms.add(at_s, (sent_ns - output.window.end_ns) / 1e6)
-            self.faces.add(at_s, output.faces)
-        elif isinstance(output, TranscriptEvent):
-            for change in output.changes:
-                delay_s = (output.ready_ns - change.word.word.end_ns) / 1e9
-                if change.change == "add":
-                    self.first_seen_s.add(at_s, delay_s)
-                elif change.change == "commit":
-                    self.commit_s.add(at_s, delay_s)
-        elif isinstance(output, HealthReport):
-            self.seconds_at_level[output.level] += 1
-            if output.memory_mib is not None:
-                self.memory_mib.add(at_s, output.memory_mib)
-            for name, stage in output.stages.items():
-                if stage is not None:
-                    self.stages_ms[name].add(at_s, stage["p50_ms"])
-        elif isinstance(output, Notice):
-            self.notices.append((at_s, output))
+        match output:
+            case Estimate():
+                self.total_ms.add(at_s, (sent_ns - output.window.end_ns) / 1e6)
+                self.faces.add(at_s, output.faces)
+            case TranscriptEvent():
+                for change in output.changes:
+                    delay_s = (output.ready_ns - change.word.word.end_ns) / 1e9
+                    if change.change == "add":
+                        self.first_seen_s.add(at_s, delay_s)
+                    elif change.change == "commit":
+                        self.commit_s.add(at_s, delay_s)
+            case HealthReport():
+                self.seconds_at_level[output.level] += 1
+                if output.memory_mib is not None:
+                    self.memory_mib.add(at_s, output.memory_mib)
+                for name, stage in output.stages.items():
+                    if stage is not None:
+                        self.stages_ms[name].add(at_s, stage["p50_ms"])
+            case Notice():
+                self.notices.append((at_s, output))
+            case Seen():
+                pass  # a picture that was looked at says nothing of time
+            case _:
+                assert_never(output)
 
     def drifts(self, faults: Sequence[Fault] = ()) -> dict[str, Any]:
-        """Of delays in ms an hour, where no fault is at work; of memory in MiB in ten minutes."""
+        """Return the drift of delays in ms an hour, and of memory in MiB in ten minutes.
+
+        Delays do not count while a fault is at work.
+        """
 
         def calm(at_s: float) -> bool:
             return not any(f.at_s <= at_s < f.until_s + RECOVERED_S for f in disturbing)
@@ -130,7 +139,8 @@ class Endurance:
     def reactions(
         self, plan: FaultPlan, gaps: Mapping[str, Sequence[Cause]], step_s: float
     ) -> list[Any]:
-        """Of each lost or stalled device: seconds to the notify, and to the first valid step."""
+        """Return, for each lost or stalled device, the seconds to its notice and to the next valid
+        step."""
         out = []
         for fault in plan.faults:
             if fault.kind not in ("lose", "stall"):
@@ -166,10 +176,11 @@ def wrong_causes(
     clip_s: float,
     step_s: float,
 ) -> dict[str, Any]:
-    """Steps whose cause is neither the plan's nor the clip's own, but for one step around edges.
+    """Return the steps whose cause is neither planned nor the clip's own.
 
-    `baseline`: each step's cause where the clip plays undisturbed; `gaps`: as the session told
-    them. Text is not judged: its gaps depend on words.
+    `gaps` are the causes that the session told, and `baseline` those of the clip played
+    undisturbed. One step around the edges of a fault does not count. Text is not judged: its gaps
+    depend on words.
     """
     out: dict[str, Any] = {}
     for modality in baseline:
@@ -192,7 +203,7 @@ def _allowed(
     clip_s: float,
     step_s: float,
 ) -> set[Cause]:
-    """The right causes of a step; none where it lies at an edge of a fault."""
+    """Return the right causes of a step; empty if it lies at an edge of a fault."""
     begin_s, end_s = step * step_s, (step + 1) * step_s
     at = int((begin_s % clip_s) / step_s)
     around = range(max(at - 1, 0), min(at + 2, len(baseline)))

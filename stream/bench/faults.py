@@ -1,4 +1,4 @@
-"""Planned faults: what befalls a clip's pictures and sound on their way into the pipe."""
+"""Planned faults: what happens to a clip's pictures and sound on their way into the pipe."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from normtr.cause import Cause
 from normtr.errors import UsageError
-from stream.pipeline.events import FEEDS
-from stream.pipeline.ingest import AFFECTS, ClipReceiver
+from normtr.modality import Modality
+from stream.pipeline.ingest import ClipReceiver
+from stream.pipeline.stages import AFFECTS, FEEDS, CaptureDevice, Stage
 
 Kind = Literal["cover", "mute", "stall", "lose", "overflow", "kill", "flood", "deaf"]
 EXPECTED = {
@@ -26,19 +27,23 @@ EXPECTED = {
     "overflow": Cause.DROPPED,
     "kill": Cause.ERROR,
 }
-"""The gap cause that a fault of the input, or of a worker, must be told by."""
-OF = {"cover": ("camera",), "mute": ("microphone",), "overflow": ("microphone",)}
-DEVICES, WORKERS = tuple(AFFECTS), tuple(FEEDS)
+"""The gap cause that must be told for a fault of the input or of a worker."""
+OF = {
+    "cover": CaptureDevice.CAMERA,
+    "mute": CaptureDevice.MICROPHONE,
+    "overflow": CaptureDevice.MICROPHONE,
+}
+"""The device of a fault that names none."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, `at_s` seconds after the session's begin, for `for_s`.
+    """Something that goes wrong `at_s` seconds after the session's begin, for `for_s` seconds.
 
-    cover: nothing but grey before the camera. mute: the microphone gives zeros. stall: the
-    device `what` gives nothing. lose: it says that it is gone. overflow: sound is lost, and the
-    driver says so. kill: the worker `what` raises. flood: two foreign processes keep the cores
-    busy. deaf: a subscriber connects and never reads.
+    cover: the camera sees nothing but grey. mute: the microphone gives zeros. stall: the device
+    `what` gives nothing. lose: the device `what` says that it is gone. overflow: sound is lost, and
+    the driver says so. kill: the worker `what` raises errors. flood: two other processes keep the
+    cores busy. deaf: a subscriber connects and never reads.
     """
 
     kind: Kind
@@ -47,10 +52,15 @@ class Fault:
     what: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a fault that cannot be."""
+        """Raise ValueError for a fault that cannot be."""
         if self.at_s < 0 or self.for_s <= 0:
             raise ValueError("a fault has at_s of 0 or more and for_s over 0")
-        needed = {"stall": DEVICES, "lose": DEVICES, "kill": WORKERS}.get(self.kind, ("",))
+        nameable: dict[str, tuple[str, ...]] = {
+            "stall": tuple(CaptureDevice),
+            "lose": tuple(CaptureDevice),
+            "kill": tuple(Stage),
+        }
+        needed = nameable.get(self.kind, ("",))
         if self.what not in needed:
             wanted = " or ".join(needed) or "none"
             raise ValueError(f"what of {self.kind} is {wanted}, not {self.what!r}")
@@ -60,34 +70,36 @@ class Fault:
         return self.at_s + self.for_s
 
     def on(self, at_s: float) -> bool:
-        """Whether it is on at that time."""
+        """Return whether the fault is on at this time."""
         return self.at_s <= at_s < self.until_s
 
     @property
-    def devices(self) -> tuple[str, ...]:
-        return (self.what,) if self.what in DEVICES else OF.get(self.kind, ())
+    def devices(self) -> tuple[CaptureDevice, ...]:
+        if self.kind in ("stall", "lose"):
+            return (CaptureDevice(self.what),)
+        return (OF[self.kind],) if self.kind in OF else ()
 
     @property
-    def modalities(self) -> tuple[str, ...]:
-        """Those whose steps it makes gaps."""
+    def modalities(self) -> tuple[Modality, ...]:
+        """The modalities in which it makes gaps."""
         if self.kind == "kill":
-            return (FEEDS[self.what],)
+            return (FEEDS[Stage(self.what)],)
         return tuple(m for device in self.devices for m in AFFECTS[device])
 
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """`[[faults]]` of a TOML file."""
+    """The faults of a TOML file, one `[[faults]]` each."""
 
     faults: tuple[Fault, ...]
 
-    def now(self, device: str, at_s: float) -> Iterator[Fault]:
-        """The faults of a device that are on at that time."""
+    def now(self, device: CaptureDevice, at_s: float) -> Iterator[Fault]:
+        """Return the faults of a device that are on at this time."""
         return (f for f in self.faults if device in f.devices and f.on(at_s))
 
 
 def load(path: Path) -> FaultPlan:
-    """Raises UsageError naming what is wrong in the file."""
+    """Read a plan. Raises UsageError naming what is wrong in the file."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         return dacite.from_dict(FaultPlan, content, dacite.Config(cast=[tuple, float], strict=True))
@@ -97,7 +109,7 @@ def load(path: Path) -> FaultPlan:
 
 
 class Faulty:
-    """Stands between a clip and its receiver, and lets happen what is planned."""
+    """Stands between a clip and its receiver, and makes the planned faults happen."""
 
     def __init__(self, ingest: ClipReceiver, plan: FaultPlan) -> None:
         self.origin_ns = ingest.origin_ns
@@ -106,9 +118,9 @@ class Faulty:
         self._overflowed = False
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None:
-        kinds = self._kinds("camera", at_ns)
+        kinds = self._kinds(CaptureDevice.CAMERA, at_ns)
         if kinds & {"stall", "lose"}:
-            self._gone("camera", at_ns, kinds)
+            self._gone(CaptureDevice.CAMERA, at_ns, kinds)
         elif "cover" in kinds:
             self._ingest.picture(at_ns, lambda: np.full_like(image(), 96))
         else:
@@ -118,9 +130,9 @@ class Faulty:
         self.sound(at_ns, samples, rate, cause)
 
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None:
-        kinds = self._kinds("microphone", at_ns)
+        kinds = self._kinds(CaptureDevice.MICROPHONE, at_ns)
         if kinds & {"stall", "lose"}:
-            self._gone("microphone", at_ns, kinds)
+            self._gone(CaptureDevice.MICROPHONE, at_ns, kinds)
         elif "overflow" in kinds:
             self._overflowed = True
         else:
@@ -128,16 +140,18 @@ class Faulty:
             self._ingest.sound(at_ns, given, rate, Cause.DROPPED if self._overflowed else cause)
             self._overflowed = False
 
-    def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None:
-        self._ingest.condition(source, cause, at_ns, detail)
+    def condition(
+        self, device: CaptureDevice, cause: Cause | None, at_ns: int, detail: str = ""
+    ) -> None:
+        self._ingest.condition(device, cause, at_ns, detail)
 
-    def end(self, source: str, at_ns: int, reason: str = "") -> None:
-        self._ingest.end(source, at_ns, reason)
+    def end(self, device: CaptureDevice, at_ns: int, reason: str = "") -> None:
+        self._ingest.end(device, at_ns, reason)
 
-    def _kinds(self, device: str, at_ns: int) -> set[str]:
+    def _kinds(self, device: CaptureDevice, at_ns: int) -> set[str]:
         return {f.kind for f in self._plan.now(device, (at_ns - self.origin_ns) / 1e9)}
 
-    def _gone(self, device: str, at_ns: int, kinds: set[str]) -> None:
+    def _gone(self, device: CaptureDevice, at_ns: int, kinds: set[str]) -> None:
         if "lose" in kinds:
             self._ingest.condition(
                 device, Cause.NO_DEVICE, at_ns, f"the plan takes the {device} away"

@@ -1,4 +1,4 @@
-"""A source and workers that fail as planned, and what keeps the machine busy beside them."""
+"""A source and workers that fail as planned, and processes that keep the machine busy."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stream.bench.faults import DEVICES, Fault, FaultPlan, Faulty
+from stream.bench.faults import Fault, FaultPlan, Faulty
 from stream.clock import Clock
 from stream.pipeline.events import Event
 from stream.pipeline.ingest import ClipReceiver, Source
+from stream.pipeline.stages import CaptureDevice, Stage
 from stream.pipeline.workers import Worker
 
 CORES = 2
-"""So many processes flood the machine."""
+"""This many processes flood the machine."""
 _ORPHAN = "import os, sys, threading\n" + (
     "threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()\n"
 )
@@ -27,28 +28,28 @@ DEAF = _ORPHAN + (
     "socket.connect(sys.argv[1])\n"
     "time.sleep(1e6)"
 )
-"""Both end with the process that started them."""
+"""`BUSY` and `DEAF` end with the process that started them."""
 
 
 class Faults:
-    """A plan at work. Times count from the session's origin, which the source is told."""
+    """Carries out a plan. Times count from the session's origin, which the source is told."""
 
     def __init__(self, plan: FaultPlan, address: str) -> None:
-        """`address`: where subscribers connect."""
+        """`address` is where subscribers connect."""
         self.plan = plan
         self.origin_ns: int | None = None
         self._address = address
         self._foreign: dict[Fault, list[subprocess.Popen[bytes]]] = {}
 
     def source(self, source: Source) -> Source:
-        """The source, behind what befalls it."""
+        """Return the source with the planned faults."""
         return _FaultySource(source, self)
 
     def worker(self, worker: Worker) -> Worker:
-        """The worker, which raises while the plan kills it."""
+        """Return the worker; it raises errors while the plan kills it."""
         return _FaultyWorker(worker, self)
 
-    def kills(self, worker: str, now_ns: int) -> bool:
+    def kills(self, worker: Stage, now_ns: int) -> bool:
         return any(f.kind == "kill" and f.what == worker for f in self._on(now_ns))
 
     def foreign(self, now_ns: int) -> None:
@@ -82,7 +83,7 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 class _FaultySource:
-    devices: tuple[str, ...] = DEVICES
+    devices = tuple(CaptureDevice)
 
     def __init__(self, source: Source, faults: Faults) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""`normtr bench live`: what the whole pipe keeps up with, on a clip in real time."""
+"""`normtr bench live` measures what the whole pipe keeps up with, on a clip in real time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from stream.session.source_config import DEMO, SourceConfig
 
 @dataclass(frozen=True)
 class BenchLive(SourceConfig):
-    """Play a clip in real time, again and again, and measure the pipe; publishes as live does."""
+    """Play a clip in real time, again and again, and measure the pipe; it publishes as live
+    does."""
 
     source: str | tuple[str, ...] | None = str(DEMO)
     seconds: float | None = 60.0
@@ -30,12 +31,12 @@ class BenchLive(SourceConfig):
     timeline: Path | None = None
     """Draw the session into this PNG at the end."""
     record_gaps: Path | None = None
-    """Keep why steps were missing, as `live` does: noise to train on."""
+    """Write here why steps were missing, as `live` does; training can use it as noise."""
     force: bool = False
     """Replace what lies where --timeline and --record-gaps write."""
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what cannot be measured."""
+        """Raise UsageError for what cannot be measured."""
         super().__post_init__()
         if self.seconds is None or not self.sources or self.fast:
             raise UsageError("bench live plays a clip in real time; give --source and --seconds.")
@@ -43,7 +44,7 @@ class BenchLive(SourceConfig):
 
 
 def main(argv: list[str]) -> NoReturn:
-    """The verb: a thread that hangs in a driver must not keep its process alive."""
+    """Run the verb and end the process, even if a thread hangs in a driver."""
     os._exit(run(argv))
 
 

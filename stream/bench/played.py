@@ -1,4 +1,4 @@
-"""Plays what `normtr bench live` measures, and gathers the figures."""
+"""Plays the clip of `normtr bench live` and gathers the figures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import psutil
 
 from normtr.cause import Cause
 from normtr.media import Media
+from normtr.modality import Modality
 from normtr.progress import say
 from stream.bench import faults as fault_plans
 from stream.bench.endurance import Endurance, Series, wrong_causes
@@ -32,7 +33,7 @@ ON_TIME_MS = 400.0
 
 
 def measure(config: BenchLive, publisher: Publisher) -> dict[str, Any]:
-    """The report. Raises UserError."""
+    """Play the clip and return the report. Raises UserError."""
     assert config.seconds is not None
     plan = None if config.faults is None else fault_plans.load(config.faults)
     faults = None if plan is None else Faults(plan, config.bind)
@@ -77,7 +78,7 @@ def _opened(config: BenchLive, faults: Faults | None) -> Opened:
 def _played(
     config: BenchLive, opened: Opened, faults: Faults | None, publisher: Publisher
 ) -> tuple[dict[str, _Played], _First | None]:
-    """What each source gave, and when the first estimate came, if one did."""
+    """Return what each source gave, and the first estimate's moment; None if there was none."""
     checkpoint, origin_ns = opened.models.checkpoint, opened.origin_ns
     wire = Messages(opened.session, checkpoint.sha256, checkpoint.labels, opened.name)
     found = {
@@ -112,11 +113,12 @@ class _First:
 
     def __init__(self) -> None:
         self.start_s = _age_s()
-        """Since the program began."""
+        """The seconds since the program began."""
         self._at_s, self._cpu_s = time.monotonic(), _cpu_s()
 
     def cpu_percent(self) -> float:
-        """Of one core, from then until now: loading the networks is not in it."""
+        """Return the load in percent of one core since that moment; loading the networks is not in
+        it."""
         return 100 * (_cpu_s() - self._cpu_s) / (time.monotonic() - self._at_s)
 
 
@@ -125,16 +127,16 @@ def _cpu_s() -> float:
 
 
 def _age_s() -> float:
-    """Since this process began."""
+    """Return the seconds since this process began."""
     process = psutil.Process()
     if sys.platform != "linux":
         return time.time() - process.create_time()
-    # The boot time in it is a whole number of seconds.
+    # create_time() contains the boot time, rounded to a second; it is subtracted again.
     return time.clock_gettime(time.CLOCK_BOOTTIME) - (process.create_time() - psutil.boot_time())
 
 
 def _figures(seconds: float, opened: Opened, found: dict[str, _Played]) -> dict[str, Any]:
-    """Of one source; of several by their names."""
+    """Return the figures of the only source, or of each source by its name."""
     assert opened.realtime is not None
     each = {
         track.name: _of_source(seconds, track.pipe, found[track.name].endurance)
@@ -169,7 +171,7 @@ def _of_source(seconds: float, pipe: Pipe, endurance: Endurance) -> dict[str, An
 
 
 def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[Cause]], float]:
-    """Each step's gap cause of the clip played once in virtual time, and its length in seconds."""
+    """Play the clip once in virtual time; return each step's cause and the clip's seconds."""
     (source,) = config.sources
     with Media(source) as media:
         clip_s = max(item.end_ns for item in media) / 1e9
@@ -182,9 +184,10 @@ def _undisturbed(config: BenchLive, opened: Opened) -> tuple[dict[str, list[Caus
 
 
 def _by_step(summary: Summary) -> dict[str, list[Cause]]:
-    """Each step's cause; `late` where no estimate held it."""
+    """Return each step's cause by modality; `late` if no estimate contained the step."""
     found = dict(summary.steps())
     steps = range(max(found, default=-1) + 1)
     return {
-        m: [found[n][m] if n in found else Cause.LATE for n in steps] for m in ("face", "voice")
+        m: [found[n][m] if n in found else Cause.LATE for n in steps]
+        for m in (Modality.FACE, Modality.VOICE)
     }

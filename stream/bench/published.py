@@ -1,4 +1,4 @@
-"""Publishes what `normtr bench wire` measures, and gathers the figures."""
+"""Publishes the messages of `normtr bench wire` and gathers the figures."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from stream.publish.publisher import Publisher
 from stream.wire import FRAME, INFO, NoticeKind
 
 FLOOD_HZ, FLOOD_S = 20_000, 4.0
-"""How many messages the flood sends in a second, if it can, and for how long."""
+"""The messages that the flood sends in a second, if it can, and its length."""
 FRAMES_A_STEP, FRAME_BYTES = 2, 12_000
-"""Pictures that a session with --frames sends meanwhile, where somebody subscribes to them."""
+"""The pictures that a session with --frames sends to subscribers meanwhile."""
 LATE_MS = 50.0
-"""A tick is late when its message is not sent so soon after it was due."""
+"""A tick is late when its message is sent later than this after it was due."""
 JOIN_S = 30.0
 SETTLED_S = 5.0
-"""Memory counts from here on."""
+"""Memory counts from this time on."""
 
 
 def measure(
     config: BenchWire, publisher: Publisher, readers: subprocess.Popen[str]
 ) -> dict[str, Any]:
-    """The report; `readers`: the subscribers' process. Raises UserError."""
+    """Publish and return the report; `readers` is the subscribers' process. Raises UserError."""
     wire = Messages("0123456789abcdef", "f" * 64, LABELS)
     _join(publisher, readers, wire)
     steady = _steady(config, publisher, wire)
     sent, per_s = _flood(publisher, wire)
-    time.sleep(1.0)  # the flood is not to push out its end
+    time.sleep(1.0)  # the flood must not push out the last message
     now_ns = time.monotonic_ns()
     for message in wire.of(now_ns, Notice(NoticeKind.STOPPING, now_ns)):
         publisher.send(message)
@@ -70,16 +70,16 @@ def measure(
 @dataclass
 class _Steady:
     publish_ms: Series
-    """Processor time that encoding a message and handing it over takes from the session."""
+    """The processor time that a session spends on encoding a message and handing it over."""
     publish_wall_ms: Series
-    """The same by the clock, with what other threads and processes did meanwhile."""
+    """The same span by the clock, which includes the work of other threads and processes."""
     memory_mib: tuple[float, float]
     ticks: int
     late: int
 
 
 def _join(publisher: Publisher, readers: subprocess.Popen[str], wire: Messages) -> None:
-    """Publish until everyone who reads has got something."""
+    """Publish until every subscriber that reads has got a message. Raises UserError."""
     assert readers.stdout is not None
     until = time.monotonic() + JOIN_S
     with selectors.DefaultSelector() as selector:
@@ -120,7 +120,7 @@ def _steady(config: BenchWire, publisher: Publisher, wire: Messages) -> _Steady:
 
 
 def _flood(publisher: Publisher, wire: Messages) -> tuple[int, float]:
-    """How many messages were sent, and how many a second."""
+    """Flood the subscribers; return how many messages were sent, and how many a second."""
     affect = next(iter(wire.of(0, _estimate(FeatureSpec()))))
     began = time.monotonic()
     sent = 0

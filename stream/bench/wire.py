@@ -1,4 +1,4 @@
-"""`normtr bench wire`: what publishing costs, and how long a message takes to a subscriber."""
+"""`normtr bench wire` measures what publishing costs and how long a message takes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from stream.publish.publisher import Publisher
 
 @dataclass(frozen=True)
 class BenchWire:
-    """Publish estimates as a session does to a real subscriber process, and then a flood of them."""
+    """Publish estimates to a real subscriber process as a session does, and then a flood of
+    them."""
 
     seconds: float = 30.0
     """How long four estimates a second are published."""
     subscribers: int = 1
-    """So many subscribe; one of them is measured."""
+    """The number of subscribers; one of them is measured."""
     deaf: int = 0
-    """So many of them never read."""
+    """The number of subscribers that never read."""
     json: bool = False
     bind: str = "tcp://127.0.0.1:5596"
 
     def __post_init__(self) -> None:
-        """Raises UsageError when nobody is left to be measured."""
+        """Raise UsageError when nobody is left to be measured."""
         if not 0 <= self.deaf < self.subscribers <= 1000:
             raise UsageError("--subscribers lies between 1 and 1000 and --deaf below it.")
         if self.seconds < 1:

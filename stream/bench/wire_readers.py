@@ -1,7 +1,8 @@
-"""Subscribers for `normtr bench wire`, in a process of their own: one measured, some not, some deaf.
+"""The subscribers of `normtr bench wire`, in a process of their own.
 
-`python -m stream.bench.wire_readers ADDRESS OTHERS DEAF` prints `ready` when everyone who reads has
-got a message, and at the end of the session what the measured one saw.
+One is measured, some are not, and some are deaf: they never read. `python -m
+stream.bench.wire_readers ADDRESS OTHERS DEAF` prints `ready` when every subscriber that reads has
+got a message. At the end of the session it prints what the measured one saw.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import zmq
 from stream.wire import AFFECT, FACE, INFO, MAX_BYTES, NOTIFY, PREFIX, decode
 
 FLOODED = FACE
-"""The topic with which the measured one is flooded."""
+"""The topic that floods the measured subscriber."""
 ENOUGH = 100_000
-"""So many messages may wait for the measured one: what is lost was lost on the way."""
+"""This many messages may wait for the measured subscriber, so that any loss happens on the way."""
 
 Sockets = list["zmq.Socket[bytes]"]
 
@@ -55,7 +56,7 @@ def _socket(
 
 
 def _read_all(sockets: Sockets) -> None:
-    """Until the process ends."""
+    """Read from all sockets until the process ends."""
     poller = zmq.Poller()
     for socket in sockets:
         poller.register(socket, zmq.POLLIN)
@@ -65,7 +66,7 @@ def _read_all(sockets: Sockets) -> None:
 
 
 def _measured(socket: zmq.Socket[bytes]) -> dict[str, Any]:
-    """Reads until the session says that it stops."""
+    """Read until the session says that it stops; return the figures."""
     latency_ms: list[float] = []
     flooded = 0
     while True:

@@ -1,1 +1,1 @@
-"""Cameras, microphones and clips: devices in, with their clocks."""
+"""Reads cameras, microphones and clips, with their clocks."""

@@ -1,4 +1,4 @@
-"""How much later the sound comes than the picture, by a flash and a beep that happened at once."""
+"""Measures how much later sound comes than pictures, by a flash and a beep at the same moment."""
 
 from __future__ import annotations
 
@@ -14,43 +14,46 @@ from normtr.cause import Cause
 from normtr.errors import UserError
 from normtr.media import Media, Picture
 from stream.clock import Monotonic
+from stream.pipeline.stages import CaptureDevice
 
 CLIP_S = 60.0
-"""So much of a clip is looked at,"""
+"""This much of a clip is looked at."""
 DEVICES_S = 10.0
-"""and so long of camera and microphone."""
+"""Camera and microphone are watched for this long."""
 START_LIMIT_S = 6.0
 HOP_S = 0.001
 FLASH_LEVEL = 15.0
-"""A flash raises the mean brightness (0..255) from one picture to the next at least so much."""
+"""A flash raises the mean brightness (0..255) between two pictures by at least this much."""
 BEEP_LEVEL = 0.003
-"""A beep has at least this amplitude (-50 dBFS)"""
+"""A beep has at least this amplitude (-50 dBFS)."""
 BEEP_OVER = 5.0
-"""and so many times that of the usual sound."""
+"""A beep is at least this many times as loud as the usual sound."""
 QUIET_S = 0.1
-"""Before a beep it was quiet for so long."""
+"""It was quiet for this long before a beep."""
 AGREE_MS = 100.0
-"""The skews of several pairs differ at most so much."""
+"""The skews of several pairs differ by at most this much."""
 APART_S = 1.0
-"""A flash and a beep that belong together lie at most so far apart."""
+"""A flash and a beep that belong together lie at most this far apart."""
 
 
 @dataclass(frozen=True)
 class Skew:
-    """`ms`: median of beep minus flash, positive where the sound comes after the picture."""
+    """`ms` is the median of beep minus flash; it is positive when the sound comes after the
+    picture."""
 
     ms: float
     resolution_ms: float
-    """A flash is seen in the next frame: the distance of frames, and 1 ms for the beep."""
+    """The distance of two frames, because a flash is seen in the next one, plus 1 ms for the
+    beep."""
     pairs: int
-    """How many flashes with their beeps were found."""
+    """The number of flashes with a beep."""
 
 
 class Witness:
-    """Takes down the brightness of pictures and the loudness of sound, with their times."""
+    """Notes the brightness of pictures and the loudness of sound, with their times."""
 
     def __init__(self) -> None:
-        self.reasons: dict[str, str] = {}
+        self.reasons: dict[CaptureDevice, str] = {}
         self._pictures: list[tuple[int, float]] = []
         self._sounds: list[tuple[int, float]] = []
 
@@ -63,15 +66,17 @@ class Witness:
             loudest = float(np.abs(samples[begin : begin + hop]).max())
             self._sounds.append((at_ns + begin * 1_000_000_000 // rate, loudest))
 
-    def condition(self, source: str, _cause: Cause | None, _at_ns: int, detail: str = "") -> None:
-        self.reasons[source] = detail or f"the {source} gives nothing."
+    def condition(
+        self, device: CaptureDevice, _cause: Cause | None, _at_ns: int, detail: str = ""
+    ) -> None:
+        self.reasons[device] = detail or f"the {device} gives nothing."
 
     def has_begun(self) -> bool:
-        """Whether there is anything of both."""
+        """Return whether both pictures and sound have come."""
         return bool(self._pictures and self._sounds)
 
     def skew(self) -> Skew:
-        """Raises UserError when there was no flash, no beep, or none that belong together."""
+        """Return the skew. Raises UserError when no flash and beep belong together."""
         flashes, frame_ms = self._flashes()
         beeps = self._beeps()
         nearest = [beeps[np.abs(beeps - flash).argmin()] - flash for flash in flashes]
@@ -86,7 +91,10 @@ class Witness:
         return Skew(float(np.median(apart)), frame_ms + 1000 * HOP_S, len(apart))
 
     def _flashes(self) -> tuple[NDArray[np.float64], float]:
-        """When they began in ms, and the distance of frames."""
+        """Return when the flashes began and the distance of frames, both in ms.
+
+        Raises UserError when there is no flash.
+        """
         if len(self._pictures) < 3:
             raise UserError("there is no picture to see a flash in.")
         times, levels = np.array(sorted(self._pictures), np.float64).T
@@ -97,7 +105,7 @@ class Witness:
         return times[begins] / 1e6, float(np.median(np.diff(times))) / 1e6
 
     def _beeps(self) -> NDArray[np.float64]:
-        """When they began, in ms."""
+        """Return when the beeps began, in ms. Raises UserError when there is no beep."""
         if not self._sounds:
             raise UserError("there is no sound to hear a beep in.")
         times, levels = np.array(sorted(self._sounds), np.float64).T
@@ -110,9 +118,9 @@ class Witness:
 
 
 def measure(source: str, microphone: str | None) -> Skew:
-    """Of a clip or URL; of anything else as a camera, with the microphone.
+    """Return the skew of a clip or URL, or of a camera together with the microphone.
 
-    Raises UserError.
+    `source` is taken for a camera unless it is a file or a URL. Raises UserError.
     """
     witness = Witness()
     if "://" in source or Path(source).is_file():

@@ -1,4 +1,5 @@
-"""A camera as a source: OpenCV's frames with their times, opened again when they stop."""
+"""A camera as a source: it gives OpenCV's frames with their times, and is reopened when they
+stop."""
 
 from __future__ import annotations
 
@@ -17,27 +18,30 @@ from normtr.cause import Cause
 from stream.capture.cameras import NoCamera, choose, not_opened
 from stream.capture.frame_clock import FrameClock
 from stream.clock import Clock
+from stream.pipeline.stages import CaptureDevice
 
 if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
     from stream.pipeline.ingest import Receiver
 
 PROBE_LIMIT_S = 1.8
-"""`unusable` gives its answer within this time, whatever a driver does."""
+"""`unusable` answers within this time, whatever a driver does."""
 RETRY_S = (0.25, 0.5, 1.0)
 """Pauses before a lost camera is opened again; the last one repeats."""
 OPEN_LIMIT_S = 8.0
-"""A camera that gives no first frame for so long is given up,"""
+"""A camera that gives no first frame for this long is given up."""
 READ_LIMIT_S = 1.5
-"""one that gives none any more, after so long, where the backend lets a read end;"""
+"""A camera that gives no further frame for this long is given up, if the backend lets a read
+end."""
 HANG_LIMIT_S = 2.5
-"""and where it does not, its reader is left alone and another one takes its place,"""
+"""If the backend does not, its reader is left alone after this long, and another one takes its
+place."""
 MOST_HANGING = 3
-"""until so many hang in their driver: then one must come back first."""
+"""With this many readers hanging in their driver, one must come back before the next one starts."""
 POLL_S = 0.1
 AT_ONCE_NS = 800_000_000
-"""A camera that let us wait for longer did not vanish: it gave nothing."""
+"""A camera whose read took longer than this did not vanish: it gave nothing."""
 KEPT_NS = 200_000_000
-"""Within this time after such a wait a decoder gives out what it had kept."""
+"""Within this time after such a read, a decoder still gives frames that it had kept."""
 
 _BACKENDS = {
     "linux": (cv2.CAP_V4L2,),
@@ -48,21 +52,21 @@ _BACKENDS = {
 _SETTINGS = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "1",  # seconds
-    # What an unknown stream holds is looked for in 0.5 s of it, not in 5.
+    # FFmpeg looks at 0.5 s of an unknown stream to find what it holds, not at 5 s.
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp|analyzeduration;500000",
 }
 
 
 def unusable(which: str) -> str | None:
-    """One sentence that says why there is no usable camera, or None: it can be opened.
+    """Return one sentence that says why the camera cannot be used; None if it can.
 
-    Opens and closes it. Answers within `PROBE_LIMIT_S` even when the driver hangs.
+    It opens and closes the camera, and answers within `PROBE_LIMIT_S` even when the driver hangs.
     """
     answers: list[str | None] = []
 
     def probe() -> None:
         try:
-            # Whoever writes into a pipe would be killed by our closing it again.
+            # Opening and closing a pipe would kill the program that writes into it.
             if not Path(which).is_fifo():
                 _open(which).release()
             answers.append(None)
@@ -76,14 +80,15 @@ def unusable(which: str) -> str | None:
 
 
 class Camera:
-    """Has a camera read, and read anew: by threads that nobody joins, a driver can hang for good."""
+    """Lets a thread read the camera, and another one when that hangs: nobody joins them, since a
+    driver can hang for good."""
 
-    devices: tuple[str, ...] = ("camera",)
+    devices: tuple[CaptureDevice, ...] = (CaptureDevice.CAMERA,)
 
     def __init__(self, which: str, latency_ms: float = 0.0) -> None:
-        """`which`: an index, a part of the name, or a device path, file or URL that OpenCV opens.
+        """`which` is an index, a part of the name, or a device path, file or URL that OpenCV opens.
 
-        `latency_ms`: how much earlier a frame was taken than the device says.
+        `latency_ms` says how much earlier a frame was taken than the device says.
         """
         self._which = which
         self._latency_ns = round(latency_ms * 1e6)
@@ -91,7 +96,7 @@ class Camera:
         self._hanging: list[_Reader] = []
 
     def start(self, ingest: Receiver, clock: Clock) -> None:
-        ingest.condition("camera", Cause.STARTING, clock.now_ns())
+        ingest.condition(CaptureDevice.CAMERA, Cause.STARTING, clock.now_ns())
         threading.Thread(
             target=self._supervise, args=(ingest, clock), name="camera", daemon=True
         ).start()
@@ -113,12 +118,12 @@ class Camera:
                 failures = 0 if reader.frames else failures + 1
                 if reader.lost is not None:
                     cause, sentence = reader.lost.cause, str(reader.lost)
-                    ingest.condition("camera", cause, clock.now_ns(), sentence)
+                    ingest.condition(CaptureDevice.CAMERA, cause, clock.now_ns(), sentence)
             self._stop.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
 
 
 class _Reader(threading.Thread):
-    """Opens a camera once and hands its frames in until none comes, or until it is left alone."""
+    """Opens a camera once and hands in its frames until none comes, or until it is left alone."""
 
     def __init__(self, which: str, latency_ns: int, ingest: Receiver, clock: Clock) -> None:
         super().__init__(name="camera reader", daemon=True)
@@ -130,7 +135,7 @@ class _Reader(threading.Thread):
         self._ingest = ingest
         self._clock = clock
         self._moved_ns = clock.now_ns()
-        # A second reader of a pipe would take the first one's bytes; its end wakes the first.
+        # A pipe gets no second reader, which would take the first one's bytes; its end wakes the first.
         self._alone = Path(which).is_fifo()
 
     def hangs(self) -> bool:
@@ -149,7 +154,7 @@ class _Reader(threading.Thread):
             self.lost = lost
 
     def _read(self, capture: cv2.VideoCapture) -> Cause:
-        """Returns the cause for which no frame comes any more."""
+        """Hand in frames; return the cause why no more come."""
         times = FrameClock()
         has_clock = not Path(self._which).is_file()
         waited_ns = 0
@@ -172,13 +177,13 @@ class _Reader(threading.Thread):
 
 
 def _pixels(capture: cv2.VideoCapture) -> NDArray[np.uint8]:
-    """The grabbed frame, RGB uint8 [H, W, 3]; decoded only here. Raises cv2.error if damaged."""
+    """Decode the grabbed frame to RGB uint8 [H, W, 3]. Raises cv2.error if it is damaged."""
     _, bgr = capture.retrieve()
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def _open(which: str) -> cv2.VideoCapture:
-    """Raises NoCamera. May block in the driver."""
+    """Open the camera; may block in the driver. Raises NoCamera."""
     # OpenCV tells every failed attempt to standard error; we tell it in a sentence.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     for name, value in _SETTINGS.items():
@@ -190,8 +195,8 @@ def _open(which: str) -> cv2.VideoCapture:
             cv2.CAP_PROP_READ_TIMEOUT_MSEC: READ_LIMIT_S,
         }
         settings = [number for key, s in limits.items() for number in (key, round(1000 * s))]
-        settings += [cv2.CAP_PROP_N_THREADS, 1]  # each more would hold a frame back
-        # OpenCV opens one stream at a time: none may wait in there for a pipe's writer.
+        settings += [cv2.CAP_PROP_N_THREADS, 1]  # each further thread would hold a frame back
+        # OpenCV opens one stream at a time, so we wait for a pipe's writer before we call it.
         with open(chosen, "rb") if Path(chosen).is_fifo() else contextlib.nullcontext():
             captures = iter([cv2.VideoCapture(chosen, cv2.CAP_FFMPEG, settings)])
     else:
@@ -199,7 +204,7 @@ def _open(which: str) -> cv2.VideoCapture:
         captures = (cv2.VideoCapture(chosen, backend) for backend in backends)
     for capture in captures:
         if capture.isOpened():
-            # Not every backend has the property: what waited in a queue is left out by its time.
+            # Not every backend has this; frames that waited in a queue are left out by their time.
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
             return capture
     raise not_opened(which, chosen)

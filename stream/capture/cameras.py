@@ -1,4 +1,5 @@
-"""The cameras of this machine: which there are, which one is meant, who keeps it from us."""
+"""The cameras of this machine: it lists them, finds the one that is meant, and tells who uses
+it."""
 
 from __future__ import annotations
 
@@ -12,11 +13,11 @@ from normtr.cause import Cause
 from normtr.errors import UserError
 
 _LISTS = {"darwin": "avfoundation", "win32": "dshow"}
-"""What FFmpeg calls the system's way to its cameras."""
+"""FFmpeg's name for the system's way to its cameras."""
 
 
 class NoCamera(UserError):
-    """Why a camera cannot be used; `cause` is the gap cause: `no_device`, `denied`, `stalled`."""
+    """A camera cannot be used; `cause` is the gap cause: `no_device`, `denied` or `stalled`."""
 
     def __init__(self, cause: Cause, sentence: str) -> None:
         super().__init__(sentence)
@@ -24,7 +25,7 @@ class NoCamera(UserError):
 
 
 def cameras() -> list[tuple[str, str]]:
-    """(index, name) of every camera the system lists, in the order of their indices."""
+    """Return (index, name) of every camera that the system lists, in the order of indices."""
     if sys.platform in _LISTS:
         return [(str(n), name) for n, name in enumerate(_listed(_LISTS[sys.platform]))]
     found = []
@@ -50,9 +51,9 @@ def _listed(way: str) -> list[str]:
 
 
 def choose(which: str) -> int | str:
-    """An index as such, a path or URL that OpenCV opens, or the index of the camera named so.
+    """Return the index of a camera, or the path or URL that OpenCV opens.
 
-    `which`: any of these; of a name a part is enough. Raises NoCamera.
+    `which` is an index, a path, a URL, or a part of a camera's name. Raises NoCamera.
     """
     if which.isdigit():
         return _there(which, Path(f"/dev/video{which}")) if sys.platform == "linux" else int(which)
@@ -73,7 +74,7 @@ def choose(which: str) -> int | str:
 
 
 def _there(which: str, path: Path) -> int | str:
-    """A path that can be read, as the index of the device where it is one. Raises NoCamera."""
+    """Return a readable path, or the index of the device at it. Raises NoCamera."""
     try:
         is_device = path.is_char_device()
         if not path.exists():
@@ -89,7 +90,7 @@ def _there(which: str, path: Path) -> int | str:
 
 
 def not_opened(which: str, chosen: int | str) -> NoCamera:
-    """What to say of a camera that is there and cannot be opened."""
+    """Return the error for a camera that exists and cannot be opened."""
     path = Path(f"/dev/video{chosen}" if isinstance(chosen, int) else chosen)
     if users := _users(path):
         return NoCamera(
@@ -101,7 +102,7 @@ def not_opened(which: str, chosen: int | str) -> NoCamera:
 
 
 def _users(path: Path) -> str:
-    """The other programs that have the file open, as far as the system tells; Linux only."""
+    """Return the other programs that have the file open, as far as the system tells; Linux only."""
     users = {}
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""A clip as a source: the packets of any file or URL, in real time or as they come."""
+"""A clip as a source: it gives the packets of a file or URL, in real time or as they come."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from normtr.errors import UserError
 from normtr.media import Media, Picture, Piece
 from stream.clock import Clock
 from stream.pipeline.ingest import ClipReceiver
+from stream.pipeline.stages import CaptureDevice
 
 BLOCK_NS = 100_000_000
-"""No block of sound is longer."""
+"""No block of sound is longer than this."""
 
 
 def conditions(media: Media, ingest: ClipReceiver, at_ns: int) -> None:
-    """Say what the clip has not got."""
+    """Tell which tracks the clip lacks."""
     if not media.has_picture:
-        ingest.condition("camera", Cause.NO_TRACK, at_ns, f"{media.name} has no picture")
+        ingest.condition(
+            CaptureDevice.CAMERA, Cause.NO_TRACK, at_ns, f"{media.name} has no picture"
+        )
     if not media.has_sound:
-        ingest.condition("microphone", Cause.NO_TRACK, at_ns, f"{media.name} has no sound")
+        ingest.condition(
+            CaptureDevice.MICROPHONE, Cause.NO_TRACK, at_ns, f"{media.name} has no sound"
+        )
 
 
 def feed(item: Picture | Piece, ingest: ClipReceiver) -> None:
@@ -34,7 +39,10 @@ def feed(item: Picture | Piece, ingest: ClipReceiver) -> None:
 
 
 def repeated(source: str, first: Media, until_ns: int | None) -> Iterator[Picture | Piece]:
-    """The clip, and again with times that continue, until `until_ns` (None: once)."""
+    """Yield the clip again and again, with times that continue, until `until_ns`.
+
+    None means once.
+    """
     shift_ns = end_ns = 0
     media = first
     while True:
@@ -52,7 +60,10 @@ def repeated(source: str, first: Media, until_ns: int | None) -> Iterator[Pictur
 
 
 def begun(items: Iterator[Picture | Piece], until_ns: int | None) -> Iterator[Picture | Piece]:
-    """What begins before `until_ns` (None: all); the block that lies across it arrives after it."""
+    """Yield what begins before `until_ns`; None means everything.
+
+    The sound block that lies across the end arrives after it and is included.
+    """
     for item in items:
         if until_ns is not None and item.arrival_ns > until_ns + BLOCK_NS:
             return
@@ -61,12 +72,12 @@ def begun(items: Iterator[Picture | Piece], until_ns: int | None) -> Iterator[Pi
 
 
 class RealTimeClip:
-    """Plays a clip against the clock from a thread of its own."""
+    """Plays a clip against the clock, from a thread of its own."""
 
-    devices: tuple[str, ...] = ()
+    devices: tuple[CaptureDevice, ...] = ()
 
     def __init__(self, source: str, seconds: float | None, repeat: bool) -> None:
-        """Raises UserError when the clip cannot be opened."""
+        """Open the clip. Raises UserError when it cannot be opened."""
         self.media = Media(source)
         self.error: UserError | None = None
         self._source = source
@@ -96,5 +107,5 @@ class RealTimeClip:
             self.error = error
         if self._until_ns is not None:
             end_ns = min(end_ns, self._until_ns)
-        for source in ("camera", "microphone"):
-            ingest.end(source, ingest.origin_ns + end_ns, str(self.error or ""))
+        for device in CaptureDevice:
+            ingest.end(device, ingest.origin_ns + end_ns, str(self.error or ""))

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.errors import UserError
+from stream.pipeline.stages import CaptureDevice
 
-if TYPE_CHECKING:  # without its system libraries OpenCV cannot even be imported: tell, not fail
+if TYPE_CHECKING:  # OpenCV's import may fail; then doctor tells so
     from stream.capture.sound_input import Input
     from stream.pipeline.ingest import Ingest, Source
 
@@ -28,7 +29,8 @@ State = Literal["ok", "warning", "missing"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line; `missing` keeps `normtr live` from running at all, a `warning` does not."""
+    """A line of the report. `missing` keeps `normtr live` from running at all; a `warning` does
+    not."""
 
     what: str
     state: State
@@ -38,10 +40,10 @@ class Finding:
     frame: NDArray[np.uint8] | None = None
 
 
-def _sampled(source: Source, name: str) -> tuple[Ingest, float]:
-    """Run a source for `SAMPLE_S` after its first item: what it gave, and its items a second.
+def _sampled(source: Source, device: CaptureDevice) -> tuple[Ingest, float]:
+    """Run a source for `SAMPLE_S` after its first item; return its ingest and items a second.
 
-    Raises UserError with what it said when nothing came.
+    Raises UserError, with the reason that the source gave, when nothing came.
     """
     from normtr.spec import FeatureSpec
     from stream.clock import Monotonic
@@ -50,7 +52,7 @@ def _sampled(source: Source, name: str) -> tuple[Ingest, float]:
 
     told: list[Event] = []
     ingest = Ingest(FeatureSpec(), time.monotonic_ns(), told.append, frozenset())
-    meter = ingest.meters[name]
+    meter = ingest.meters[device]
     source.start(ingest, Monotonic())
     try:
         until = time.monotonic() + FIRST_ITEM_LIMIT_S
@@ -58,7 +60,7 @@ def _sampled(source: Source, name: str) -> tuple[Ingest, float]:
             if time.monotonic() > until:
                 reasons = [e.detail for e in told if isinstance(e, Condition) and e.detail]
                 raise UserError(
-                    reasons[-1] if reasons else f"the {name} is there, but nothing arrives."
+                    reasons[-1] if reasons else f"the {device} is there, but nothing arrives."
                 )
             time.sleep(0.02)
         first_ns, first_items = meter.newest_ns, meter.items
@@ -70,7 +72,7 @@ def _sampled(source: Source, name: str) -> tuple[Ingest, float]:
 
 
 def cameras(wanted: str | None) -> list[Finding]:
-    """One second of the wanted camera, None: of each that the system lists. May block."""
+    """Take one second of the wanted camera; None: of each listed camera. May block."""
     from stream.capture.cameras import cameras as listing
 
     listed = listing() if wanted is None else [(wanted, wanted)]
@@ -86,7 +88,7 @@ def _camera(which: str, name: str) -> Finding:
     if reason := camera.unusable(which):
         return Finding(what, "warning", reason, fix)
     try:
-        ingest, rate_hz = _sampled(camera.Camera(which), "camera")
+        ingest, rate_hz = _sampled(camera.Camera(which), CaptureDevice.CAMERA)
     except UserError as error:
         return Finding(what, "warning", str(error), fix)
     shot = ingest.frames.take()
@@ -105,9 +107,9 @@ def _camera(which: str, name: str) -> Finding:
 
 
 def microphones(wanted: str | None) -> list[Finding]:
-    """The sound inputs, and one second of the wanted one; None: of the default one and the others.
+    """List the sound inputs and take one second of the wanted one; may block.
 
-    May block.
+    None: of the default input and of the others.
     """
     from stream.capture import microphone as sound
     from stream.capture.sound_input import choose
@@ -124,7 +126,7 @@ def microphones(wanted: str | None) -> list[Finding]:
     found = Finding("sound inputs", "ok", "; ".join(listed), figures={"inputs": listed})
     heard: list[tuple[str, str | None, Input]] = [("microphone", wanted, chosen)]
     if wanted is None:
-        # Where there is a sound server, the devices themselves are in its use.
+        # A sound server uses the devices itself, so its own inputs are tried.
         behind = [i for i in inputs if i.source] or [i for i in inputs if i != chosen]
         heard += [(f"microphone {i.name}", i.source or str(i.index), i) for i in behind]
     with ThreadPoolExecutor(len(heard)) as pool:
@@ -135,7 +137,7 @@ def _microphone(what: str, which: str | None, device: Input) -> Finding:
     from stream.capture.microphone import Microphone
 
     try:
-        ingest, _ = _sampled(Microphone(which), "microphone")
+        ingest, _ = _sampled(Microphone(which), CaptureDevice.MICROPHONE)
     except UserError as error:
         return Finding(what, "warning", str(error), MICROPHONE_FIX)
     ring = ingest.ring

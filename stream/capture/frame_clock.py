@@ -1,26 +1,26 @@
-"""When the frames of one camera were taken, and which of them waited too long in a queue."""
+"""Says when the frames of a camera were taken, and which of them waited too long in a queue."""
 
 from __future__ import annotations
 
 from collections import deque
 
 MAX_QUEUED_NS = 100_000_000
-"""A frame that waited longer is not used: a newer one follows."""
+"""A frame that waited longer is not used, since a newer one follows."""
 WINDOW_NS = 5_000_000_000
-"""The least delay of so long a time is what a frame takes that did not wait."""
+"""The least delay within this time is the delay of a frame that did not wait."""
 LEARN_NS = 300_000_000
-"""A stream begins with what waited for us, so its clock is learned before a frame is used."""
+"""A stream begins with frames that waited for us, so its clock is learned for this long first."""
 JUMP_NS = 300_000_000
-"""When all frames of so long a time seem to have waited, it is the device's clock that jumped."""
+"""When all frames of this time seem to have waited, the device's clock has jumped."""
 SAME_CLOCK_NS = 5_000_000_000
-"""A device's time so little before its frame's arrival is of our own clock (V4L2)."""
+"""A device's time that lies this little before the frame's arrival is from our own clock (V4L2)."""
 
 
 class FrameClock:
     """Maps the times of one stream of frames to our clock.
 
-    A device either tells our own clock's time (V4L2), the time since some moment of its own
-    (streams, Media Foundation), or none (AVFoundation, which keeps the newest frame only).
+    A device tells the time of our own clock (V4L2), or the time since some moment of its own
+    (streams, Media Foundation), or none (AVFoundation, which keeps only the newest frame).
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,10 @@ class FrameClock:
         self._learned_ns: int | None = None
 
     def taken_ns(self, arrival_ns: int, device_ns: int | None) -> int | None:
-        """When the frame was taken; None: it waited too long. `device_ns` None: not told."""
+        """Return when the frame was taken; None if it waited too long.
+
+        `device_ns` is the device's time; None if it tells none.
+        """
         if device_ns is None:
             return arrival_ns
         delay_ns = arrival_ns - device_ns

@@ -1,4 +1,4 @@
-"""A microphone as a source: what a process of its own hears, timed and mixed to mono."""
+"""A microphone as a source: a process of its own hears it; here it is timed and mixed to mono."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from normtr.errors import UserError
 from stream.capture.sound_clock import SoundBlock, Timeline
 from stream.capture.sound_input import LIST_LIMIT_S, RETRY_S, Input, choose
 from stream.clock import Clock
+from stream.pipeline.stages import CaptureDevice
 
 if TYPE_CHECKING:  # it brings torch along, which asking for devices does not need
     from stream.pipeline.ingest import Receiver
 
 OPEN_LIMIT_NS = 5_000_000_000
-"""A process that has told nothing yet is given up after so long,"""
+"""A process that has told nothing yet is given up after this long."""
 SILENT_LIMIT_NS = 1_500_000_000
-"""one that was heard, after so long."""
+"""A process that has told something is given up after this long without more."""
 POLL_S = 0.2
 HARMLESS: dict[str, Any] = {"start_new_session": True} if sys.platform != "win32" else {}
-"""Ctrl-C in the terminal is for the program, not for who listens for it."""
+"""Keeps Ctrl-C in the terminal from ending the listening process: it is for the program alone."""
 
 
 def inputs() -> tuple[list[Input], int]:
-    """Every sound input, and PortAudio's number of the default one (-1: none).
+    """Return every sound input, and PortAudio's number of the default one (-1: none).
 
     Raises UserError without PortAudio, or when the sound system does not answer.
     """
@@ -44,9 +45,9 @@ def inputs() -> tuple[list[Input], int]:
 
 
 def unusable(which: str | None = None) -> str | None:
-    """One sentence that says why there is no usable microphone, or None: there is one.
+    """Return one sentence that says why the microphone cannot be used; None if it can.
 
-    Answers within three seconds even when the sound system hangs.
+    It answers within three seconds even when the sound system hangs.
     """
     try:
         known, default = inputs()
@@ -57,14 +58,14 @@ def unusable(which: str | None = None) -> str | None:
 
 
 class Microphone:
-    """Reads from a process that is ended, and begun anew, when it tells nothing any more."""
+    """Reads from a process, which is ended and started anew when nothing comes from it any more."""
 
-    devices: tuple[str, ...] = ("microphone",)
+    devices: tuple[CaptureDevice, ...] = (CaptureDevice.MICROPHONE,)
 
     def __init__(self, which: str | None, latency_ms: float = 0.0) -> None:
-        """`which`: an index or a part of the name; None: the system's default input.
+        """`which` is an index or a part of the name; None: the system's default input.
 
-        `latency_ms`: how much earlier the sound was made than the device says.
+        `latency_ms` says how much earlier the sound was made than the device says.
         """
         self._arguments = [] if which is None else [which]
         self._latency_ns = round(latency_ms * 1e6)
@@ -74,7 +75,7 @@ class Microphone:
         self._ends_ns = 0
 
     def start(self, ingest: Receiver, clock: Clock) -> None:
-        ingest.condition("microphone", Cause.STARTING, clock.now_ns())
+        ingest.condition(CaptureDevice.MICROPHONE, Cause.STARTING, clock.now_ns())
         for work in (self._listen, self._watch):
             threading.Thread(
                 target=work, args=(ingest, clock), name="microphone", daemon=True
@@ -101,7 +102,7 @@ class Microphone:
             self._stop.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
 
     def _hear(self, ingest: Receiver, clock: Clock) -> int:
-        """Hand in what one process hears, until it ends; how many blocks there were."""
+        """Hand in what one process hears, until it ends; return the number of blocks."""
         self._ends_ns = clock.now_ns() + OPEN_LIMIT_NS
         with self._lock:
             if self._stop.is_set():
@@ -115,7 +116,7 @@ class Microphone:
                     "listen",
                     *self._arguments,
                 ],
-                stdin=subprocess.PIPE,  # its end tells the process to leave
+                stdin=subprocess.PIPE,  # closing it tells the process to end
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 **HARMLESS,
@@ -133,7 +134,7 @@ class Microphone:
             record, data = got
             now_ns = clock.now_ns()
             if "lost" in record:
-                ingest.condition("microphone", Cause.NO_DEVICE, now_ns, record["lost"])
+                ingest.condition(CaptureDevice.MICROPHONE, Cause.NO_DEVICE, now_ns, record["lost"])
                 opened = None
             elif opened is None:
                 opened = _Opened(**record)
@@ -147,7 +148,7 @@ class Microphone:
             self._ends_ns = now_ns + (SILENT_LIMIT_NS if data else OPEN_LIMIT_NS)
         if opened and not self._stop.is_set() and clock.now_ns() <= self._ends_ns:
             lost = f"microphone {opened.name} gives no more sound."
-            ingest.condition("microphone", Cause.NO_DEVICE, clock.now_ns(), lost)
+            ingest.condition(CaptureDevice.MICROPHONE, Cause.NO_DEVICE, clock.now_ns(), lost)
         return count
 
 
@@ -167,7 +168,7 @@ class _Opened:
 
 
 def _record(records: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
-    """The next record of the process; None: it has ended, perhaps in the middle of one."""
+    """Return the next record and its data; None if the process has ended, even within a record."""
     line = records.readline()
     if not line.endswith(b"\n"):
         return None

@@ -1,4 +1,4 @@
-"""When the samples of one sound stream were taken."""
+"""Says when the samples of a sound stream were taken."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_AGE_S = 5.0
-"""PortAudio's capture time is believed when it lies at most so far back."""
+"""PortAudio's capture time is believed if it lies at most this far back."""
 TIMED_BLOCKS = 50
-"""Blocks (1 s of sound) that together tell when a stream's samples were taken."""
+"""This many blocks (1 s of sound) together tell when a stream's samples were taken."""
 SETTLED_BLOCKS = 8
-"""So many blocks after its begin or an overflow, a stream's times are relied on."""
+"""A stream's times are relied on this many blocks after its begin or an overflow."""
 
 
 @dataclass(frozen=True)
 class SoundBlock:
-    """What PortAudio hands over: float32 [n, channels], and the seconds since its capture."""
+    """A block as PortAudio gives it: float32 [n, channels], and its age since the capture."""
 
     came_ns: int
     age_s: float
@@ -28,11 +28,11 @@ class SoundBlock:
 
 
 class Timeline:
-    """When the samples of one stream were taken.
+    """Says when the samples of one stream were taken.
 
-    Between two overflows no sample is missing, so one moment places them all: the median of what
-    the last blocks say, because single ones err (a busy machine hands them over late and in
-    bursts; a stream just opened tells ages that are too large).
+    No sample is missing between two overflows, so one moment places all samples. It is the median
+    over the last blocks, because single blocks err: a busy machine hands them over late and in
+    bursts, and a stream just opened tells ages that are too large.
     """
 
     def __init__(self, rate: int) -> None:
@@ -42,7 +42,8 @@ class Timeline:
         self._waiting: list[tuple[int, SoundBlock]] = []
 
     def push(self, block: SoundBlock) -> list[tuple[int, SoundBlock]]:
-        """Blocks that can be placed by now, each with the time of its first sample in ns."""
+        """Return the blocks that can be placed by now, each with the time of its first sample in
+        ns."""
         placed: list[tuple[int, SoundBlock]] = []
         if block.overflowed:
             placed = self._placed()

@@ -3,9 +3,9 @@
     python -m stream.capture.sound_input list             every input, in one record
     python -m stream.capture.sound_input listen [WHICH]   its sound, until standard input is closed
 
-A record on standard output is a JSON line, and after it as many bytes as its key `bytes` says
-(float32 frames). `listen` looks again and again for an input that cannot be opened. A
-process of its own, because PortAudio knows only the devices that were there when it was started,
+A record on standard output is a JSON line, followed by as many bytes as its key `bytes` says
+(float32 frames). `listen` looks again and again for an input that cannot be opened. It is a process
+of its own for three reasons: PortAudio knows only the devices that were there when it started, it
 cannot close a stream whose server hangs, and a process can be ended whatever it waits for.
 """
 
@@ -30,13 +30,13 @@ BLOCK_S = 0.02
 RETRY_S = (0.25, 0.5, 1.0)
 """Pauses before an input that cannot be opened is tried again; the last one repeats."""
 WAITING_BLOCKS = 250
-"""So many blocks (5 s) may wait for who reads them; what comes then is dropped."""
+"""This many blocks (5 s) may wait for their reader; further ones are dropped."""
 LIST_LIMIT_S = 1.8
 """`list` answers within this time, or not at all."""
 SERVER_LIMIT_S = 1.0
-"""How long a sound server may take to list its sources."""
+"""A sound server may take this long to list its sources."""
 PULSE_DEVICES = ("pulse", "default")
-"""What ALSA calls the way to a PulseAudio or PipeWire server."""
+"""ALSA's names for the way to a PulseAudio or PipeWire server."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,14 @@ class Input:
     rate: int
     channels: int
     source: str | None = None
-    """The sound server's name of it; None: PortAudio's device itself."""
+    """The name that the sound server gives it; None for PortAudio's device itself."""
 
 
 def inputs() -> list[Input]:
-    """Every input of PortAudio, then those behind the sound server, as known since its start.
+    """Return every input of PortAudio, then those of the sound server.
 
-    Raises UserError without PortAudio. May block in the sound system.
+    PortAudio knows the inputs that were there when it started. Raises UserError without PortAudio.
+    May block in the sound system.
     """
     listed = [
         Input(n, d["name"], round(d["default_samplerate"]), d["max_input_channels"])
@@ -67,7 +68,8 @@ def inputs() -> list[Input]:
 
 
 def _behind(way: Input) -> list[Input]:
-    """The sources of a PulseAudio or PipeWire server, its monitors (what is played) among them."""
+    """Return the sources of a PulseAudio or PipeWire server, including monitors of what is
+    played."""
     command = ["pactl", "--format=json", "list", "sources"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=SERVER_LIMIT_S)
@@ -83,10 +85,10 @@ def _behind(way: Input) -> list[Input]:
 
 
 def choose(which: str | None, known: Sequence[Input], default: int) -> Input:
-    """The input of that index, or with that in its name; None: the one of index `default`.
+    """Return the input with this index or name; None: the one with index `default`.
 
-    What is behind a sound server is found there first: the device itself is in the server's use.
-    Raises UserError when there is none.
+    A part of the name is enough. Inputs of a sound server come first, because the server uses the
+    device itself. Raises UserError when there is no such input.
     """
     if which is None or which.isdigit():
         index = default if which is None else int(which)
@@ -111,12 +113,12 @@ def choose(which: str | None, known: Sequence[Input], default: int) -> Input:
 
 
 def default_index() -> int:
-    """PortAudio's number of the system's default input; -1: there is none."""
+    """Return PortAudio's number of the system's default input; -1 if there is none."""
     return int(_portaudio().default.device[0])
 
 
 def _portaudio() -> Any:
-    """The sounddevice module. Raises UserError when the PortAudio library is missing."""
+    """Return the sounddevice module. Raises UserError when the PortAudio library is missing."""
     try:
         import sounddevice
     except OSError:
@@ -127,7 +129,7 @@ def _portaudio() -> Any:
 
 
 def _relist() -> None:
-    """Have PortAudio look for devices again; only while no stream is open. Raises UserError."""
+    """Make PortAudio look for devices again, while no stream is open. Raises UserError."""
     sd = _portaudio()
     os.environ.pop("PULSE_SOURCE", None)
     try:
@@ -144,7 +146,7 @@ def _tell(data: bytes = b"", **record: Any) -> None:
 
 
 def _listen(which: str | None) -> None:
-    """Returns when a stream that was open has ended; only a new process is sure to get another."""
+    """Listen until an open stream has ended; only a new process is sure to get another one."""
     for attempt in itertools.count():
         try:
             if attempt:
@@ -157,7 +159,7 @@ def _listen(which: str | None) -> None:
 
 
 def _stream(device: Input) -> None:
-    """Raises UserError when the input cannot be opened."""
+    """Pass the input's sound on until it ends. Raises UserError when it cannot be opened."""
     sd = _portaudio()
     blocks: queue.SimpleQueue[tuple[dict[str, Any], bytes] | None] = queue.SimpleQueue()
     dropped = False
@@ -173,7 +175,7 @@ def _stream(device: Input) -> None:
 
     if device.source is not None:
         os.environ["PULSE_SOURCE"] = device.source
-    # The first two: a sound server pretends to have 32.
+    # Only the first two are read: a sound server pretends to have 32.
     channels = min(device.channels, 2)
     try:
         stream = sd.RawInputStream(
@@ -203,7 +205,7 @@ def _leave_with_parent() -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Never returns: nothing at the end of the process may wait for a sound server."""
+    """Run the process. It never returns: nothing at its end may wait for a sound server."""
     with suppress(BrokenPipeError, KeyboardInterrupt):
         if argv[0] == "listen":
             threading.Thread(target=_leave_with_parent, daemon=True).start()

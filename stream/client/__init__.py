@@ -88,10 +88,10 @@ def subscribe(*topics: str, **options: Unpack[Options]) -> Subscription[Received
 
 
 def subscribe(*topics: str, **options: Unpack[Options]) -> Subscription[Any]:
-    """Iterate over every message whose topic begins like one of `topics`; over all without any.
+    """Iterate over every message whose topic begins with one of `topics`; without any, over all.
 
     With one whole topic, such as "er.v1.affect", type checkers know what arrives. Raises UserError
-    when the address, a topic or a key is none.
+    when the address, a topic or a key is not valid.
     """
     return Subscription(*topics, **options)
 
@@ -143,5 +143,8 @@ def subscribe_async(*topics: str, **options: Unpack[Options]) -> AsyncSubscripti
 
 
 def subscribe_async(*topics: str, **options: Unpack[Options]) -> AsyncSubscription[Any]:
-    """The same for asyncio: `async for message in subscribe_async("er.v1.affect")`."""
+    """Subscribe for asyncio: `async for message in subscribe_async("er.v1.affect")`.
+
+    The arguments and errors are those of `subscribe`.
+    """
     return AsyncSubscription(*topics, **options)

@@ -1,4 +1,4 @@
-"""Connects a client's socket: bounded, encrypted where keys are given, found again when lost."""
+"""Connects a client's socket: with limits, with keys if given, and again when it is lost."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from normtr.errors import UserError
 from stream.wire import MAX_BYTES
 
 HIGH_WATER = 1000
-"""So many messages wait for a program that does not read."""
+"""At most this many messages wait for a program that does not read."""
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 1000
 PROBE_S, PROBES = 1, 3
-"""Where nothing comes for so long the system asks whether the other machine is still there; after so
-many questions without an answer the connection is made anew.
+"""When nothing comes for `PROBE_S`, the system asks whether the other machine is there; after
+`PROBES` questions without an answer the connection is made anew.
 
-No heartbeats of ZeroMQ's: with them libzmq (4.3.5, its issues 4364 and 4767) ends a program that does
-not read, once the other side hangs up."""
+ZeroMQ's own heartbeats are not used: with them libzmq (4.3.5, its issues 4364 and 4767) ends a
+program that does not read, once the other side hangs up.
+"""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """CURVE key files: our own with its secret part, and the recognizer's public one."""
+    """The files of CURVE keys: our own pair, and the recognizer's public key."""
 
     client: Path
     server: Path
 
     def lock(self, socket: zmq.Socket[bytes]) -> None:
-        """Raises UserError when a file cannot be used."""
+        """Encrypt the socket with the keys. Raises UserError when a file cannot be used."""
         own, secret = _certificate(self.client)
         if secret is None:
             raise UserError(f"the key file {self.client} has no secret key.")
@@ -46,7 +47,11 @@ class Keys:
 def connect(
     socket: zmq.Socket[bytes], address: str, keys: Keys | None, waiting: int = HIGH_WATER
 ) -> None:
-    """Raises UserError when the address or a key is none; nobody need listen there yet."""
+    """Connect the socket; nobody need listen at the address yet.
+
+    `waiting` messages may wait in the socket. Raises UserError when the address or a key is not
+    valid.
+    """
     for option, value in (
         (zmq.LINGER, 0),
         (zmq.RCVHWM, waiting),
@@ -72,7 +77,7 @@ def connect(
 
 
 def _certificate(path: Path) -> tuple[bytes, bytes | None]:
-    from zmq.auth import load_certificate  # only who uses keys pays for it
+    from zmq.auth import load_certificate  # imported only when keys are used
 
     try:
         return load_certificate(path)

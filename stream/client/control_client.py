@@ -1,4 +1,4 @@
-"""Asks a running recognizer at its control port; measures the offset of its clock."""
+"""Sends requests to a recognizer's control port, and measures the offset of its clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ TRIES = 5
 
 
 def beside(address: str) -> str:
-    """Where a recognizer that publishes at `address` answers: at the next port, or `.control`."""
+    """Return the control address of a recognizer that publishes at `address`.
+
+    It is the next port, or the path with `.control` behind it.
+    """
     path, colon, port = address.rpartition(":")
     return f"{path}{colon}{int(port) + 1}" if port.isdecimal() else f"{address}.control"
 
@@ -26,26 +29,26 @@ CONTROL = beside(wire.ADDRESS)
 
 
 class Refused(UserError):
-    """The recognizer's own sentence why it does not do what it was asked for."""
+    """The recognizer refused a request; the message is its own sentence."""
 
 
 class Control:
-    """One connection; used by one thread at a time."""
+    """A connection to a control port. One thread uses it at a time."""
 
     def __init__(
         self, address: str = CONTROL, *, timeout_s: float = 2.0, keys: Keys | None = None
     ) -> None:
-        """Raises UserError when the address or a key is none."""
+        """Connect. Raises UserError when the address or a key is not valid."""
         self._address = address
         self._timeout_s = timeout_s
         self._keys = keys
         self._socket = self._open()
 
     def ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
-        """The reply to a request such as `ask("mark", label="start")`.
+        """Send a request such as `ask("mark", label="start")` and return the reply.
 
-        Raises UserError for one that is too large, Refused, with the recognizer's sentence, and
-        TimeoutError.
+        Raises Refused with the recognizer's sentence, UserError for a request that is too large or
+        an answer from something else, and TimeoutError when there is no answer.
         """
         request = msgpack.packb({"verb": verb, **arguments})
         if (size := len(request)) > wire.LARGEST_REQUEST:
@@ -53,7 +56,7 @@ class Control:
             raise UserError(f"a request has {most} bytes at most, and this {verb} {size:,}.")
         self._socket.send(request)
         if not self._socket.poll(round(self._timeout_s * 1000)):
-            self._socket.close()  # it would wait for that reply for good
+            self._socket.close()  # a REQ socket would wait for that reply for ever
             self._socket = self._open()
             raise TimeoutError(f"{self._address} did not answer within {self._timeout_s:g} s.")
         try:
@@ -67,9 +70,9 @@ class Control:
         return reply
 
     def clock_offset_ns(self) -> int:
-        """How far the recognizer's monotonic clock is ahead of this machine's.
+        """Return how far the recognizer's monotonic clock is ahead of this machine's.
 
-        Wrong by half of the shortest round trip at most. Raises what `ask` raises.
+        The error is at most half of the shortest round trip. Raises what `ask` raises.
         """
         found = []
         for _ in range(TRIES):

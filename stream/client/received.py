@@ -1,4 +1,4 @@
-"""What a subscriber gets: one frozen dataclass a topic, made from a decoded message.
+"""What a subscriber gets: one frozen dataclass for each topic, made from a decoded message.
 
 Keys that this version does not know stay in `payload`: minor versions only add keys. This module
 imports nothing heavy.
@@ -34,22 +34,22 @@ TIMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """What every message carries; a message of a topic that is not known here is only this."""
+    """The keys that every message has. A message of an unknown topic has only these."""
 
     topic: str
     session: str
     seq: int
-    """Counts the messages of a topic; where a number is missing, a message was lost."""
+    """Counts the messages of a topic; a missing number is a lost message."""
     t_ns: int
-    """When it happened."""
+    """The time at which it happened."""
     sent_ns: int
     source: str = ""
     replay: bool = False
-    """From a recording: its times are those of the recording."""
+    """Whether it comes from a recording; its times are those of the recording."""
     first_seq: int | None = None
-    """Of a replay: the number with which the topic begins in the recording."""
+    """The number with which the topic begins in the recording; None without a replay."""
     payload: Mapping[str, Any] = field(repr=False, compare=False)
-    """Every key as it was sent; lists are tuples."""
+    """Every key as it was sent; lists have become tuples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,21 +73,21 @@ class Affect(Received):
 
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
-    """Calibrated, in the order of `labels`."""
+    """Calibrated probabilities, in the order of `labels`."""
     top: str
     confidence: float
     abstained: bool
-    """Not enough to say."""
+    """Whether there was not enough to say."""
     window: WindowInfo
     gaps: dict[str, tuple[str, ...]]
-    """Of each modality the cause of each step; `none`: it was there."""
+    """The cause of each step, by modality; `none` means that the input was there."""
     share: dict[str, float]
     latency_ms: dict[str, float]
     model: str
     smoothed: SmoothedAffect | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what no recognizer says, so that nobody need expect it."""
+        """Raise ValueError for what no recognizer sends, so that readers need not expect it."""
         if not self.labels or len(self.labels) != len(self.probabilities):
             raise ValueError("labels and probabilities do not pair up")
         if not self.gaps or not all(self.gaps.values()) or self.window.step_ns <= 0:
@@ -105,7 +105,7 @@ class SourceHealth:
 
 @dataclass(frozen=True, kw_only=True)
 class Health(Received):
-    """Once a second: sources, stage times, memory, fresh steps, restarts, level of the load."""
+    """The state of the recognizer, once a second."""
 
     sources: dict[str, SourceHealth]
     stages: dict[str, dict[str, float] | None]
@@ -125,7 +125,7 @@ class ClockPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Info(Received):
-    """What the session is; sent again to who subscribes to it."""
+    """What the session is; it is sent again to each new subscriber."""
 
     labels: tuple[str, ...]
     modalities: tuple[str, ...]
@@ -137,14 +137,15 @@ class Info(Received):
     virtual: bool
     calibrated: bool
     captures: bool = True
-    """Whether camera or microphone record a person; recognizers that do not say it may."""
+    """Whether a camera or a microphone records a person. It is True if the recognizer does not
+    say."""
     versions: dict[str, str]
     sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notify(Received):
-    """An event; `kind` as in the schema."""
+    """Something that happened; the schema lists the values of `kind`."""
 
     kind: str
     modality: str | None
@@ -153,7 +154,7 @@ class Notify(Received):
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Received):
-    """`change` (add, update, revoke, commit) of one word; a commit is final."""
+    """One word was changed by `change`: add, update, revoke or commit. A commit is final."""
 
     change: str
     id: int
@@ -167,7 +168,7 @@ class Text(Received):
 
 @dataclass(frozen=True, kw_only=True)
 class Face(Received):
-    """One picture's face, in pixels: box (x, y, width, height), five landmarks (x, y)."""
+    """The face in one picture, in pixels: box (x, y, width, height) and five landmarks (x, y)."""
 
     step: int | None = None
     picture: tuple[int, ...] | None = None
@@ -177,12 +178,12 @@ class Face(Received):
     score: float | None = None
     probabilities: tuple[float, ...] | None = None
     cause: str = Cause.NONE
-    """Why the picture gave no row, if it gave none."""
+    """Why the picture gave no row; `none` if it gave one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame(Received):
-    """A preview picture."""
+    """A preview picture as JPEG."""
 
     jpeg: bytes = field(repr=False)
     width: int
@@ -201,7 +202,7 @@ KINDS: dict[str, type[Received]] = {
 
 
 def received(message: Message, offset_ns: int = 0) -> Received:
-    """The message as its topic's dataclass; `offset_ns` is taken off its times.
+    """Turn a message into its topic's dataclass; `offset_ns` is subtracted from its times.
 
     Raises WireError when a key is missing or has another type than the contract says.
     """
@@ -223,7 +224,7 @@ def _frozen(value: Any) -> Any:
 
 
 def _earlier(values: dict[str, Any], offset_ns: int) -> dict[str, Any]:
-    """The same with its times, and those of the maps in it, on the other clock."""
+    """Return a copy in which all times, also those in inner maps, are earlier by the offset."""
     out: dict[str, Any] = {}
     for key, value in values.items():
         if key in TIMES and isinstance(value, int):

@@ -1,4 +1,4 @@
-"""What every program of ours that subscribes is told: where, and with which keys."""
+"""The settings of all programs that subscribe: the address and the keys."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from stream.wire import ADDRESS
 
 @dataclass(frozen=True)
 class SubscriberConfig:
-    """Where to subscribe. Raises ValueError where one of the two keys is given alone, or UsageError."""
+    """Where to subscribe, and with which keys."""
 
     address: str = ADDRESS
     """Where a recognizer publishes."""
     client_key: Path | None = None
-    """For a recognizer with keys: the file with our own pair,"""
+    """For a recognizer with keys: the file with our own pair."""
     server_key: Path | None = None
-    """and the file with its public key (see `normtr keys`)."""
+    """For a recognizer with keys: the file with its public key (see `normtr keys`)."""
 
     def __post_init__(self) -> None:
         check_form(self.address, "--address")

@@ -1,4 +1,4 @@
-"""A subscription: frames in, messages out, what waits and what was lost; plain and for asyncio."""
+"""A subscription turns frames into messages and counts the lost ones, for loops and for asyncio."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from stream.client.received import Received, received
 from stream.wire import ADDRESS, PREFIX, Message, WireError, decode
 
 M = TypeVar("M", bound=Received, covariant=True)
-"""What arrives: the dataclass of the one topic that was subscribed to, else any of them."""
+"""The type of what arrives: one topic's dataclass if one whole topic was given, else any."""
 
 _log = logging.getLogger(__name__)
 
 
 class Options(TypedDict, total=False):
-    """What can be told beside the topics."""
+    """The options of a subscription, beside its topics."""
 
     address: str
     """Where the recognizer publishes."""
     newest: bool
-    """Of what has come meanwhile only the latest of each topic (and source) is given."""
+    """Give only the latest waiting message of each topic and source."""
     timeout_s: float | None
-    """Iterating raises TimeoutError when nothing arrives for so long, and may go on."""
+    """Iterating raises TimeoutError when nothing arrives for this long; it may go on afterwards."""
     control: str | None
-    """Times are given on this machine's monotonic clock; the offset is asked for at this address
-    at the first message of a session."""
+    """Give times on this machine's monotonic clock. The offset is asked for at this address when
+    the first message of a session arrives."""
     keys: Keys | None
-    """For a recognizer with CURVE keys."""
+    """The keys for a recognizer that has CURVE keys."""
     waiting: int
-    """So many messages may wait for a program that does not read; what comes then is lost."""
+    """At most this many messages wait for a program that does not read; further ones are lost."""
 
 
 class _Inbox(Generic[M]):
-    """Frames in, messages out: what waits, what was lost."""
+    """Turns frames into messages, and knows what waits and what was lost."""
 
     def __init__(
         self,
@@ -51,20 +51,21 @@ class _Inbox(Generic[M]):
         keys: Keys | None = None,
         waiting: int = HIGH_WATER,
     ) -> None:
-        """Subscribe to every topic that begins like one of `topics`; to all without any.
+        """Subscribe to every topic that begins with one of `topics`; without any, to all.
 
-        The rest: see `Options`. Raises UserError when the address, a topic or a key is none.
+        `Options` describes the other arguments. Raises UserError when the address, a topic or a key
+        is not valid.
         """
         self.session: str | None = None
-        """The session that was heard last."""
+        """The session that was heard last; None before the first message."""
         self.restarts = 0
         """How often another session took its place."""
         self.lost_of: Counter[str] = Counter()
-        """By topic, how many messages of the sessions heard did not arrive, told by the numbers
-        missing. Who joins in the middle has not lost what was before, unless it is a replay: that
-        is wanted whole."""
+        """How many messages did not arrive, by topic; the missing numbers tell it. Messages from
+        before the subscription do not count, unless it is a replay, which is wanted whole."""
         self.refused = 0
-        """Messages that were none of this wire version; each is logged and left out."""
+        """The number of messages that were not of this wire version; each is logged and left
+        out."""
         self._address, self._newest, self._timeout_s = address, newest, timeout_s
         self._control, self._keys = control, keys
         self._ready: deque[Received] = deque()
@@ -80,7 +81,7 @@ class _Inbox(Generic[M]):
 
     @property
     def lost(self) -> int:
-        """`lost_of` all topics together."""
+        """The number of lost messages of all topics."""
         return self.lost_of.total()
 
     def _open(self) -> zmq.Socket[Any]:
@@ -107,7 +108,10 @@ class _Inbox(Generic[M]):
         self._ready.append(message)
 
     def _offset_unknown(self) -> bool:
-        """Of the next message, where one is wanted. A recording has no clock that runs."""
+        """Return whether the next message needs a clock offset that is not known.
+
+        A replay never does: its clock does not run any more.
+        """
         message = self._ready[0]
         known = self._offset is not None and self._offset[0] == message.session
         return self._control is not None and not known and not message.replay
@@ -127,10 +131,11 @@ class _Inbox(Generic[M]):
 
 
 class Subscription(_Inbox[M]):
-    """Iterates over what arrives. Used by one thread."""
+    """An iterator over what arrives. Used by one thread."""
 
     def receive(self, timeout_s: float | None = None) -> M:
-        """The next message; None waits for ever. Raises TimeoutError when nothing arrives."""
+        """Return the next message. Raises TimeoutError when nothing arrives; None waits for
+        ever."""
         while not self._ready:
             if not self._socket.poll(_milliseconds(timeout_s)):
                 raise self._nothing(timeout_s)
@@ -164,11 +169,12 @@ class Subscription(_Inbox[M]):
 
 
 class AsyncSubscription(_Inbox[M]):
-    """The same for asyncio. Used by one task."""
+    """An asynchronous iterator over what arrives. Used by one task."""
 
     async def receive(self, timeout_s: float | None = None) -> M:
-        """The next message; None waits for ever. Raises TimeoutError when nothing arrives."""
-        import asyncio  # a third of the start; who awaits this has it
+        """Return the next message. Raises TimeoutError when nothing arrives; None waits for
+        ever."""
+        import asyncio  # its import is a third of the start, and callers have it already
 
         while not self._ready:
             if not await self._socket.poll(_milliseconds(timeout_s)):
@@ -198,7 +204,7 @@ class AsyncSubscription(_Inbox[M]):
         self.close()
 
     def _open(self) -> zmq.Socket[Any]:
-        import zmq.asyncio  # only who uses it pays for its start
+        import zmq.asyncio  # imported only when it is used
 
         self._socket = zmq.asyncio.Context.instance().socket(zmq.SUB)
         return self._socket

@@ -1,1 +1,1 @@
-"""One file for each verb that runs live, and what only verbs need."""
+"""The verbs that run live, one file each, and what only verbs need."""

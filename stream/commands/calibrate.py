@@ -1,4 +1,4 @@
-"""`normtr calibrate`: a person's bias, measured on some seconds of their neutral face and voice."""
+"""`normtr calibrate` measures a person's bias on some seconds of their neutral face and voice."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Calibrate(SourceConfig):
     """Measure the bias of your neutral face and voice (without it, actors fared no better)."""
 
     seconds: float | None = 10.0
-    """How long, from the first time that you are seen or heard."""
+    """How long to measure, from the first time that you are seen or heard."""
     text: Switch = "off"
     """Words are not needed."""
     force: bool = False
-    """Replace a calibration that is there."""
+    """Replace a calibration that exists."""
     delete: bool = False
     """Delete the calibration instead."""
 

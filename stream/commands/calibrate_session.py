@@ -17,7 +17,10 @@ from stream.session.source_config import SourceConfig
 
 
 def calibrate(config: SourceConfig, seconds: float, path: Path, console: Console) -> None:
-    """Measure whom the config's source shows, and write it to `path`. Raises UserError."""
+    """Measure the person in the config's source, and write the baseline to `path`.
+
+    Raises UserError when nobody can be measured.
+    """
     opened = open_session(replace(config, seconds=None))  # devices take a while to start
     if opened.remark:
         raise UserError(f"{opened.remark} Nobody can be measured; name a clip with --source.")

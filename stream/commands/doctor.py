@@ -1,4 +1,4 @@
-"""`normtr doctor`: what is here, what is missing, and the command that fixes it."""
+"""`normtr doctor` says what is here, what is missing, and which command fixes it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from normtr.shipped import SHIPPED
 from stream.capture import device_probe
 from stream.capture.device_probe import SAMPLE_S, Finding, State
 from stream.overlay import qt_libraries
+from stream.pipeline.stages import CaptureDevice
 from stream.session.source_config import DEMO
 from stream.views.findings import show
 
@@ -40,7 +41,7 @@ LIBRARIES = {
     "libglib-2.0.so.0": "libglib2.0-0",
     "libxcb.so.1": "libxcb1",
 }
-"""What the Python packages need of a Debian system, by shared object."""
+"""The Debian package of each shared object that the Python packages need."""
 PORTS = {5577: "topics", 5578: "control"}
 PROBE_LIMIT_S = 60.0
 """No probe may take longer; the slowest one imports torch from a cold disk."""
@@ -52,23 +53,23 @@ class DoctorConfig:
     """Look at devices, models and versions; say what is missing and how to get it."""
 
     camera: str | None = None
-    """Index, part of the name, device path, file or URL; without it every camera the system lists."""
+    """Index, part of the name, device path, file or URL; without it, every camera of the system."""
     microphone: str | None = None
-    """Index or part of the name; without it the default input, and every other one."""
+    """Index or part of the name; without it, the default input and every other one."""
     av_skew: str | None = None
-    """Only tell how much later sound comes than picture in this clip, or from this camera."""
+    """Only tell how much later sound comes than pictures, in this clip or from this camera."""
     json: bool = False
-    """One JSON object on standard output instead of a table."""
+    """Print one JSON object on standard output instead of a table."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Exit status 0: `normtr live` can run, at least on the demo clip; 1: it cannot."""
+    """Run the verb; return 0 if `normtr live` can run at least on the demo clip, else 1."""
     config = parse(DoctorConfig, argv, "doctor")
     before = set(threading.enumerate())
     status = _examine(config) if config.av_skew is None else _skew(config.av_skew, config)
     for thread in set(threading.enumerate()) - before:
         thread.join(SAMPLE_S)
-        if thread.is_alive():  # hangs in a driver, where it would break the interpreter's end
+        if thread.is_alive():  # it hangs in a driver, and would break the interpreter's exit
             sys.stdout.flush()
             os._exit(status)
     return status
@@ -106,14 +107,14 @@ def _skew(source: str, config: DoctorConfig) -> int:
         f"{source}: the sound comes {abs(skew.ms):.0f} ms {when} the picture "
         f"(within {skew.resolution_ms:.0f} ms; flashes with a beep: {skew.pairs})"
     )
-    late = "microphone" if skew.ms >= 0 else "camera"
+    late = CaptureDevice.MICROPHONE if skew.ms >= 0 else CaptureDevice.CAMERA
     print(f"→ from devices: normtr live --{late}-latency-ms {abs(skew.ms):.0f} makes them even")
     return 0
 
 
 @contextmanager
 def _doing(what: str) -> Iterator[None]:
-    """Say it at once, on a terminal with a sign of life."""
+    """Say at once what is being done; a terminal shows a sign of life."""
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status(what):
@@ -135,7 +136,8 @@ def _probes(config: DoctorConfig) -> Iterator[list[Finding]]:
 
 
 def _probe(what: str, otherwise: State, ask: Callable[[], list[Finding]]) -> list[Finding]:
-    """What `ask` finds, within `PROBE_LIMIT_S`; what it raises is a finding of state `otherwise`."""
+    """Return what `ask` finds within `PROBE_LIMIT_S`; an error is a finding of state
+    `otherwise`."""
     answer: Future[list[Finding]] = Future()
 
     def work() -> None:
@@ -196,7 +198,7 @@ def _sudo() -> str:
 
 
 def _overlay() -> Finding:
-    """All else works without it."""
+    """Return what is missing for the overlay; everything else works without it."""
     if find_spec("PySide6") is None:
         detail = "PySide6-Essentials is not installed"
         return Finding("overlay", "warning", detail, "pip install 'normtr[overlay]'")

@@ -1,4 +1,4 @@
-"""What a session publishes through, opened before anything is loaded: an address may be in use."""
+"""Opens the addresses of a session before anything is loaded, because they may be in use."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from stream.publish.sink import Sink
 
 @dataclass(frozen=True)
 class Doors:
-    """What is off is not there; in virtual time nobody can follow."""
+    """The open ways out of a session. In virtual time there is none, since nobody can follow."""
 
     sinks: tuple[Sink, ...]
     control: ControlServer | None
-    """Bound; it does not answer yet."""
+    """It is bound and does not answer yet; None if it is off."""
 
 
 @contextmanager
 def doors(config: Live) -> Iterator[Doors]:
-    """Open until the session is over. Raises UserError for an address that cannot be had."""
+    """Open the ways out until the session is over.
+
+    Raises UserError for an address that cannot be used.
+    """
     for address, option in ((config.bind, "--bind"), (config.requests, "--control")):
         if address != "off":
             check(address, option, config.curve_keys)

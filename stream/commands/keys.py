@@ -1,4 +1,4 @@
-"""`normtr keys`: CURVE keys, so that other machines can subscribe, and the clients that may."""
+"""`normtr keys` makes CURVE keys, with which other machines subscribe, and lists the clients."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from stream.publish import curve_keys
 
 @dataclass(frozen=True)
 class KeysConfig:
-    """Make the recognizer's keys where there are none, and keep the list of clients it serves."""
+    """Make the recognizer's keys if there are none, and keep the list of clients that it serves."""
 
     folder: Path = field(default_factory=curve_keys.usual_folder)
     """Where the keys are kept; `normtr live --curve-keys` takes the same folder."""
     allow: str | None = None
     """Serve one more client, under this name."""
     key: str | None = None
-    """Its public key, where it has a pair of its own; else one is made for it."""
+    """The client's public key, if it has a pair of its own; otherwise one is made for it."""
     out: Path | None = None
-    """Where the pair made for it goes, mode 600; NAME.key_secret here if not named."""
+    """The file for the pair made for it, with mode 600; without it, NAME.key_secret here."""
     revoke: str | None = None
     """Serve this client no more."""
 

@@ -1,4 +1,4 @@
-"""`normtr live`: recognise from webcam and microphone or a clip, publish, show."""
+"""`normtr live` recognises from webcam and microphone or a clip, publishes and shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream.views.terminal import Patient
 
 
 def main(argv: list[str]) -> NoReturn:
-    """The verb: a thread that hangs in a driver must not keep its process alive."""
+    """Run the verb and end the process, even if a thread hangs in a driver."""
     os._exit(run(argv))
 
 
@@ -41,7 +41,7 @@ def run(argv: list[str]) -> int:
 
 
 def _recognise(config: Live, out: Console, console: Console, interrupts: Interrupts) -> None:
-    """What is wrong with the command is told within a second, before anything is loaded."""
+    """Check the command within a second, before anything is loaded; then recognise."""
     output_files.check(config.outputs, config.force)
     config.check_files()
     if config.overlay:

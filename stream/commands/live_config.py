@@ -20,29 +20,29 @@ class Live(SourceConfig):
     record_gaps: Path | None = None
     """Write here why steps were missing, one JSON line each, and nothing else."""
     timeline: Path | None = None
-    """Draw the session into this PNG at the end; with the words only if --words is given, too."""
+    """Draw the session into this PNG at the end; the words are drawn only with --words."""
     force: bool = False
-    """Replace what lies where --record, --record-gaps and --timeline write."""
+    """Replace existing files of --record, --record-gaps and --timeline."""
     bind: str = ADDRESS
     """Where to publish; other machines only with --curve-keys."""
     control: str | None = None
-    """Where requests are answered, or `off`; without it on the port after that of --bind."""
+    """Where requests are answered, or `off`; without it, on the port after that of --bind."""
     curve_keys: Path | None = None
     """Folder of CURVE keys (`normtr keys`): only the clients on its list are served."""
     words: bool = False
-    """Publish and show the words (`er.v1.text`); they identify people, so only when asked for."""
+    """Publish and show the words (`er.v1.text`); they identify people."""
     overlay: bool = False
     """Show it on the desktop, too, as `normtr overlay` does."""
     lsl: bool = False
     """Send the estimates to Lab Streaming Layer, too; everyone on the network can read them."""
     faces: bool = False
-    """Publish where each face is and what it alone says (`er.v1.face`) to who subscribes to it."""
+    """Publish to subscribers where each face is and what it alone says (`er.v1.face`)."""
     frames: bool = False
-    """Publish small pictures of the camera (`er.v1.frame`) to who subscribes to it."""
+    """Publish to subscribers small pictures of the camera (`er.v1.frame`)."""
 
     @property
     def outputs(self) -> dict[str, Path | None]:
-        """The files that are written, by the option that names each."""
+        """The files to write, by the option that names each."""
         return {
             "--record": self.record,
             "--record-gaps": self.record_gaps,
@@ -55,7 +55,7 @@ class Live(SourceConfig):
         return self.control or beside(self.bind)
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what has no meaning together."""
+        """Raise UsageError for options that exclude each other."""
         super().__post_init__()
         self.of_one_source("timeline", "record_gaps")
         if self.fast and self.source is None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import assert_never
 
 from rich.console import Console
 
@@ -18,8 +19,8 @@ from stream.commands.doors import Doors
 from stream.commands.live_config import Live
 from stream.interrupts import Interrupts
 from stream.overlay.process import overlay_beside
-from stream.pipeline.events import TranscriptEvent, Word
-from stream.pipeline.outputs import Notice
+from stream.pipeline.events import Seen, TranscriptEvent, Word
+from stream.pipeline.outputs import HealthReport, Notice
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.control_handlers import ControlHandlers, Controlled
 from stream.publish.gap_recorder import GapRecorder
@@ -34,18 +35,18 @@ from stream.views.summary import Summary
 from stream.wire import NoticeKind
 
 DRAWN_WORDS = 10_000
-"""So many of the last words can be drawn."""
+"""At most this many of the last words are drawn."""
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """What is left of a session when it is over."""
+    """What remains of a session when it is over."""
 
     name: str
     summaries: dict[str, Summary]
-    """By source."""
+    """The summary of each source."""
     words: list[Word]
-    """What is drawn; none unless words and a drawing were asked for."""
+    """The words to draw; empty unless both words and a drawing were asked for."""
 
 
 def recognise(config: Live, doors: Doors, console: Console, interrupts: Interrupts) -> Recognised:
@@ -73,15 +74,19 @@ def recognise(config: Live, doors: Doors, console: Console, interrupts: Interrup
         sent_ns = opened.origin_ns
         for sent_ns, output in opened.stream:
             outgoing.give(sent_ns, output)
-            if isinstance(output, Estimate):
-                first = not any(summary.estimates for summary in summaries.values())
-                sd_notify.tell("READY=1\nWATCHDOG=1" if first else "WATCHDOG=1")
-                summaries[output.source].add(sent_ns, output)
-                outgoing.tick()
-            elif (
-                isinstance(output, TranscriptEvent) and config.words and config.timeline is not None
-            ):
-                _keep(words, output)
+            match output:
+                case Estimate():
+                    first = not any(summary.estimates for summary in summaries.values())
+                    sd_notify.tell("READY=1\nWATCHDOG=1" if first else "WATCHDOG=1")
+                    summaries[output.source].add(sent_ns, output)
+                    outgoing.tick()
+                case TranscriptEvent():
+                    if config.words and config.timeline is not None:
+                        _keep(words, output)
+                case Notice() | HealthReport() | Seen():
+                    pass  # they only go out
+                case _:
+                    assert_never(output)
             if interrupts.asked:
                 break
         sd_notify.tell("STOPPING=1")
@@ -91,14 +96,14 @@ def recognise(config: Live, doors: Doors, console: Console, interrupts: Interrup
 
 
 def _sinks(config: Live, opened: Opened, doors: Doors, console: Console) -> Iterator[Sink]:
-    """The sinks that the config asks for, beside those whose doors were opened before."""
+    """Yield the sinks that the config asks for, apart from those that `doors` opened."""
     if config.record is not None:
         yield Recorder(config.record)
     if config.record_gaps is not None:
         yield GapRecorder(config.record_gaps)
     if doors.control is not None:
         yield ControlHandlers(doors.control, _controlled(config, opened))
-    quiet = sd_notify.wanted()  # the journal is no place for what somebody felt
+    quiet = sd_notify.wanted()  # nobody's feelings belong in the journal
     yield LiveTerminal(opened, console, words=config.words, quiet=quiet)
 
 
@@ -127,7 +132,7 @@ def _controlled(config: Live, opened: Opened) -> Controlled:
 
 
 def _keep(words: dict[int, Word], heard: TranscriptEvent) -> None:
-    """Take in, by their numbers, the words as they stand now."""
+    """Keep the words by their id, as they are now."""
     words |= {word.id: word for word in heard.words}
     for change in heard.changes:
         if change.change == "revoke":

@@ -1,4 +1,4 @@
-"""`normtr overlay`: show on the desktop what a recognizer publishes."""
+"""`normtr overlay` shows on the desktop what a recognizer publishes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stream.overlay.options import Overlay
 
 
 def check() -> None:
-    """Raises UserError when no window can be shown here; Qt itself would end the process."""
+    """Raise UserError when no window can be shown here; Qt itself would end the process."""
     if importlib.util.find_spec("PySide6") is None:
         raise UserError(
             "the overlay needs the package PySide6-Essentials; type: pip install 'normtr[overlay]'"
@@ -30,7 +30,7 @@ def check() -> None:
     if display := os.environ.get("DISPLAY"):
         if not _answers(display):
             raise UserError(f"the display {display} does not answer.")
-        # A Wayland desktop lets no window keep its place or stay on top, but for those of X11.
+        # On a Wayland desktop only X11 windows can keep their place and stay on top.
         os.environ["QT_QPA_PLATFORM"] = "xcb"
     elif not os.environ.get("WAYLAND_DISPLAY"):
         raise UserError("there is no desktop: neither DISPLAY nor WAYLAND_DISPLAY is set.")

@@ -1,4 +1,4 @@
-"""`normtr replay FILE`: a recorded session onto the wire again, with its own timing."""
+"""`normtr replay FILE` publishes a recorded session again, with its own timing."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from stream.views.terminal import unless_gone
 from stream.wire import ADDRESS, INFO, Message, WireError, decode, encode
 
 LOOK_S = 0.1
-"""So often it is looked whether someone subscribed to `info`, or pressed Ctrl-C."""
+"""This is how often it looks for subscribers to `info`, and for Ctrl-C."""
 GATHER_S = (RECONNECT_MAX_MS + RECONNECT_MS) / 1000 + LOOK_S
-"""So long after we are there whoever of ours was waiting for us is connected."""
+"""After this time every client that waited for us has connected."""
 LAST_MS = 30_000
-"""So long at most, at the end, until the last messages are on their way to a slow subscriber."""
+"""At the end the last messages have this long to reach a slow subscriber."""
 FULL_S = 0.002
-"""Between two tries to hand a message to a subscriber whose queue is full."""
+"""The pause before a message is offered again to a subscriber whose queue is full."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Replay:
     curve_keys: Path | None = None
     """Folder of CURVE keys (`normtr keys`): only the clients on its list are served."""
     speed: float = 1.0
-    """2 plays twice as fast. The times in the messages stay those of the recording."""
+    """2 plays twice as fast; the times in the messages stay those of the recording."""
     wait: float = 5.0
-    """Wait so many seconds for the first subscriber; then it is played all the same."""
+    """Wait this many seconds for the first subscriber, then play all the same."""
 
     def __post_init__(self) -> None:
         if not self.speed > 0:
@@ -50,9 +50,9 @@ class Replay:
 
 
 def messages(path: Path) -> Iterator[tuple[int, Message]]:
-    """When each message was sent, in ns, and the message as it goes onto the wire again.
+    """Yield when each message was sent, in ns, and the message marked as a replay.
 
-    Raises UserError naming the line that no subscriber could read.
+    Raises UserError naming a line that no subscriber could read.
     """
     first: dict[tuple[str, str], int] = {}
     for number, message in enumerate(recording.read(path), 1):
@@ -99,13 +99,16 @@ def _say(sentence: str) -> None:
 
 
 def _awaited(publisher: Publisher, wait_s: float, interrupts: Interrupts) -> bool:
-    """Whether somebody subscribed in time; others that were waiting, too, have then done so."""
+    """Return whether somebody subscribed in time.
+
+    It waits a little longer, so that others who were waiting have subscribed, too.
+    """
     begin_s = time.monotonic()
     start_s = None
     while not interrupts.asked:
         waited_s = time.monotonic() - begin_s
         if start_s is None and publisher.subscribed():
-            # A look later, what else the same program subscribes to has come, too.
+            # One look later the same program's other subscriptions have come, too.
             start_s = min(max(GATHER_S, waited_s + LOOK_S), wait_s)
         if waited_s >= (wait_s if start_s is None else start_s):
             return start_s is not None or wait_s == 0
@@ -116,7 +119,7 @@ def _awaited(publisher: Publisher, wait_s: float, interrupts: Interrupts) -> boo
 def _play(path: Path, speed: float, publisher: Publisher, interrupts: Interrupts) -> None:
     begin_s, first_ns = time.monotonic(), None
     info: Message | None = None
-    info_owed = False  # to who subscribed to it
+    info_owed = False  # somebody subscribed to it and has not got it
     for sent_ns, message in messages(path):
         first_ns = sent_ns if first_ns is None else first_ns
         due_s = begin_s + (sent_ns - first_ns) / 1e9 / speed

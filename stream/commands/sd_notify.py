@@ -1,4 +1,4 @@
-"""What a service manager that started this program wants to know (systemd's sd_notify)."""
+"""Tells the service manager that started this program how it is (systemd's sd_notify)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import socket
 
 
 def wanted() -> bool:
-    """Whether a service manager started this program."""
+    """Return whether a service manager started this program."""
     return bool(os.environ.get("NOTIFY_SOCKET"))
 
 
 def tell(state: str) -> None:
-    """Send `READY=1`, `WATCHDOG=1`, ... if wanted. Never waits and never fails."""
+    """Send a state such as `READY=1` if it is wanted. Never waits and never fails."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

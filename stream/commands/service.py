@@ -1,4 +1,4 @@
-"""`normtr service`: recognise in the background, as a systemd user service."""
+"""`normtr service` lets the recognizer run in the background, as a systemd user service."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ print    show the unit file of a systemd user service that runs `normtr live`
 install  write it to your home folder; then: systemctl --user enable --now normtr
 remove   stop the service and delete the file"""
 
-# What needs namespaces of its own is left out: many systems forbid that to users, and then nothing
-# would start. Devices and the sound server stay reachable.
+# Settings that need namespaces are left out: many systems forbid them to users, and the service
+# would not start. Devices and the sound server stay reachable.
 UNIT = """\
 [Unit]
 Description=normtr: emotion recognition from webcam and microphone
@@ -53,13 +53,16 @@ WantedBy=default.target
 
 
 def path() -> Path:
-    """Where systemd looks for a user's units."""
+    """Return where systemd looks for this user's unit."""
     home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(home) / "systemd" / "user" / "normtr.service"
 
 
 def unit(options: list[str]) -> str:
-    """The unit file. Raises UsageError for options with which `normtr live` would not start."""
+    """Return the text of the unit file.
+
+    Raises UsageError for options with which `normtr live` would not start.
+    """
     from stream.commands.live_config import Live
 
     config = parse(Live, options, "live")
@@ -75,7 +78,7 @@ def unit(options: list[str]) -> str:
 
 
 def quoted(word: str) -> str:
-    """A word of a command line as systemd reads it."""
+    """Return a word of a command line as systemd reads it."""
     for special, written in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$"), ("\n", "\\n")):
         word = word.replace(special, written)
     return f'"{word}"'
@@ -117,7 +120,7 @@ def _remove() -> None:
 
 
 def _systemctl(*words: str) -> None:
-    """Where systemd does not run for this user, the file alone is written or deleted."""
+    """Run systemctl; without systemd for this user, only the file is written or deleted."""
     if shutil.which("systemctl"):
         command = ["systemctl", "--user", *words]
         subprocess.run(command, check=False, capture_output=True, timeout=60)

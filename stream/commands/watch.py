@@ -1,4 +1,4 @@
-"""`normtr watch`: subscribe and show topics in the terminal."""
+"""`normtr watch` subscribes and shows topics in the terminal."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from stream.wire import AFFECT, INFO, PREFIX, Message
 
 SILENT_S = 1.5
 WAITING = 100_000
-"""So many messages may wait where all of them are written: some hours of a session, 100 MB."""
+"""This many messages may wait when all of them are written: some hours of a session, 100 MB."""
 
-TranscriptEvent = Iterator[Received | None]
-"""What arrives; None after each `SILENT_S` without anything."""
+Heard = Iterator[Received | None]
+"""The messages that arrive; a None after each `SILENT_S` without any."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class Watch(SubscriberConfig):
     """Subscribe to a recognizer and show what it publishes."""
 
     topic: str = PREFIX
-    """Only topics that begin like this, e.g. er.v1.affect."""
+    """Show only topics that begin with this, such as er.v1.affect."""
     json: bool = False
-    """One JSON object a line on standard output: {"topic": ..., "payload": ...}."""
+    """Print one JSON object a line: {"topic": ..., "payload": ...}."""
     csv: Path | None = None
     """Write every estimate into this table, one row each."""
     force: bool = False
-    """Replace the table where it is there already."""
+    """Replace the table if it exists."""
     seconds: float | None = None
-    """End after so many seconds."""
+    """End after this many seconds."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError or UsageError for what cannot be."""
+        """Raise ValueError or UsageError for values that cannot be."""
         super().__post_init__()
         if self.seconds is not None and not self.seconds > 0:
             raise ValueError(f"--seconds must be above 0, not {self.seconds:g}")
@@ -61,7 +61,7 @@ def run(argv: list[str]) -> int:
     interrupts = Interrupts()
     if config.csv is not None:
         refuse_existing(config.csv, config.force)
-    # A recognizer answers with `info`, also while nothing happens that is asked for.
+    # A recognizer sends `info` to each new subscriber, even while nothing else happens.
     topics = config.topic, INFO
     waiting = WAITING if config.json or config.csv is not None else HIGH_WATER
     with subscribe(
@@ -81,7 +81,7 @@ def run(argv: list[str]) -> int:
 
 
 def _lost(config: Watch, subscription: Subscription[Received]) -> str:
-    """What should have been written and did not arrive; empty where nothing is missing."""
+    """Return what should have been written and did not arrive; empty if nothing is missing."""
     if not config.json and config.csv is None:
         return ""
     written = config.topic if config.json else AFFECT
@@ -96,7 +96,7 @@ def _nothing(address: str) -> str:
     )
 
 
-def _heard(config: Watch, subscription: Subscription[Received]) -> TranscriptEvent:
+def _heard(config: Watch, subscription: Subscription[Received]) -> Heard:
     until = None if config.seconds is None else time.monotonic() + config.seconds
     while until is None or time.monotonic() < until:
         left_s = SILENT_S if until is None else min(SILENT_S, until - time.monotonic())
@@ -107,15 +107,15 @@ def _heard(config: Watch, subscription: Subscription[Received]) -> TranscriptEve
                 yield None
 
 
-def _tabled(heard: TranscriptEvent, table: AffectTable | None) -> TranscriptEvent:
+def _tabled(heard: Heard, table: AffectTable | None) -> Heard:
     for message in heard:
         if table is not None and isinstance(message, Affect):
             table.add(message)
         yield message
 
 
-def _told_if_silent(config: Watch, heard: TranscriptEvent) -> Iterator[Received]:
-    """What arrives; says once on standard error that nobody publishes."""
+def _told_if_silent(config: Watch, heard: Heard) -> Iterator[Received]:
+    """Yield what arrives; say once on standard error when nobody publishes."""
     told = False
     for message in heard:
         if message is not None:
@@ -125,7 +125,7 @@ def _told_if_silent(config: Watch, heard: TranscriptEvent) -> Iterator[Received]
         told = True
 
 
-def _show(config: Watch, heard: TranscriptEvent) -> None:
+def _show(config: Watch, heard: Heard) -> None:
     if config.json:
         for message in _told_if_silent(config, heard):
             if message.topic.startswith(config.topic):

@@ -1,1 +1,1 @@
-"""The desktop overlay: a window of its own process that subscribes to a recognizer."""
+"""The desktop overlay: a window in a process of its own that subscribes to a recognizer."""

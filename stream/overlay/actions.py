@@ -1,4 +1,4 @@
-"""What the overlay's user can do: the entries of both menus, with their keys."""
+"""The entries of the overlay's two menus, with their keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu
 
 from stream.overlay.state import Shown
+from stream.pipeline.stages import CaptureDevice
 
 
 class Actions(QObject):
@@ -41,8 +42,8 @@ class Actions(QObject):
     def take(self, shown: Shown) -> None:
         """Show what the recognizer does, not what was asked of it."""
         self.pause.setChecked(shown.paused)
-        self.mute_microphone.setChecked("microphone" in shown.muted)
-        self.mute_camera.setChecked("camera" in shown.muted)
+        self.mute_microphone.setChecked(CaptureDevice.MICROPHONE in shown.muted)
+        self.mute_camera.setChecked(CaptureDevice.CAMERA in shown.muted)
         for action in self._groups[0]:
             action.setEnabled(shown.fresh)
 

@@ -1,4 +1,4 @@
-"""The overlay's process: window, tray, wire and control port put together."""
+"""The overlay's process: it connects window, tray, wire and control port."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ from stream.overlay.theme import DARK, LIGHT, Theme
 from stream.overlay.tray import Tray, icon
 from stream.overlay.welcome import Welcome
 from stream.overlay.window import OverlayWindow
+from stream.pipeline.stages import CaptureDevice
 
 TICK_MS = 250
 
 
 def show(config: Overlay, control: str) -> int:
-    """Until it is closed. Raises UserError when an address or a key is none."""
+    """Show the overlay until it is closed; return the exit status.
+
+    Raises UserError when an address or a key is not valid.
+    """
     application = QApplication([sys.argv[0]])
     application.setApplicationName("normtr-overlay")
     application.setWindowIcon(icon(True))
@@ -42,7 +46,7 @@ def show(config: Overlay, control: str) -> int:
 
 class _Overlay(QObject):
     ended = Signal()
-    """Standard input, for `while_read`."""
+    """Standard input has ended (see `while_read`)."""
 
     def __init__(self, config: Overlay, feed: Feed, asker: Asker, interrupts: Interrupts) -> None:
         super().__init__()
@@ -83,7 +87,10 @@ class _Overlay(QObject):
         self._feed.arrived.connect(self._take)
         self._asker.refused.connect(self._refused)
         do.pause.triggered.connect(lambda on: self._ask("pause" if on else "resume"))
-        for action, device in ((do.mute_microphone, "microphone"), (do.mute_camera, "camera")):
+        for action, device in (
+            (do.mute_microphone, CaptureDevice.MICROPHONE),
+            (do.mute_camera, CaptureDevice.CAMERA),
+        ):
             action.triggered.connect(
                 lambda on, device=device: self._ask("mute" if on else "unmute", device=device)
             )
@@ -157,14 +164,14 @@ class _Overlay(QObject):
 
     def _ask(self, verb: str, **arguments: str) -> None:
         self._asker.ask(verb, **arguments)
-        self._draw()  # the entry shows what is, until the recognizer does what was asked
+        self._draw()  # the entry shows the old state until the recognizer has done what was asked
 
     def _refused(self, sentence: str) -> None:
         self._state.tell(sentence, time.monotonic())
         self._draw()
 
     def _read(self) -> None:
-        """Until whoever started the overlay closes its standard input, or ends."""
+        """Read until whoever started the overlay closes its standard input, or ends."""
         while os.read(sys.stdin.fileno(), 1024):
             pass
         self.ended.emit()

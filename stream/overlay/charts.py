@@ -1,4 +1,4 @@
-"""The overlay's charts: probabilities, the last minute, each modality's gaps."""
+"""The overlay's charts: probabilities, the last minute, and the gaps of each modality."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPen
 from PySide6.QtWidgets import QToolTip
 
 from normtr.cause import Cause
+from normtr.modality import Modality
 from stream.overlay.part import CENTRE, LEFT, RIGHT, WindowPart, as_tip, fitting, resized
 from stream.overlay.state import Shown, within
 from stream.overlay.theme import Theme, opacity
 from stream.views.history import SECONDS
-from stream.views.labels_and_colours import NAMES, ink, look, name, reason
+from stream.views.labels_and_colours import ink, look, name, reason
 
 GLIDE_FRAMES, GLIDE_MS = 3, 50
 UNHEARD = "No recognizer was heard yet. Start one with: normtr live"
 
 
 class Bars(WindowPart):
-    """Every label's probability; the bars glide to it, unless motion is unwanted."""
+    """Every label's probability as a bar. Bars glide to new values unless motion is unwanted."""
 
     def __init__(self) -> None:
         super().__init__("probabilities", 0.9, 7 * 1.22)
@@ -78,7 +79,7 @@ class Bars(WindowPart):
                 painter.drawRoundedRect(bar, radius, radius)
 
     def _levels(self, shown: Shown) -> Iterator[tuple[str, float]]:
-        """As the bars stand now."""
+        """Yield the label and length of each bar as it is drawn now."""
         part = self._frame / GLIDE_FRAMES
         for label, share in shown.bars:
             begin = self._from.get(label, share)
@@ -106,9 +107,9 @@ class HistoryStrip(WindowPart):
             modality: sum(
                 column.causes.get(modality, Cause.NONE) != Cause.NONE for column in shown.columns
             )
-            for modality in NAMES
+            for modality in Modality
         }
-        told = (f"{NAMES[m]} missing for {seconds} s" for m, seconds in missing.items() if seconds)
+        told = (f"{name(m)} missing for {seconds} s" for m, seconds in missing.items() if seconds)
         return f"{SECONDS} seconds; {', '.join(told) or 'nothing was missing'}"
 
     def draw(self, painter: QPainter, shown: Shown) -> None:
@@ -145,7 +146,7 @@ class HistoryStrip(WindowPart):
 
 
 class LightLamp(WindowPart):
-    """One modality: there or why not, and its gaps over the last minute."""
+    """One modality: whether it is there or why not, and its gaps over the last minute."""
 
     def __init__(self, modality: str) -> None:
         super().__init__(name(modality), 0.9, 2.05)
@@ -199,7 +200,7 @@ class LightLamp(WindowPart):
 
 
 def _runs(names: list[str]) -> Iterator[tuple[int, int, str]]:
-    """First, end and name of each stretch of the same name."""
+    """Yield first, end and name of each stretch of equal names."""
     first = 0
     for number in range(1, len(names) + 1):
         if number == len(names) or names[number] != names[first]:
@@ -208,7 +209,7 @@ def _runs(names: list[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def _told(number: int, shown: Shown) -> str:
-    """One second of the history in words."""
+    """Return one second of the history in words."""
     column = shown.columns[number]
     ago = len(shown.columns) - 1 - number
     if not column.causes:

@@ -1,4 +1,4 @@
-"""The wire on threads of its own, so that the window never waits for it."""
+"""Talks over the wire on threads of their own, so that the window never waits for it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from stream.client import Control, Keys, Received, subscribe
 from stream.wire import AFFECT, INFO, NOTIFY
 
 LOOK_S = 0.25
-"""So often a thread looks whether it is to end."""
+"""This is how often a thread looks whether it is to end."""
 BREATH_S = 0.04
-"""Between two looks at what arrived: nobody sees more than 25 pictures a second."""
+"""The pause between two looks at what arrived: nobody sees more than 25 pictures a second."""
 ANSWER_S = 2.0
 
 
 class Feed(QObject):
-    """Says `arrived` when there is something to `take`: the newest of each topic and source."""
+    """Emits `arrived` when there is something to `take`: the newest message of each topic and
+    source."""
 
     arrived = Signal()
 
     def __init__(self, address: str, keys: Keys | None) -> None:
-        """Raises UserError when the address or a key is none; nobody need publish there yet."""
+        """Subscribe; nobody need publish at the address yet.
+
+        Raises UserError when the address or a key is not valid.
+        """
         super().__init__()
-        # Words (er.v1.text) and pictures are none of an overlay's business.
+        # The overlay needs no words (er.v1.text) and no pictures.
         self._subscription = subscribe(
             AFFECT, INFO, NOTIFY, address=address, newest=True, keys=keys
         )
@@ -36,7 +40,7 @@ class Feed(QObject):
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen; who is to be told is connected before, or would miss it for good."""
+        """Begin to listen; connect to `arrived` before, or it is missed for good."""
         self._thread.start()
 
     def take(self) -> list[Received]:
@@ -61,7 +65,7 @@ class Feed(QObject):
                     self._closing.wait(BREATH_S)
 
     def _keep(self, message: Received) -> bool:
-        """Whether nothing was waiting."""
+        """Keep the message; return whether nothing was waiting before."""
         with self._lock:
             first = not self._waiting
             self._waiting[message.topic, message.source] = message
@@ -69,12 +73,12 @@ class Feed(QObject):
 
 
 class Asker(QObject):
-    """Asks the recognizer's control port; says `refused` with a sentence when that fails."""
+    """Sends requests to the control port; emits `refused` with a sentence when one fails."""
 
     refused = Signal(str)
 
     def __init__(self, address: str, keys: Keys | None) -> None:
-        """Raises UserError when the address or a key is none."""
+        """Connect. Raises UserError when the address or a key is not valid."""
         super().__init__()
         self._address = address
         self._control = Control(address, timeout_s=ANSWER_S, keys=keys)
@@ -86,7 +90,7 @@ class Asker(QObject):
         self._requests.put((verb, arguments))
 
     def close(self) -> None:
-        """After the answer that is being waited for, if any."""
+        """End after the answer that is being waited for, if any."""
         self._requests.put(None)
 
     def _run(self) -> None:

@@ -11,7 +11,7 @@ from stream.overlay.theme import Theme, opacity
 
 
 class Badge(WindowPart):
-    """Whether a person is captured. It is never faded, greyed or hidden while one is."""
+    """Says whether a person is captured. While one is, it is never faded, greyed or hidden."""
 
     def __init__(self) -> None:
         super().__init__("capture", 0.85, 1.5)
@@ -68,7 +68,7 @@ class Headline(WindowPart):
 
 
 class Note(WindowPart):
-    """What happened, for some seconds."""
+    """A notice, shown for some seconds."""
 
     def __init__(self) -> None:
         super().__init__("note", 0.8, 1.3)

@@ -1,4 +1,4 @@
-"""What `normtr overlay` can be told."""
+"""The settings of `normtr overlay`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ class Overlay(SubscriberConfig):
     """Show what a recognizer publishes in a small window that stays on top."""
 
     control: str | None = None
-    """Where pause and mute are asked for; without it on the port after that of --address."""
+    """Where to ask for pause and mute; without it, on the port after that of --address."""
     colours: Literal["kept", "desktop", "dark", "light"] = "kept"
-    """`desktop` follows it; `kept`: as chosen last time."""
+    """`desktop` follows the desktop; `kept` is the last choice."""
     click_through: bool = False
-    """Let the mouse through to what lies below; Ctrl held over the window ends it."""
+    """Let the mouse through to what lies below; hold Ctrl over the window to end it."""
     web: bool = False
-    """Instead of the window serve a page, for OBS and for machines without Qt; its address is printed."""
+    """Serve a page instead of the window, for OBS or without Qt; its address is printed."""
     port: int = 5579
-    """Where the page is served, on this machine only."""
+    """The port of the page, on this machine only."""
     while_read: bool = False
-    """End with standard input, as `normtr live --overlay` has it."""
+    """End with standard input; `normtr live --overlay` uses this."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError or UsageError for what cannot be."""
+        """Raise ValueError or UsageError for values that cannot be."""
         super().__post_init__()
         if self.control is not None:
             check_form(self.control, "--control")

@@ -1,4 +1,4 @@
-"""What the overlay shows as plain data for its page, which only draws it."""
+"""Turns what the overlay shows into plain data for its page, which only draws it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stream.views.labels_and_colours import (
 
 
 def page_state(shown: Shown) -> dict[str, Any]:
-    """JSON's kinds of values only; runs of equal seconds are put together."""
+    """Return the data as JSON's types; runs of equal seconds are joined."""
     return {
         "fresh": shown.fresh,
         "badge": {"on": shown.capture.on, "says": shown.capture.saying},
@@ -51,7 +51,7 @@ def page_state(shown: Shown) -> dict[str, Any]:
 
 
 def _emotions(columns: Iterable[Column]) -> Iterator[dict[str, Any]]:
-    """Runs of one top label; `label` is empty where there was no estimate or not enough to say."""
+    """Yield runs of one top label; `label` is empty without an estimate or with abstention."""
 
     for label, run in groupby(columns, lambda column: "" if column.abstained else column.top):
         levels = [max(column.levels.values(), default=0.0) for column in run]
@@ -63,13 +63,13 @@ def _emotions(columns: Iterable[Column]) -> Iterator[dict[str, Any]]:
 
 
 def _causes(columns: Iterable[Column], modality: str) -> Iterator[dict[str, Any]]:
-    """Runs of one cause: `none` where the modality was there, empty where nothing was told."""
+    """Yield runs of one cause; it is empty where nothing was told."""
     for cause, run in groupby(columns, lambda column: column.causes.get(modality, "")):
         yield {"seconds": len(list(run)), "cause": cause, "says": reason(modality, cause)}
 
 
 def _missing(columns: Iterable[Column]) -> list[str]:
-    """The causes of gaps, each once, always in the same order."""
+    """Return the causes of gaps, each once, always in the same order."""
     seen = {cause for column in columns for cause in column.causes.values()} - {"", Cause.NONE}
     return [cause for cause in CAUSE_LOOKS if cause in seen] + sorted(seen - set(CAUSE_LOOKS))
 

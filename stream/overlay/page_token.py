@@ -1,4 +1,5 @@
-"""The secret part of the page's address, kept so that a browser source finds the page again."""
+"""The secret part of the page's address. It is kept, so that a browser source finds the page
+again."""
 
 from __future__ import annotations
 
@@ -13,12 +14,12 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def usual_path() -> Path:
-    """In the user's own data folder. Who deletes the file gets a new address."""
+    """Return the file in the user's data folder; deleting it leads to a new address."""
     return data_folder.usual() / "page_token"
 
 
 def kept_token(path: Path) -> str:
-    """The token in the file; made anew where there is none, or one that others could read.
+    """Return the token in the file; make it anew if there is none, or if others can read it.
 
     Raises UserError when it cannot be kept.
     """

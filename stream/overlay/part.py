@@ -1,4 +1,5 @@
-"""One part of the overlay's window: draws its share of a `Shown` and is named for screen readers."""
+"""A part of the overlay's window: it draws its share of a `Shown` and has a name for screen
+readers."""
 
 from __future__ import annotations
 
@@ -18,7 +19,11 @@ CENTRE = Qt.AlignmentFlag.AlignCenter
 
 
 class WindowPart(QWidget):
-    """`scale`: size of its letters beside the desktop's; `lines`: its height in lines of them."""
+    """The base of all parts.
+
+    `scale` is the size of its letters relative to the desktop's; `lines` is its height in such
+    lines.
+    """
 
     def __init__(self, name: str, scale: float, lines: float, grows: bool = False) -> None:
         super().__init__()
@@ -45,7 +50,7 @@ class WindowPart(QWidget):
         self.update()
 
     def drawn(self, shown: Shown) -> object:
-        """All that it draws; while this stays the same, nothing is drawn anew."""
+        """Return all that is drawn; while this stays the same, nothing is drawn anew."""
         raise NotImplementedError
 
     def describe(self, shown: Shown) -> str:
@@ -81,7 +86,7 @@ class WindowPart(QWidget):
         painter.drawText(box, align | Qt.TextFlag.TextSingleLine, fitting)
 
     def dot(self, painter: QPainter, centre: QPointF, lit: bool, colour: QColor) -> None:
-        """Filled or a ring, so that it is told without the colour."""
+        """Draw a filled dot if lit, else a ring, so that no colour is needed to tell them apart."""
         radius = self.line_height() * (0.26 if lit else 0.21)
         painter.setPen(Qt.PenStyle.NoPen if lit else QPen(colour, 1.6))
         painter.setBrush(colour if lit else Qt.BrushStyle.NoBrush)
@@ -89,7 +94,7 @@ class WindowPart(QWidget):
 
 
 def fitting(texts: Iterable[str], width: float, metrics: QFontMetricsF) -> str:
-    """The first that has room."""
+    """Return the first text that has room; empty if none has."""
     return next((text for text in texts if metrics.horizontalAdvance(text) <= width), "")
 
 
@@ -100,5 +105,5 @@ def resized(font: QFont, factor: float) -> QFont:
 
 
 def as_tip(text: str) -> str:
-    """What came over the wire is no markup."""
+    """Return the text as a tooltip without markup, because it came over the wire."""
     return f"<qt>{html.escape(text).replace(chr(10), '<br>')}</qt>" if text else ""

@@ -1,4 +1,4 @@
-"""The overlay beside `normtr live`, as a process of its own."""
+"""Runs the overlay beside `normtr live`, as a process of its own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def overlay_beside(address: str, control: str) -> Iterator[None]:
-    """It shows what `address` publishes and asks at `control`, which may be `off`.
+    """Show the overlay during the block, for the recognizer at `address`.
 
-    It ends with the block, however this process ends. Closed by its user it is gone, and nothing
-    else happens.
+    It sends requests to `control`, which may be `off`. It ends with the block, however this process
+    ends. If its user closes it, nothing else happens.
     """
     command = [sys.executable, "-P", "-m", "normtr", "overlay", "--while-read"]
     command += ["--address", address, *([] if control == "off" else ["--control", control])]

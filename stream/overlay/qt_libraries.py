@@ -1,4 +1,4 @@
-"""What Qt's window needs of a Debian system besides its Python package, and what of it is missing."""
+"""The Debian packages that Qt's window needs besides its Python package."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ QT_LIBRARIES = {
     "libxcb-shape.so.0": "libxcb-shape0",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
-"""Package by shared object."""
+"""The package of each shared object."""
 
 
 def missing() -> list[str]:
-    """The packages whose shared object cannot be loaded; elsewhere than on Linux none is needed."""
+    """Return the packages whose shared object cannot be loaded; only Linux needs any."""
     lacking = []
     for name, package in QT_LIBRARIES.items() if sys.platform == "linux" else ():
         try:

@@ -19,7 +19,7 @@ class Settings:
 
     @property
     def screen(self) -> str:
-        """The name of the screen it was on last."""
+        """The name of the screen that it was on last."""
         return str(self._store.value("screen", ""))
 
     @property

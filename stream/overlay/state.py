@@ -1,4 +1,4 @@
-"""What an overlay shows, made from messages. Knows no window, socket or clock."""
+"""Turns messages into what an overlay shows. It knows no window, socket or clock."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from normtr.cause import Cause
+from normtr.modality import Modality
 from stream.client.received import Affect, Info, Notify, Received
+from stream.pipeline.stages import CaptureDevice
 from stream.views.history import Column, History
-from stream.views.labels_and_colours import DEVICES, NAMES, NOTHING, name, reason
+from stream.views.labels_and_colours import MODALITY_LOOKS, NOTHING, name, notice_text, reason
 from stream.wire import NoticeKind
 
 STALE_S = 1.2
-"""Without an estimate for so long everything is grey; who asks every 0.25 s shows it within 1.5."""
+"""Without an estimate for this long everything is grey. Asking every 0.25 s shows it within
+1.5 s."""
 NOTE_S = 5.0
-"""So long an event is told."""
+"""A notice is shown for this long."""
 NO_DATA = "no data"
 BRIEF = frozenset(
     {Cause.DROPPED, Cause.LATE, Cause.NO_FACE, Cause.POOR_IMAGE, Cause.SILENCE, Cause.NO_WORDS}
 )
-"""Gaps that come and go in ordinary use: a light goes out once nothing came for `LIT_S`."""
-LIT_S = {"face": 1.0, "voice": 1.0, "text": 4.0}
+"""Gaps that come and go in ordinary use; a light goes out when none of `LIT_S` was valid."""
+LIT_S: dict[str, float] = {Modality.FACE: 1.0, Modality.VOICE: 1.0, Modality.TEXT: 4.0}
 ABSENT = frozenset({Cause.OFF, Cause.NO_DEVICE, Cause.NO_TRACK, Cause.DENIED})
-"""Causes with which a device is not in use."""
+"""Causes for which a device is not in use."""
 
 
 @dataclass(frozen=True)
 class Light:
-    """Of one modality; `saying` tells why it is out."""
+    """A modality's light; `saying` tells why it is out."""
 
     modality: str
     lit: bool
@@ -36,7 +39,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Capture:
-    """Whether a person is, or may be, recorded (`on`), and in words by what."""
+    """Whether a person is, or may be, recorded, and in words by what."""
 
     on: bool
     saying: str
@@ -49,28 +52,28 @@ class Shown:
     fresh: bool
     headline: str
     top: str
-    """The label that `headline` names; empty where it names none."""
+    """The label that `headline` names; empty if it names none."""
     confidence: float
     bars: tuple[tuple[str, float], ...]
     """Label and probability, in the order of the labels."""
     lights: tuple[Light, ...]
     columns: tuple[Column, ...]
-    """The last minute, a second each, the latest last."""
+    """The last minute, one column for each second, the latest last."""
     capture: Capture
     note: str
     paused: bool
-    muted: frozenset[str]
-    """Of `camera` and `microphone` those that are muted."""
+    muted: frozenset[CaptureDevice]
+    """The devices that are muted."""
 
     def spoken(self) -> str:
-        """The essentials as a sentence, for screen readers."""
+        """Return the essentials as a sentence, for screen readers."""
         sure = f", confidence {self.confidence:.0%}" if self.top else ""
         lights = "; ".join(f"{name(x.modality)}: {x.saying}" for x in self.lights)
         return ". ".join(filter(None, (self.headline + sure, lights, self.capture.saying)))
 
 
 class OverlayState:
-    """Takes what arrives and follows one source, the first that is heard, until it falls silent.
+    """Takes what arrives and follows the source heard first, until it falls silent.
 
     Times are seconds of any clock.
     """
@@ -106,16 +109,16 @@ class OverlayState:
             self._ended = message.kind == NoticeKind.STOPPING
             where = f"{message.source}: " if message.source in self._sources else ""
             where += f"{name(message.modality)}: " if message.modality else ""
-            self.tell(where + (message.detail or message.kind.replace("_", " ")), now_s)
+            self.tell(where + notice_text(message.kind, message.detail), now_s)
 
     @property
     def _sources(self) -> tuple[str, ...]:
-        """The names of all sources, where there are several."""
+        """The names of all sources if there are several; else empty."""
         sources = () if self._info is None else self._info.sources
         return sources if len(sources) > 1 else ()
 
     def tell(self, note: str, now_s: float) -> None:
-        """Show this for `NOTE_S`."""
+        """Show a note for `NOTE_S`."""
         self._note, self._noted_s = note, now_s
 
     def shown(self, now_s: float) -> Shown:
@@ -150,7 +153,9 @@ class OverlayState:
             note=self._remark(now_s, fresh),
             paused=paused,
             muted=frozenset(
-                device for modality, device in DEVICES.items() if causes.get(modality) == "muted"
+                look.device
+                for modality, look in MODALITY_LOOKS.items()
+                if causes.get(modality) == Cause.MUTED
             ),
         )
 
@@ -161,7 +166,7 @@ class OverlayState:
             top="",
             confidence=0.0,
             bars=(),
-            lights=tuple(Light(modality, False, NO_DATA) for modality in NAMES),
+            lights=tuple(Light(modality, False, NO_DATA) for modality in Modality),
             columns=self._columns,
             capture=Capture(False, "no recognizer heard"),
             note=self._waiting(),
@@ -187,17 +192,17 @@ class OverlayState:
             return Capture(False, f"playing {one or self._info.source}")
         if self._ended:
             return Capture(False, "nothing is captured")
-        devices: dict[str, str] = {}  # of voice and words, what is said of the voice counts
-        for modality, device in DEVICES.items():
+        devices: dict[str, str] = {}  # the voice's cause counts for the microphone
+        for modality, look in MODALITY_LOOKS.items():
             cause = causes.get(modality, Cause.OFF)
             if cause not in ABSENT:
-                devices.setdefault(device, cause)
+                devices.setdefault(look.device, cause)
         if not devices:
             return Capture(False, "no camera or microphone in use")
         names = " and ".join(devices)
         if not fresh:
             return Capture(True, f"{names} may be in use")
-        if "paused" in devices.values():
+        if Cause.PAUSED in devices.values():
             return Capture(True, f"{names} open, paused")
         muted = [device for device, cause in devices.items() if cause == Cause.MUTED]
         used = [device for device in devices if device not in muted]
@@ -213,5 +218,5 @@ def _light(modality: str, gaps: Sequence[str], step_ns: int) -> Light:
 
 
 def within(value: float) -> float:
-    """0 to 1, whatever a publisher says."""
+    """Return the value limited to 0..1, whatever a publisher says; 0 for NaN."""
     return min(max(value, 0.0), 1.0) if value == value else 0.0

@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor
 from stream.views.labels_and_colours import emotion_colour, look
 
 FAINTEST = 0.45
-"""Opacity of what has no confidence; it stays legible."""
+"""The opacity at confidence 0, at which text stays legible."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Theme:
     text: QColor
     dim: QColor
     track: QColor
-    """Behind bars and strips."""
+    """The background of bars and strips."""
     alarm: QColor
-    """Of the dot that says: a person is captured."""
+    """The colour of the dot that says that a person is captured."""
 
     def emotion(self, label: str, fresh: bool, opacity: float = 1.0) -> QColor:
         colour = QColor(emotion_colour(label))
@@ -53,7 +53,7 @@ LIGHT = Theme(
 
 
 def grey(colour: QColor) -> QColor:
-    """As light as the colour looks, without its hue."""
+    """Return a grey that is as light as the colour looks."""
     level = round(0.299 * colour.red() + 0.587 * colour.green() + 0.114 * colour.blue())
     return QColor(level, level, level, colour.alpha())
 

@@ -13,10 +13,10 @@ SIZE = 64
 
 
 class Tray(QObject):
-    """A desktop without a tray shows nothing; one that comes later shows it then."""
+    """The icon; a desktop without a tray shows nothing, until it gets one."""
 
     clicked = Signal()
-    """With the left button; the right one opens the menu."""
+    """The left button was pressed; the right one opens the menu."""
 
     def __init__(self, menu: QMenu, parent: QObject) -> None:
         super().__init__(parent)
@@ -40,7 +40,7 @@ class Tray(QObject):
 
 
 def icon(captures: bool) -> QIcon:
-    """A ring; with a dot in it while a person is captured."""
+    """Return a ring, with a dot in it while a person is captured."""
     picture = QPixmap(SIZE, SIZE)
     picture.fill(Qt.GlobalColor.transparent)
     painter = QPainter(picture)

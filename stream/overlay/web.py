@@ -1,7 +1,7 @@
-"""The overlay as a page, for OBS and for machines without Qt: a server for this machine only.
+"""Serves the overlay as a page, for OBS and for machines without Qt, on this machine only.
 
-The page's address holds a random token, and other hosts' pages are refused, so that no other
-page of a browser can read along. What it serves is in the folder `page`.
+The page's address contains a random token, and pages of other hosts are refused, so that no other
+page in a browser can read along. The folder `page` contains what is served.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from stream.wire import AFFECT, INFO, NOTIFY
 
 HOST = "127.0.0.1"
 MOST_PAGES = 8
-"""So many pages may be open at once."""
+"""This many pages may be open at once."""
 REFRESH_S = 0.25
-"""So often a page hears what is shown, also where nothing arrives."""
+"""A page gets the newest state at least this often, even when nothing arrives."""
 KEPT_S = 15.0
-"""So long a connection may do nothing between two requests."""
+"""A connection may do nothing for this long between two requests."""
 HEARTBEAT_S = 4.0
-"""A page that does not answer for so long is gone; what waits for it goes with it."""
+"""A page that does not answer for this long is gone, with all that waits for it."""
 MOST_BYTES = 1024
-"""Of a message from a page. It has nothing to say."""
+"""The largest message from a page, in bytes; a page has nothing to say."""
 FILES = {
     "": ("index.html", "text/html"),
     "overlay.css": ("overlay.css", "text/css"),
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Page:
-    """What is shown now, and who looks at it."""
+    """Keeps what is shown now and who looks at it."""
 
     def __init__(self, address: str, token: str) -> None:
         folder = resources.files("stream.overlay") / "page"
@@ -64,7 +64,7 @@ class _Page:
         self.app.router.add_get("/{token}/{name:.*}", self._file, allow_head=False)
 
     def served_at(self, port: int) -> str:
-        """The address to open; from now on requests for it are answered."""
+        """Return the address to open; requests for it are answered from now on."""
         self._hosts = {f"{HOST}:{port}", f"localhost:{port}"}
         return f"http://{HOST}:{port}/{self._token}/"
 
@@ -75,7 +75,8 @@ class _Page:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Only who knows the token, under our own name (DNS rebinding), and only GET."""
+        """Let only GET requests through that know the token and use our own name (DNS
+        rebinding)."""
         origin = request.headers.get("Origin")
         if request.host not in self._hosts:
             return web.Response(status=403, text="Another host's name.\n")
@@ -113,7 +114,7 @@ class _Page:
             await socket.prepare(request)
             sending = asyncio.create_task(self._send(socket, changed))
             try:
-                await socket.receive()  # the end, or a word too many
+                await socket.receive()  # the page has closed it, or sent something it should not
             finally:
                 sending.cancel()
             await socket.close(code=WSCloseCode.POLICY_VIOLATION)
@@ -122,7 +123,7 @@ class _Page:
             self._looking.discard(changed)
 
     async def _send(self, socket: web.WebSocketResponse, changed: asyncio.Event) -> None:
-        """The newest state, again and again; a slow page misses what was between."""
+        """Send the newest state again and again; a slow page misses those in between."""
         with suppress(ConnectionResetError):
             while True:
                 state = page_state(self._state.shown(time.monotonic()))
@@ -133,7 +134,7 @@ class _Page:
 
 
 def _worth_telling(record: logging.LogRecord) -> bool:
-    """What is no HTTP is answered with 400; whoever sends it shall not fill our log."""
+    """Return False for input that is not HTTP: its sender must not be able to fill our log."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
@@ -141,7 +142,7 @@ _log.addFilter(_worth_telling)
 
 
 def _protection(host: str) -> Mapping[str, str]:
-    """Headers that let the page load its own files and speak to its own socket, nothing else."""
+    """Return headers that let the page load its own files and use its own socket, nothing else."""
     return {
         "Content-Security-Policy": (
             "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -161,7 +162,7 @@ async def _serve(address: str, port: int, keys: Keys | None) -> None:
     runner = web.AppRunner(
         page.app, access_log=None, logger=_log, keepalive_timeout=KEPT_S, shutdown_timeout=1.0
     )
-    wanted = AFFECT, INFO, NOTIFY  # words and pictures are none of the page's business
+    wanted = AFFECT, INFO, NOTIFY  # the page needs no words and no pictures
     async with subscribe_async(*wanted, address=address, newest=True, keys=keys) as heard:
         await runner.setup()
         try:
@@ -184,10 +185,10 @@ def _unavailable(port: int, error: Exception) -> str:
 
 
 def serve(address: str, port: int, keys: Keys | None = None) -> int:
-    """Serve the page until Ctrl-C, and print where; gives the exit status.
+    """Serve the page until Ctrl-C and print its address; return the exit status.
 
-    `address`: the recognizer's; `port` 0: any that is free. Raises UserError when the port,
-    the address or a key cannot be used.
+    `address` is the recognizer's. With `port` 0 any free port is taken. Raises UserError when the
+    port, the address or a key cannot be used.
     """
     interrupts = Interrupts()
     with suppress(KeyboardInterrupt):

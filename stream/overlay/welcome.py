@@ -1,4 +1,4 @@
-"""What is said before the first use, and on request: what is captured, and what figures mean."""
+"""Tells before the first use, and on request, what is captured and what the figures mean."""
 
 from __future__ import annotations
 

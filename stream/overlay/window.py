@@ -1,4 +1,4 @@
-"""The overlay's window: frameless, translucent, on top; dragged, resized, folded, clicked through."""
+"""The overlay's window: frameless, translucent and on top. It can be moved, resized and folded."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QLayout, QMenu, QVBoxLayout, QWidget
 
+from normtr.modality import Modality
 from stream.overlay.charts import Bars, HistoryStrip, LightLamp
 from stream.overlay.labels import Badge, Headline, Note
 from stream.overlay.part import WindowPart
 from stream.overlay.state import Shown
 from stream.overlay.theme import DARK, Theme
-from stream.views.labels_and_colours import NAMES
 
 SIZE = QSize(300, 390)
 MARGIN = 14
 GRIP = 8
-"""So near to an edge the mouse resizes."""
+"""The mouse resizes the window when it is this near to an edge."""
 CORNER = 12.0
 SETTLED_MS = 300
-"""So long after it is shown a manager has put it in its place."""
+"""This long after it is shown, the window manager has put the window in its place."""
 KEY_STEP = 16
 ARROWS = {
     Qt.Key.Key_Left: QPoint(-KEY_STEP, 0),
@@ -55,7 +55,7 @@ class OverlayWindow(QWidget):
         self.menu = QMenu(self)
         self.bars = Bars()
         self._badge = Badge()
-        lights = [LightLamp(modality) for modality in NAMES]
+        lights = [LightLamp(modality) for modality in Modality]
         self._folding: tuple[WindowPart, ...] = (
             Headline(),
             self.bars,
@@ -93,7 +93,7 @@ class OverlayWindow(QWidget):
         return self._unfolded is not None
 
     def fold(self, folded: bool) -> None:
-        """Hide all but the badge; that too, while nobody is captured."""
+        """Hide all but the badge, and the badge as well while nobody is captured."""
         if folded == self.folded:
             return
         size, self._unfolded = self._unfolded, self.size() if folded else None
@@ -105,7 +105,7 @@ class OverlayWindow(QWidget):
 
     def set_click_through(self, on: bool) -> None:
         place, visible = QRect(self.pos(), self.size()), self.isVisible()
-        # A new window of the X server: a manager that is still taking leave of it would unmap it.
+        # The X server gets a new window: a manager still unmapping the old one would unmap it.
         self.destroy()
         self.setWindowFlags(FLAGS | THROUGH if on else FLAGS)
         self._put(place)
@@ -116,12 +116,13 @@ class OverlayWindow(QWidget):
         return bool(self.windowFlags() & Qt.WindowType.WindowTransparentForInput)
 
     def is_caught(self) -> bool:
-        """Clicked through it hears no key; Ctrl held over it is how to get hold of it again."""
+        """Return whether Ctrl is held over the window: that ends click-through, which hears no
+        keys."""
         held = QGuiApplication.queryKeyboardModifiers() & Qt.KeyboardModifier.ControlModifier
         return bool(held) and self.geometry().contains(QCursor.pos())
 
     def put(self, screen: QScreen, place: QRect | None) -> None:
-        """On this screen, whole; without a place into its upper right corner."""
+        """Put the window whole on this screen; without a place, into its upper right corner."""
         room = screen.availableGeometry()
         if place is None:
             corner = room.topRight() - QPoint(SIZE.width() + 24, -24)
@@ -132,7 +133,7 @@ class OverlayWindow(QWidget):
         self._put(QRect(QPoint(left, top), size))
 
     def place(self) -> QRect:
-        """To remember: as it is unfolded."""
+        """Return the place to remember, as if the window were unfolded."""
         return QRect(self._wanted or self.pos(), self._unfolded or self.size())
 
     def _put(self, place: QRect) -> None:
@@ -141,9 +142,10 @@ class OverlayWindow(QWidget):
         QTimer.singleShot(SETTLED_MS, self._settle)
 
     def _settle(self) -> None:
-        """Qt can take the manager's frame, before that is moved, for the place of the window.
+        """Move the window to its place if it is elsewhere.
 
-        Who has moved it meanwhile wants another place.
+        Qt may have taken the place of the manager's frame, before that was moved, for the window's.
+        If the user has moved it meanwhile, it stays.
         """
         wanted, self._wanted = self._wanted, None
         if wanted is not None and wanted != self.pos():
@@ -168,7 +170,7 @@ class OverlayWindow(QWidget):
             pressed is not None
             and (at - pressed).manhattanLength() >= QGuiApplication.styleHints().startDragDistance()
         ):
-            # Not at the press: a manager that hears of it after the release goes on dragging.
+            # It does not begin at the press: a manager told after the release would drag on.
             self._pressed = self._wanted = None
             if edges := self._edges(pressed):
                 self.windowHandle().startSystemResize(edges)

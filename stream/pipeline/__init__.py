@@ -1,1 +1,1 @@
-"""From what a source gives to windows of rows: ingest, workers, words, load shedding."""
+"""Turns what sources give into windows of rows: ingest, workers, words, load shedding."""

@@ -1,4 +1,4 @@
-"""A person's neutral steps, collected from the estimates of a session."""
+"""Collects a person's neutral steps from the estimates of a session."""
 
 from __future__ import annotations
 
@@ -10,34 +10,38 @@ from normtr.window import Row
 from stream.pipeline.window_assembler import Estimate
 
 START_LIMIT_S = 20.0
-"""How long the devices may take until something of the person is seen or heard."""
+"""The devices may take this long until something of the person is seen or heard."""
 
 
 class BaselineCollector:
-    """Collects the rows of a session's steps, each as the estimate that closed it saw it."""
+    """Collects the rows of a session's steps, as they were in the estimate that closed each
+    step."""
 
     def __init__(self, checkpoint: Checkpoint, seconds: float) -> None:
-        """`seconds`: how long, from the first step that holds anything of the person.
+        """`seconds` is the time to collect, from the first step with anything of the person.
 
-        Raises UserError where the recognizer knows no personal calibration.
+        Raises UserError when the recognizer takes no personal calibration.
         """
         check_labels(checkpoint)
         self.step_s = checkpoint.spec.step_ms / 1000
         self.wanted = max(1, round(seconds / self.step_s))
-        """So many steps."""
+        """The number of steps to collect."""
         self._checkpoint = checkpoint
         self._waited = 0
         self._rows: dict[str, list[Row]] = {m: [] for m in FEWEST}
         self.steps = 0
-        """How many have passed since the first that held anything of the person."""
+        """The number of steps since the first one with anything of the person."""
 
     @property
     def valid(self) -> dict[str, int]:
-        """Steps that gave a row, per modality."""
+        """The number of steps that gave a row, per modality."""
         return {m: len(rows) for m, rows in self._rows.items()}
 
     def add(self, estimate: Estimate) -> bool:
-        """Whether it is over: enough steps have passed, or nobody came for a long time."""
+        """Take an estimate; return whether it is over.
+
+        It is over when enough steps have passed, or when nobody came for a long time.
+        """
         for m, rows in self._rows.items():
             if estimate.window.gaps[m][-1] == Cause.NONE:
                 rows.append(estimate.window.rows[m][-1])
@@ -48,5 +52,5 @@ class BaselineCollector:
         return self.steps >= self.wanted or self._waited * self.step_s >= START_LIMIT_S
 
     def measured(self) -> UserBaseline:
-        """Raises UserError when too little was valid."""
+        """Return the person's bias. Raises UserError when too few steps were valid."""
         return user_baseline.measured(self._checkpoint, self._rows)

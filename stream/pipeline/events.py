@@ -1,43 +1,44 @@
-"""What sources and workers tell the recognizer: frozen, timed, in the order it happened."""
+"""Events are what sources and workers tell the pipe. They are frozen and carry their time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from normtr.cause import Cause
 from normtr.face import FaceRow
+from normtr.modality import Modality
 from normtr.text import TextEncoder, TimedWord
+from stream.pipeline.stages import CaptureDevice, Stage
 from stream.wire import NoticeKind
-
-FEEDS = {"face": "face", "voice": "voice", "transcribe": "text"}
-"""The modality that each stage works for."""
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """An input of this modality and step came in: a picture wanted for it, or all its sound."""
+    """An input of this modality and step came in: a wanted picture, or all sound of the step."""
 
-    modality: str
+    modality: Modality
     step: int
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """An input of this modality and step was given up: a newer one came, or time is short."""
+    """An input of this modality and step was given up: a newer one came, or time was short."""
 
-    modality: str
+    modality: Modality
     step: int
 
 
 @dataclass(frozen=True)
 class FeatureRow:
-    """One computed row, or why there is none: `cause` is `none` exactly when `vector` is there."""
+    """A computed row, or the cause why there is none. `cause` is `none` exactly when `vector` is
+    given."""
 
-    modality: str
+    modality: Modality
     step: int
     cause: Cause
     vector: NDArray[np.float32] | None
@@ -48,19 +49,19 @@ class FeatureRow:
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture that was looked at: uint8 RGB [H, W, 3], and what its face gave."""
+    """A picture that was looked at, uint8 RGB [H, W, 3], and the row of its face."""
 
     step: int
     at_ns: int
     image: NDArray[np.uint8]
     row: FaceRow
     source: str = ""
-    """Which it is of; filled in where there may be several."""
+    """The name of the source; filled in on the way out."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A recognised word; `id` stays the same while the word is revised."""
+    """A recognised word. Its `id` stays the same while the word is revised."""
 
     id: int
     word: TimedWord
@@ -70,7 +71,7 @@ class Word:
 
 @dataclass(frozen=True)
 class WordChange:
-    """`add`, `update`, `revoke` or `commit` of one word; a commit is final."""
+    """One word was changed by `add`, `update`, `revoke` or `commit`; a commit is final."""
 
     change: str
     word: Word
@@ -78,10 +79,10 @@ class WordChange:
 
 @dataclass(frozen=True)
 class TranscriptEvent:
-    """What the transcriber knows now: all words so far not forgotten, in time order.
+    """What the transcriber knows now: all words that are not forgotten, in the order of time.
 
-    `horizon_ns`: speech up to this event time has been transcribed or judged to be none, but for
-    `skipped`: begin and end of the sound that this pass had no time for.
+    Speech up to the event time `horizon_ns` has been transcribed or found to be none. The exception
+    is `skipped`, begin and end of sound for which this pass had no time.
     """
 
     words: tuple[Word, ...]
@@ -90,14 +91,14 @@ class TranscriptEvent:
     ready_ns: int
     skipped: tuple[int, int] | None = None
     source: str = ""
-    """Which it was, where it is told to others."""
+    """The name of the source; filled in on the way out."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """From `at_ns` on this modality is kept from working by `cause`; None: it works again."""
+    """From `at_ns` on `cause` keeps this modality from working; None means that it works again."""
 
-    modality: str
+    modality: Modality
     cause: Cause | None
     at_ns: int
     detail: str = ""
@@ -105,35 +106,35 @@ class Condition:
 
 @dataclass(frozen=True)
 class Asked:
-    """Somebody asked for this over the control port; it goes out as a notice."""
+    """Somebody asked for this over the control port. It goes out as a notice."""
 
     kind: NoticeKind
     at_ns: int
-    modality: str | None = None
+    modality: Modality | None = None
     detail: str = ""
 
 
 @dataclass(frozen=True)
 class OtherPerson:
-    """From the picture at `at_ns` on it is another person's face that is recognised."""
+    """From the picture at `at_ns` on another person's face is recognised."""
 
     at_ns: int
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A worker raised on the input of this modality and step."""
+    """A worker raised an error on the input of this modality and step."""
 
-    modality: str
+    modality: Modality
     step: int
     reason: str
 
 
 @dataclass(frozen=True)
 class Down:
-    """Since `at_ns` the worker of this stage has not been working; it was given up."""
+    """The worker of this stage has not worked since `at_ns` and was given up."""
 
-    stage: str
+    stage: Stage
     at_ns: int
     reason: str
 
@@ -142,26 +143,26 @@ class Down:
 class Restarted:
     """From `at_ns` on a new worker does the work of this stage."""
 
-    stage: str
+    stage: Stage
     at_ns: int
     reason: str
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A source has nothing more to give; `at_ns` is the event time of its end.
+    """A device or clip has nothing more to give; `at_ns` is the event time of its end.
 
-    `reason`: what broke it, if it did.
+    `reason` says what broke it; it is empty for an ordinary end.
     """
 
-    source: str
+    device: CaptureDevice
     at_ns: int
     reason: str = ""
 
 
 @dataclass(frozen=True)
 class TextReady:
-    """Speech is transcribed from now on; the encoder makes rows of its words."""
+    """Speech is transcribed from now on; `encoder` makes rows of the words."""
 
     encoder: TextEncoder
 
@@ -184,10 +185,27 @@ Event = (
 
 
 def stamped(events: Sequence[Event], ready_ns: int) -> list[Event]:
-    """Results get the time at which they can be seen."""
-    return [
-        replace(event, ready_ns=ready_ns)
-        if isinstance(event, FeatureRow | TranscriptEvent)
-        else event
-        for event in events
-    ]
+    """Return the events; those that are results get the time at which they can be seen."""
+    return [_stamped(event, ready_ns) for event in events]
+
+
+def _stamped(event: Event, ready_ns: int) -> Event:
+    match event:
+        case FeatureRow() | TranscriptEvent():
+            return replace(event, ready_ns=ready_ns)
+        case (
+            Arrived()
+            | Dropped()
+            | Seen()
+            | Condition()
+            | Asked()
+            | OtherPerson()
+            | Failed()
+            | Down()
+            | Restarted()
+            | Ended()
+            | TextReady()
+        ):
+            return event
+        case _:
+            assert_never(event)

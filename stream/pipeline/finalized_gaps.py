@@ -1,4 +1,4 @@
-"""The causes of a session's steps, each told once: as the step was when it left the window."""
+"""Tells the causes of each step once, as they were when the step left the window."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ Causes = dict[str, Cause]
 
 
 class FinalizedGaps:
-    """Rows and words come late, so a step is settled only when no window holds it any more."""
+    """Collects the causes of steps. Rows and words come late, so a step is final only when no
+    window holds it."""
 
     def __init__(self) -> None:
         self._gaps: Mapping[str, tuple[Cause, ...]] = {}
         self._first = self._end = 0  # the steps of the last window
 
     def add(self, estimate: Estimate) -> Iterator[tuple[int, Causes]]:
-        """(step, causes) of the steps that this estimate's window leaves behind."""
+        """Yield (step, causes) for the steps that leave the window with this estimate."""
         begin = estimate.step + 1 - estimate.window.steps
         yield from self._before(begin)
         self._gaps = estimate.window.gaps
         self._first, self._end = begin, estimate.step + 1
 
     def rest(self) -> Iterator[tuple[int, Causes]]:
-        """The steps of the last window: nothing comes any more."""
+        """Yield (step, causes) for the steps of the last window; call it at the end."""
         yield from self._before(self._end)
 
     def _before(self, end: int) -> Iterator[tuple[int, Causes]]:

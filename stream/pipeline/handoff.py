@@ -1,7 +1,7 @@
-"""What passes data between threads: `Newest` for frames, `SoundRing` for sound.
+"""Passes data between threads: `Newest` for frames, `SoundRing` for sound.
 
-Frames may be skipped, so only the newest is kept; sound must not be torn, so the ring
-keeps it contiguous and remembers where there was none. Both count what they drop.
+Frames may be skipped, so only the newest is kept. Sound must not be torn, so the ring keeps it
+contiguous and remembers where there was none. Both count what they drop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Samples = NDArray[np.float32]
 
 
 class Newest(Generic[T]):
-    """One slot: a new item displaces the one that nobody took."""
+    """A slot for one item: a new item displaces the one that nobody took."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,14 +29,14 @@ class Newest(Generic[T]):
         self.dropped = 0
 
     def put(self, item: T) -> T | None:
-        """Store `item`; return the item it displaced, if any."""
+        """Store `item`; return the item that it displaced, or None."""
         with self._lock:
             displaced, self._item = self._item, item
             self.dropped += displaced is not None
             return displaced
 
     def take(self) -> T | None:
-        """Empty the slot; None when it was empty."""
+        """Empty the slot and return its item; None if it was empty."""
         with self._lock:
             item, self._item = self._item, None
             return item
@@ -44,7 +44,7 @@ class Newest(Generic[T]):
 
 @dataclass(frozen=True)
 class Sound:
-    """A stretch of the ring: `samples` float32 [n], sample `begin` first, zeros in holes."""
+    """A stretch of the ring: `samples` float32 [n] from sample `begin` on, with zeros in holes."""
 
     begin: int
     samples: Samples
@@ -67,7 +67,7 @@ class SoundRing:
 
     @property
     def end(self) -> int:
-        """Number of the first sample that has not come yet."""
+        """The number of the first sample that has not come yet."""
         return self._end
 
     @property
@@ -77,12 +77,12 @@ class SoundRing:
             return tuple(self._holes)
 
     def append(self, samples: Samples) -> None:
-        """Add samples (any number, not more than the capacity) right after the last ones."""
+        """Add samples float32 [n] right after the last ones; n is at most the capacity."""
         with self._lock:
             self._copy_in(samples)
 
     def skip_to(self, begin: int, cause: Cause) -> None:
-        """Mark everything from the end up to sample `begin` as a hole; zeros stand there."""
+        """Mark everything up to sample `begin` as a hole, which is filled with zeros."""
         with self._lock:
             if begin <= self._end:
                 return
@@ -95,7 +95,7 @@ class SoundRing:
             self._holes = [hole for hole in self._holes if hole.end > oldest]
 
     def read(self, begin: int, end: int) -> Sound:
-        """Samples [begin, end). Before sample 0 and in holes there are zeros.
+        """Return samples [begin, end), with zeros in holes and before sample 0.
 
         Raises ValueError when samples have not come yet or were overwritten.
         """

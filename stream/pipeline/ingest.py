@@ -1,4 +1,4 @@
-"""Where every source pours in: chooses pictures, resamples sound, tells the recognizer."""
+"""Takes what every source gives: it chooses pictures, resamples sound and posts events."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normtr.cause import Cause, first_cause
+from normtr.modality import Modality
 from normtr.sound import PlacedSamples, SoundTrack
 from normtr.spec import FeatureSpec
 from normtr.window import Slots
@@ -18,10 +19,9 @@ from stream.clock import Clock
 from stream.pipeline.events import Arrived, Condition, Dropped, Ended, Event
 from stream.pipeline.handoff import Newest, SoundRing
 from stream.pipeline.load_shedding import DutyCycles
+from stream.pipeline.stages import AFFECTS, CaptureDevice
 
 RING_S = 40
-AFFECTS = {"camera": ("face",), "microphone": ("voice", "text")}
-"""The modalities that each source feeds."""
 
 
 @dataclass(frozen=True)
@@ -35,60 +35,66 @@ class FrameSample:
 
 @dataclass
 class Meter:
-    """What a source has given so far; read by health, written by the source's own thread."""
+    """Counts what a device has given so far. The device's thread writes it, and health reads it."""
 
     items: int = 0
     newest_ns: int | None = None
     drift_ppm: float | None = None
-    """How much faster the device's clock runs than ours; None: not known."""
+    """How much faster the device's clock runs than ours; None if not known."""
 
 
 class Receiver(Protocol):
-    """What a camera and a microphone hand their items to: the ingest, or what measures them."""
+    """Takes the items of a camera and a microphone: the ingest, or a program that measures them."""
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None: ...
 
     def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None: ...
 
-    def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None: ...
+    def condition(
+        self, device: CaptureDevice, cause: Cause | None, at_ns: int, detail: str = ""
+    ) -> None: ...
 
 
 class ClipReceiver(Receiver, Protocol):
-    """What any source pours into, a clip too."""
+    """Takes the items of any source, including a clip."""
 
     origin_ns: int
 
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None: ...
 
-    def end(self, source: str, at_ns: int, reason: str = "") -> None: ...
+    def end(self, device: CaptureDevice, at_ns: int, reason: str = "") -> None: ...
 
 
 class Source(Protocol):
     """A camera, a microphone or a clip."""
 
-    devices: tuple[str, ...]
-    """`camera`, `microphone` or both; a clip has none, it cannot stall."""
+    devices: tuple[CaptureDevice, ...]
+    """The devices that can stall; a clip has none."""
 
     def start(self, ingest: ClipReceiver, clock: Clock) -> None:
         """Begin to feed `ingest` from a daemon thread."""
         ...
 
     def stop(self) -> None:
-        """Ask it to end; must not block."""
+        """Ask the source to end; must not block."""
         ...
 
 
 class Ingest:
-    """Called from source threads; times are ns on the session's clock."""
+    """Takes the items of the sources on their threads. Times are ns on the session's clock."""
 
     def __init__(
-        self, spec: FeatureSpec, origin_ns: int, post: Callable[[Event], None], off: frozenset[str]
+        self,
+        spec: FeatureSpec,
+        origin_ns: int,
+        post: Callable[[Event], None],
+        off: frozenset[Modality],
     ) -> None:
         self.spec = spec
         self.origin_ns = origin_ns
         self.frames: Newest[FrameSample] = Newest()
         self.ring = SoundRing(spec.voice.sample_rate, RING_S * spec.voice.sample_rate)
-        self.meters = {"camera": Meter(), "microphone": Meter()}
+        self.meters = {device: Meter() for device in CaptureDevice}
         self.bells: list[threading.Event] = []
         self.duty_cycles = DutyCycles()
         self._post = post
@@ -96,16 +102,19 @@ class Ingest:
         self._slots = Slots(spec)
         self._track = SoundTrack(spec.voice.sample_rate)
         self._samples_per_step = spec.voice.sample_rate * spec.step_ms // 1000
-        self._conditions: dict[str, Cause | None] = {}
-        self._held: dict[str, frozenset[Cause]] = dict.fromkeys(AFFECTS, frozenset())
+        self._conditions: dict[CaptureDevice, Cause | None] = {}
+        self._held: dict[CaptureDevice, frozenset[Cause]] = dict.fromkeys(AFFECTS, frozenset())
         self._released_ns = dict.fromkeys(AFFECTS, 0)
-        self._told: dict[str, Cause | None] = {}
+        self._told: dict[CaptureDevice, Cause | None] = {}
         self._lock = threading.Lock()
 
     def picture(self, at_ns: int, image: Callable[[], NDArray[np.uint8]]) -> None:
-        """A frame taken at `at_ns`; `image` gives its RGB pixels and is called only if wanted."""
-        self._seen("camera", at_ns)
-        if "face" in self._off or at_ns < self.origin_ns or self._held["camera"]:
+        """Take a frame that was taken at `at_ns`.
+
+        `image` returns its RGB pixels uint8 [H, W, 3]; it is called only if the frame is wanted.
+        """
+        self._seen(CaptureDevice.CAMERA, at_ns)
+        if Modality.FACE in self._off or at_ns < self.origin_ns or self._held[CaptureDevice.CAMERA]:
             return
         since_ns = at_ns - self.origin_ns
         step = self._slots.step_for(
@@ -113,96 +122,102 @@ class Ingest:
         )
         if step is None:
             return
-        self._post(Arrived("face", step))
+        self._post(Arrived(Modality.FACE, step))
         displaced = self.frames.put(FrameSample(step, at_ns, image()))
         if displaced is not None:
-            self._post(Dropped("face", displaced.step))
+            self._post(Dropped(Modality.FACE, displaced.step))
         self._ring_bells()
 
     def sound(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None:
-        """Mono float32 samples, the first at `at_ns`; a hole before them is due to `cause`."""
+        """Take mono float32 samples [n]; the first one lies at `at_ns`.
+
+        `cause` is the cause of the hole before them, if there is one.
+        """
         self._hear(at_ns, samples, rate, cause, steered=False)
 
     def heard(self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause) -> None:
-        """As `sound`, but from a device, whose clock drifts: the times are measured ones."""
+        """Take samples like `sound`, but from a device: its times are measured, and its clock
+        drifts."""
         self._hear(at_ns, samples, rate, cause, steered=True)
 
-    def condition(self, source: str, cause: Cause | None, at_ns: int, detail: str = "") -> None:
-        """From `at_ns` on the source is kept from working by `cause`; None: it works."""
-        self._conditions[source] = cause
-        self._tell(source, at_ns, detail)
+    def condition(
+        self, device: CaptureDevice, cause: Cause | None, at_ns: int, detail: str = ""
+    ) -> None:
+        """Note that from `at_ns` on `cause` keeps the device from working; None: it works."""
+        self._conditions[device] = cause
+        self._tell(device, at_ns, detail)
 
-    def standing(self, source: str) -> Cause | None:
-        """The cause that keeps the source from working now."""
-        return self._conditions.get(source)
+    def standing(self, device: CaptureDevice) -> Cause | None:
+        """Return the cause that keeps the device from working now; None if it works."""
+        return self._conditions.get(device)
 
-    def hold(self, source: str, cause: Cause, at_ns: int) -> bool:
-        """Use nothing of the source from now on, for `cause` (`paused`, `muted`).
+    def hold(self, device: CaptureDevice, cause: Cause, at_ns: int) -> bool:
+        """Use nothing of the device from now on, for `cause` (`paused`, `muted`).
 
-        Returns whether that is new. It goes on giving; several causes can hold it at once.
+        Returns whether that is new. The device goes on giving. Several causes can hold it at once.
         """
         with self._lock:
-            new = cause not in self._held[source]
-            self._held[source] |= {cause}
-        self._tell(source, at_ns)
+            new = cause not in self._held[device]
+            self._held[device] |= {cause}
+        self._tell(device, at_ns)
         return new
 
-    def release(self, source: str, cause: Cause, at_ns: int) -> bool:
-        """Hold the source no more for `cause`; returns whether it was held for that."""
+    def release(self, device: CaptureDevice, cause: Cause, at_ns: int) -> bool:
+        """Stop holding the device for `cause`; return whether it was held for that."""
         with self._lock:
-            was = cause in self._held[source]
-            self._held[source] -= {cause}
-            free = was and not self._held[source]
+            was = cause in self._held[device]
+            self._held[device] -= {cause}
+            free = was and not self._held[device]
             if free:
-                self._released_ns[source] = at_ns
-        # A source that works says so itself with the next item that it gives.
-        if not free or self._conditions.get(source) is not None:
-            self._tell(source, at_ns)
+                self._released_ns[device] = at_ns
+        # A device that works says so itself with its next item.
+        if not free or self._conditions.get(device) is not None:
+            self._tell(device, at_ns)
         return was
 
-    def was_held(self, source: str, at_ns: int) -> bool:
-        """Whether the source was held at `at_ns`, or later."""
-        return bool(self._held[source]) or at_ns < self._released_ns[source]
+    def was_held(self, device: CaptureDevice, at_ns: int) -> bool:
+        """Return whether the device was held at `at_ns` or later."""
+        return bool(self._held[device]) or at_ns < self._released_ns[device]
 
-    def end(self, source: str, at_ns: int, reason: str = "") -> None:
-        """The source has nothing more to give; `reason`: what broke it."""
-        if source == "microphone":
+    def end(self, device: CaptureDevice, at_ns: int, reason: str = "") -> None:
+        """Note that the device has nothing more to give; `reason` says what broke it."""
+        if device == CaptureDevice.MICROPHONE:
             self._place(self._track.flush(), Cause.STALLED)
-        self._post(Ended(source, at_ns, reason))
+        self._post(Ended(device, at_ns, reason))
         self._ring_bells()
 
     def _hear(
         self, at_ns: int, samples: NDArray[np.float32], rate: int, cause: Cause, *, steered: bool
     ) -> None:
-        self._seen("microphone", at_ns)
-        if {"voice", "text"} <= self._off:
+        self._seen(CaptureDevice.MICROPHONE, at_ns)
+        if {Modality.VOICE, Modality.TEXT} <= self._off:
             return
-        if self._held["microphone"]:
+        if self._held[CaptureDevice.MICROPHONE]:
             samples = np.zeros_like(samples)
         pieces = self._track.push(at_ns - self.origin_ns, samples, rate, steered=steered)
-        self.meters["microphone"].drift_ppm = self._track.drift.ppm
+        self.meters[CaptureDevice.MICROPHONE].drift_ppm = self._track.drift.ppm
         self._place(pieces, cause)
 
-    def _seen(self, source: str, at_ns: int) -> None:
-        meter = self.meters[source]
+    def _seen(self, device: CaptureDevice, at_ns: int) -> None:
+        meter = self.meters[device]
         meter.items += 1
         meter.newest_ns = at_ns
-        self.condition(source, None, at_ns)
+        self.condition(device, None, at_ns)
 
-    def _tell(self, source: str, at_ns: int, detail: str = "") -> None:
-        """Tell the recognizer what keeps the source from working, where that has changed."""
+    def _tell(self, device: CaptureDevice, at_ns: int, detail: str = "") -> None:
+        """Post what keeps the device from working, if that has changed."""
         with self._lock:
-            own = self._conditions.get(source)
-            causes = self._held[source] | ({own} if own is not None else set())
+            own = self._conditions.get(device)
+            causes = self._held[device] | ({own} if own is not None else set())
             cause = first_cause(causes) if causes else None
-            if source in self._told and self._told[source] == cause:
+            if device in self._told and self._told[device] == cause:
                 return
-            self._told[source] = cause
-            for modality in (m for m in AFFECTS[source] if m not in self._off):
+            self._told[device] = cause
+            for modality in (m for m in AFFECTS[device] if m not in self._off):
                 self._post(Condition(modality, cause, at_ns, detail))
 
     def _place(self, pieces: list[PlacedSamples], cause: Cause) -> None:
-        causes = self._held["microphone"]
+        causes = self._held[CaptureDevice.MICROPHONE]
         held = first_cause(causes) if causes else None
         for piece in pieces:
             skip = max(-piece.begin, 0)
@@ -214,7 +229,7 @@ class Ingest:
                 self.ring.skip_to(piece.begin + len(piece.samples), held)
             first, last = before // self._samples_per_step, self.ring.end // self._samples_per_step
             for step in range(first, last):
-                self._post(Arrived("voice", step))
+                self._post(Arrived(Modality.VOICE, step))
         if pieces:
             self._ring_bells()
 

@@ -1,6 +1,6 @@
-"""When the machine is too slow: what is given up, in which order, and when it is taken back.
+"""Decides what is given up when the machine is too slow, and when it is taken back.
 
-`LoadShedding` is told step by step whether everything was in time. It knows no clock.
+`LoadShedding` is told, step by step, whether everything was in time. It knows no clock.
 """
 
 from __future__ import annotations
@@ -11,47 +11,47 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DutyCycle:
-    """How much is done: one in so many; all 1 is everything."""
+    """How much work is done: a value of n means one in n, so 1 everywhere means everything."""
 
     face: int = 1
-    """Of the pictures that a step may have, at least one."""
+    """Look at one in so many of a step's pictures, but at least at one."""
     transcribe: int = 1
-    """Of the passes of the transcriber, by as much longer pauses between them."""
+    """Make one in so many passes of the transcriber, with longer pauses between them."""
     voice: int = 1
-    """Of the steps; the others are gaps of cause `dropped`."""
+    """Compute the voice of one in so many steps; the others are gaps of cause `dropped`."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """What is done here, in words and in numbers, and what it takes to come down to it."""
+    """A level of load shedding: its name, its work, and what leads down to it."""
 
     saying: str
     duty_cycle: DutyCycle
     missed: int
-    """So many of the last steps were not in time."""
+    """The program goes down to this level when so many of the last steps were not in time."""
 
 
 JUDGED = 16
-"""So many last steps decide about giving up more."""
+"""The number of last steps that decide about going down."""
 LEVELS = (
     Level("everything", DutyCycle(), 0),
     Level("half of the pictures", DutyCycle(face=2), 4),
     Level("half of the pictures and of the passes over speech", DutyCycle(face=2, transcribe=2), 4),
     Level("half of the pictures, a quarter of the passes", DutyCycle(face=2, transcribe=4), 4),
-    # Half of the voice is no gain before half of the steps are lost.
+    # Giving up half of the voice helps only if half of the steps are lost anyway.
     Level("half of the pictures and the voice, a quarter of the passes", DutyCycle(2, 4, 2), 8),
 )
-"""From the top, 0, down."""
+"""The levels, from 0 (everything) down."""
 CALM = 40
-"""So many steps in time are needed to take something back,"""
+"""A level is taken back after this many steps in time."""
 LONGEST_CALM = 640
-"""more after each time that this was too early, at most so many;"""
+"""If that was too early, twice as many steps are needed the next time, up to this many."""
 SETBACK = 10
-"""a step that was not in time costs so many."""
+"""A step that was not in time takes this many off the count of steps in time."""
 
 
 class LoadShedding:
-    """Levels from 0 up to `len(LEVELS) - 1`."""
+    """Follows the steps and gives the level, from 0 up to `len(LEVELS) - 1`."""
 
     def __init__(self) -> None:
         self.level = 0
@@ -61,7 +61,10 @@ class LoadShedding:
         self._on_trial = False  # the last change took something back and has not proved right yet
 
     def step(self, in_time: bool) -> int:
-        """What another step says: +1 level (less is done from now on), -1, or 0 (as before)."""
+        """Take in another step; return the change of the level.
+
+        +1 means that less is done from now on, -1 that more is done, and 0 that nothing changes.
+        """
         self._recent.append(in_time)
         self._calm = self._calm + 1 if in_time else max(self._calm - SETBACK, 0)
         below = LEVELS[self.level + 1 :]
@@ -84,7 +87,7 @@ class LoadShedding:
 
 
 class DutyCycles:
-    """The pace of each step, known to every thread; one of them changes it."""
+    """The duty cycle of each step. Every thread can read it; only one thread changes it."""
 
     def __init__(self) -> None:
         self._plan: tuple[tuple[int, DutyCycle], ...] = ((0, LEVELS[0].duty_cycle),)
@@ -94,13 +97,13 @@ class DutyCycles:
         return self._plan[-1][1]
 
     def change(self, step: int, level: int) -> None:
-        """From `step` on the pace is that of `level`; steps must rise."""
+        """Use the duty cycle of `level` from `step` on; the steps of calls must rise."""
         self._plan = (*self._plan[-3:], (step, LEVELS[level].duty_cycle))
 
     def at(self, step: int) -> DutyCycle:
-        """The pace of a step of the last seconds."""
+        """Return the duty cycle of one of the last seconds' steps."""
         return next((p for since, p in reversed(self._plan) if since <= step), self._plan[0][1])
 
     def hears(self, step: int) -> bool:
-        """Whether this step's voice is wanted."""
+        """Return whether this step's voice is wanted."""
         return step % self.at(step).voice == 0

@@ -14,6 +14,7 @@ from normtr.cause import Cause
 from normtr.device import Cuda, Device
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
+from normtr.modality import Modality
 from normtr.pools import one_thread_each
 from normtr.predictor import Predictor
 from normtr.spec import MODALITIES
@@ -25,17 +26,20 @@ from stream.pipeline.pipe_config import PipeConfig, TranscriberConfig
 
 
 def choose_device(wanted: str) -> Device:
-    """`auto` takes CUDA where there is a GPU. Raises UserError when `cuda` cannot be had."""
+    """Return the device for `auto`, `cpu` or `cuda`; `auto` takes CUDA if there is a GPU.
+
+    Raises UserError when `cuda` is asked for and is not there.
+    """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError("there is no CUDA device here; use --device cpu.")
     return Device(Cuda() if wanted != "cpu" and torch.cuda.is_available() else None)
 
 
 class Models:
-    """The loaded networks of a checkpoint, for one source; `another` shares them with one more."""
+    """The loaded networks of a checkpoint, for one source."""
 
     def __init__(self, config: PipeConfig, sources: int = 1, device: Device | None = None) -> None:
-        """`sources`: how many will use them at once. `device`: instead of the config's."""
+        """`sources` will use the networks at once. `device`, if given, replaces the config's."""
         one_thread_each()
         heap.share()
         self.device = device or choose_device(config.device)
@@ -46,46 +50,49 @@ class Models:
         self.load_voice()
         path = config.personal or data_folder.calibration()
         self.baseline = user_baseline.read(path, self.checkpoint) if config.calibrated else None
-        """The bias that is taken off; None: none."""
+        """The bias that is taken off the rows; None if no bias is."""
         self.predictor = Predictor(self.checkpoint, self.device, config.neutral, self.baseline)
         self._transcriber = config.transcriber
         self.load_whisper()
-        if "text" not in config.off and not config.transcriber.is_usual:
-            self.whisper()  # so that what is wrong with a named model is said at once
+        if Modality.TEXT not in config.off and not config.transcriber.is_usual:
+            self.whisper()  # so that an unusable model is refused at once
         # Importing BERT beside running workers would hold them up for two seconds.
         self.text = (
             None
-            if "text" in config.off
+            if Modality.TEXT in config.off
             else TextEncoder(spec.text, self.device, adapter=self.checkpoint.adapter)
         )
 
     def another(self) -> Models:
-        """The same networks for another source, with its own of what only one can use."""
+        """Return the networks for another source: shared, except for parts that serve only one."""
         other = copy.copy(self)
         other.face = self.face.another()
         other.text = None if self.text is None else self.text.another()
         return other
 
     def load_face(self) -> None:
-        """Also instead of one that is not to be trusted any more."""
+        """Load the face network, also in place of one that is not trusted any more."""
         self.face = FaceEncoder(self.checkpoint.spec.face, self.checkpoint.face, self.device)
 
     def load_voice(self) -> None:
-        """Also instead of one that is not to be trusted any more."""
+        """Load the voice network, also in place of one that is not trusted any more."""
         spec = self.checkpoint.spec.voice
         self.voice = VoiceEncoder(spec, self.checkpoint.voice, self._sources)
 
     def load_whisper(self) -> None:
-        """Also instead of one that is not to be trusted any more; for this source alone then."""
+        """Prepare the speech model, also in place of one that is not trusted any more.
+
+        The new one belongs to this source alone.
+        """
         transcriber, sources = self._transcriber, self._sources
         self.whisper = _Once(lambda: load_whisper(transcriber, sources))
-        """Gives the speech model, loaded when it is first wanted."""
+        """Returns the speech model; it is loaded on the first call."""
 
     def warm_up(self, picture_size: tuple[int, int]) -> None:
-        """One pass of each, so that the first real one is not late.
+        """Run each network once, so that its first real pass is not late.
 
-        `picture_size`: height and width of the pictures that will come, where known: the
-        detector is built anew for each.
+        `picture_size` is the height and width of the pictures that will come, if known: the
+        detector is built anew for each size.
         """
         spec = self.checkpoint.spec
         self.face(np.zeros((*picture_size, 3), np.uint8))
@@ -99,12 +106,12 @@ class Models:
 
 
 def load_whisper(config: TranscriberConfig, users: int = 1) -> Whisper:
-    """The speech model (about 0.5 s), for so many threads. Raises UserError when unusable."""
+    """Load the speech model (about 0.5 s) for this many threads. Raises UserError when unusable."""
     return Whisper(config.model, config.language, users)
 
 
 class _Once:
-    """Loads when it is first called, whichever thread does; gives the same from then on."""
+    """Loads the speech model on the first call, from any thread, and returns it ever after."""
 
     def __init__(self, load: Callable[[], Whisper]) -> None:
         self._load = load
@@ -112,7 +119,7 @@ class _Once:
         self._loaded: Whisper | None = None
 
     def __call__(self) -> Whisper:
-        """Raises UserError when it cannot be loaded, each time."""
+        """Return the model. Raises UserError, on each call, when it cannot be loaded."""
         with self._lock:
             if self._loaded is None:
                 self._loaded = self._load()

@@ -1,31 +1,34 @@
-"""What the pipe gives, each with the time at which it goes out."""
+"""Outputs are what the pipe gives; each goes out at a certain time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from normtr.modality import Modality
 from stream.pipeline.events import Seen, TranscriptEvent
+from stream.pipeline.stages import CaptureDevice, Stage
 from stream.pipeline.window_assembler import Estimate
 from stream.wire import NoticeKind
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something a subscriber should know."""
+    """Something that a subscriber should know."""
 
     kind: NoticeKind
     at_ns: int
-    modality: str | None = None
+    modality: Modality | None = None
     detail: str = ""
     source: str = ""
-    """Which it is about; empty: the whole session."""
+    """The name of the source; empty for the whole session."""
 
 
 @dataclass(frozen=True)
 class SourceReport:
-    """One source over the last second; `lag_ms`: age of its newest item.
+    """A device over the last second.
 
-    `drift_ppm`: how much faster its clock runs than ours.
+    `lag_ms` is the age of its newest item; None before the first one. `drift_ppm` says how much
+    faster its clock runs than ours; None if not known.
     """
 
     alive: bool
@@ -37,20 +40,20 @@ class SourceReport:
 
 @dataclass(frozen=True)
 class HealthReport:
-    """Once a second; measured fields are None in virtual time. `level`: of load shedding, 0 to 4."""
+    """The state of the pipe, once a second. Measured fields are None in virtual time."""
 
     at_ns: int
-    sources: dict[str, SourceReport]
+    sources: dict[CaptureDevice, SourceReport]
     stages: dict[str, dict[str, float] | None]
     memory_mib: float | None
-    fresh_share: dict[str, float | None]
-    restarts: dict[str, int]
-    """By stage: workers that took the place of one that failed or hung."""
+    fresh_share: dict[Modality, float | None]
+    restarts: dict[Stage, int]
+    """The number of workers, per stage, that replaced one that failed or hung."""
     level: int
     source: str = ""
-    """Whose health it is."""
+    """The name of the source."""
 
 
 Output = Estimate | TranscriptEvent | Seen | Notice | HealthReport
 Sent = tuple[int, Output]
-"""The time at which something goes out, in ns on the session's clock, and what it is."""
+"""An output and the time at which it goes out, in ns on the session's clock."""

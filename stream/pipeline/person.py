@@ -1,7 +1,7 @@
-"""Who of several faces in view is the one to be recognised, and when that changes.
+"""Decides which of several faces in view is recognised, and when that changes.
 
-The faces of one picture are assigned to the people seen before, by place and by likeness of the
-aligned crop. This is state of the live pipe: rows stay pure functions of their crop.
+The faces of a picture are assigned to the people seen before, by place and by likeness of the
+aligned crop. Only the live pipe has this memory; a row stays a pure function of its crop.
 """
 
 from __future__ import annotations
@@ -20,41 +20,42 @@ from stream.pipeline.pipe_config import Rule
 Look = NDArray[np.float32]
 
 LOOK_PX = 12
-"""Likeness is the correlation of crops shrunk to this: fine lines are expression, not person."""
+"""Likeness is the correlation of crops shrunk to this size: fine lines are expression, not
+person."""
 RECOGNISED = 0.7
-"""A crop as like as this to an earlier one shows the same person wherever the face is."""
+"""A crop at least this like an earlier one shows the same person, wherever the face is."""
 CONTINUED = 0.45
-"""One as like as this does where the face is near the place it was last seen at."""
+"""A crop at least this like shows the same person if the face is near its last place."""
 NEAR, SPEED = 0.5, 2.0
-"""How far a face gets at once, and a second, in face widths."""
+"""A face moves at most `NEAR` face widths at once, plus `SPEED` face widths a second."""
 LOST_NS = 1_000_000_000
-"""Longer away, a place says nothing any more."""
+"""After a longer absence the last place says nothing any more."""
 COVERS = 1.0
-"""Nearer than this, in face widths, one face covers a part of the other."""
+"""A face nearer than this to another one, in face widths, covers a part of it."""
 NEW_VIEW = 0.9
-"""A crop less like than this to all earlier ones is kept beside them,"""
+"""A crop that is less like all kept views of a person than this is kept as another view."""
 VIEWS = 12
-"""at most so many of a person."""
+"""At most this many views of a person are kept."""
 PATIENCE_NS = 3_000_000_000
-"""`keep` waits so long for its person before it takes another."""
+"""`keep` waits this long for its person before it takes another one."""
 FORGET_NS = 30_000_000_000
-"""A bystander not seen for so long is forgotten."""
+"""A bystander who was not seen for this long is forgotten."""
 MOST = 6
-"""More faces of a picture than this, the largest, need not be looked at."""
+"""Only this many faces of a picture, the largest ones, are looked at."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which face of a picture is the person's; None: not in view."""
+    """`index` is the number of the person's face in a picture; None: they are not in view."""
 
     index: int | None
     changed: bool = False
-    """Another person than before."""
+    """Whether it is another person than before."""
 
 
 @dataclass(eq=False)
 class _Known:
-    """Somebody who was seen: where last, and some views."""
+    """Somebody who was seen, with their last place and some views."""
 
     face: DetectedFace
     since_ns: int
@@ -64,11 +65,11 @@ class _Known:
     """Whether they were ever in one picture with somebody else."""
 
     def like(self, look: Look) -> float:
-        """The best correlation with a view of theirs."""
+        """Return the best correlation of a look with their views."""
         return max(float(view @ look) for view in self.views)
 
     def fit(self, face: DetectedFace, look: Look, at_ns: int) -> float | None:
-        """How well a face fits, by likeness and nearness; None: it is somebody else."""
+        """Return how well a face fits by likeness and nearness; None: it is somebody else."""
         like = self.like(look)
         away_ns = at_ns - self.seen_ns
         reach = NEAR + SPEED * away_ns / 1e9
@@ -78,17 +79,20 @@ class _Known:
         return like + near if same else None
 
     def see(self, face: DetectedFace, look: Look, at_ns: int, apart: bool) -> None:
-        """`apart`: nobody else covers a part of this face, so that the view can be kept."""
+        """Note that they were seen.
+
+        `apart` says that nobody else covers a part of this face, so that the view may be kept.
+        """
         self.face, self.seen_ns = face, at_ns
         if apart and self.like(look) < NEW_VIEW:
             self.views.append(look)
 
 
 class Person:
-    """Follows everybody in view and chooses one. Owned by the thread of the face worker.
+    """Follows everybody in view and chooses one of them. The face worker's thread owns it.
 
-    `keep` holds on to its person while they are in view and waits for them a while; `largest`
-    and `centre` choose anew in each picture.
+    `keep` stays with its person while they are in view, and waits for them a while. `largest` and
+    `centre` choose anew in each picture.
     """
 
     def __init__(self, rule: Rule) -> None:
@@ -103,7 +107,11 @@ class Person:
         faces: Sequence[DetectedFace],
         crops: Sequence[Image],
     ) -> Chosen:
-        """`size`: height and width of the picture; `faces` in it, the largest first; their crops."""
+        """Choose the person's face among the faces of one picture.
+
+        `size` is the height and width of the picture. `faces` are in it, the largest first, and
+        `crops` are their aligned crops.
+        """
         seen = self._assign(at_ns, faces, [_look(crop) for crop in crops])
         if self._rule == "keep" and self._waiting(at_ns, seen):
             return Chosen(0 if self._alone(seen) else None)
@@ -114,14 +122,14 @@ class Person:
         return Chosen(index, before is not None and before is not self._person)
 
     def _waiting(self, at_ns: int, seen: Sequence[_Known | None]) -> bool:
-        """For a person who is out of view, but not for long."""
+        """Return whether the person is out of view, but not for long."""
         person = self._person
         return person is not None and person not in seen and at_ns - person.seen_ns < PATIENCE_NS
 
     def _alone(self, seen: Sequence[_Known | None]) -> bool:
-        """The only face in view, and of nobody who was seen beside others: nothing to choose.
+        """Return whether the only face in view belongs to nobody who was seen beside others.
 
-        It may be the person's, half covered or turned away.
+        Then there is nothing to choose: it may be the person, half covered or turned away.
         """
         return len(seen) == 1 and (seen[0] is None or not seen[0].in_company)
 
@@ -139,8 +147,8 @@ class Person:
     def _assign(
         self, at_ns: int, faces: Sequence[DetectedFace], looks: Sequence[Look]
     ) -> Sequence[_Known | None]:
-        """Who each face is: the best fits first, and where nothing fits somebody new, or None for
-        a face that is half covered."""
+        """Return who each face is. The best fits come first. A face that fits nobody is somebody
+        new, or None if it is half covered."""
         fits = [
             (fit, n, known)
             for n, (face, look) in enumerate(zip(faces, looks, strict=True))
@@ -169,7 +177,10 @@ class Person:
         faces: Sequence[DetectedFace],
         looks: Sequence[Look],
     ) -> None:
-        """A face that appeared half covered while the person was away may turn out to be theirs."""
+        """Give a face to the person if it turns out to be theirs.
+
+        It may have appeared half covered while the person was away, and counted as somebody new.
+        """
         person = self._person
         if person is None or person in who.values():
             return
@@ -181,7 +192,7 @@ class Person:
                 return
 
     def _apart(self, face: DetectedFace, at_ns: int, owner: _Known | None = None) -> bool:
-        """Whether nobody but its owner was just seen where this face is."""
+        """Return whether nobody but its owner was just seen where this face is."""
         return all(
             _distance(known.face, face) > COVERS
             for known in self._known
@@ -190,7 +201,7 @@ class Person:
 
 
 def _look(crop: Image) -> Look:
-    """Crop -> float32 of mean 0 and length 1, whose products are correlations."""
+    """Return a crop as float32 of mean 0 and length 1; products of such looks are correlations."""
     small = cv2.resize(crop, (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA)
     look = small.astype(np.float32).ravel()
     look -= look.mean()
@@ -208,7 +219,7 @@ def _middlemost(faces: Sequence[DetectedFace], size: tuple[int, int]) -> int:
 
 
 def _distance(one: DetectedFace, other: DetectedFace) -> float:
-    """Between the middles, and in size, in widths of the larger face."""
+    """Return how far two faces differ in place and size, in widths of the larger face."""
     a, b = np.sqrt(max(one.area, 1.0)), np.sqrt(max(other.area, 1.0))
     apart = float(np.linalg.norm(_centre(one) - _centre(other))) / max(a, b)
     return float(apart + abs(np.log2(a / b)))

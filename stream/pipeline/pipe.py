@@ -1,4 +1,4 @@
-"""The pipe without its clock: ingest, workers and window assembler, wired from one config."""
+"""The pipe without its clock: ingest, workers and window assembler, built from one config."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import psutil
 
 from normtr.cause import Cause
+from normtr.modality import Modality
 from normtr.predictor import Prediction, Predictor
 from normtr.window import Window
 from stream.pipeline.events import (
-    FEEDS,
     Arrived,
     Asked,
     Condition,
@@ -37,21 +37,23 @@ from stream.pipeline.outputs import HealthReport, Notice, Output, SourceReport
 from stream.pipeline.person import Person
 from stream.pipeline.pipe_config import PipeConfig
 from stream.pipeline.smoothing import Smoother
+from stream.pipeline.stages import FEEDS, CaptureDevice, Stage
 from stream.pipeline.transcriber import Transcriber
 from stream.pipeline.window_assembler import SLOW, Estimate, WindowAssembler
 from stream.pipeline.workers import FaceWorker, VoiceWorker, Worker
 from stream.wire import NoticeKind
 
 LOST = (Cause.DENIED, Cause.NO_DEVICE, Cause.NO_TRACK, Cause.STALLED)
-"""Causes that are told when they begin and end."""
+"""Causes whose begin and end are told as notices."""
 LATE_NS = 50_000_000
 """A tick that begins later than this was not in time."""
 STARTING_STEPS = 16
-"""The first steps (4 s) show how busy the machine is with the program's own start."""
+"""The first steps (4 s) do not count, because the program's own start keeps the machine busy."""
 
 
 class Pipe:
-    """Built when the session's origin is known; the drivers in realtime and virtual run it."""
+    """One source's pipe, built when the session's origin is known. `realtime` or `virtual` drives
+    it."""
 
     def __init__(
         self, config: PipeConfig, models: Models, origin_ns: int, post: Callable[[Event], None]
@@ -72,55 +74,53 @@ class Pipe:
             None if config.smoothing is None else Smoother(config.smoothing, models.checkpoint)
         )
         self._words: tuple[Word, ...] = ()
-        self._standing: dict[str, str | None] = {}
-        self._was: dict[str, int] = {}
+        self._standing: dict[Modality, Cause | None] = {}
+        self._was: dict[CaptureDevice, int] = {}
         self._muted = False
-        self._loading = "transcribe" in self.stages
+        self._loading = Stage.TRANSCRIBE in self.stages
 
-    def worker(self, stage: str, anew: bool = False) -> Worker:
-        """The worker of a stage that is on; `anew`: it replaces one, with its model loaded again.
+    def worker(self, stage: Stage, anew: bool = False) -> Worker:
+        """Return the worker of a stage that is on.
 
-        A transcriber may load its model (a second). Raises UserError when that is unusable.
+        `anew` says that it replaces one; then its model is loaded again. A transcriber may load its
+        model, which takes a second. Raises UserError when the model is unusable.
         """
         ingest, models, origin_ns = self.ingest, self._models, self.origin_ns
-        # What may have brought the last one down is not used again.
+        # A new worker skips the sound that may have brought the last one down.
         begin = ingest.ring.end if anew else 0
-        if stage == "face":
-            if anew:
-                models.load_face()
-            return FaceWorker(ingest.frames, models.face, self._person)
-        if stage == "voice":
-            if anew:
-                models.load_voice()
-            ring, voice = ingest.ring, models.voice
-            return VoiceWorker(ring, voice, self.spec, origin_ns, ingest.duty_cycles, begin)
-        assert models.text is not None
-        if anew:
-            models.load_whisper()
-        worker = Transcriber(
-            ingest.ring,
-            origin_ns,
-            self.config.transcriber,
-            models.whisper(),
-            ingest.duty_cycles,
-            begin,
-            self._words,
-        )
-        self._post(TextReady(models.text))
-        return worker
+        ring, cycles = ingest.ring, ingest.duty_cycles
+        match stage:
+            case Stage.FACE:
+                if anew:
+                    models.load_face()
+                return FaceWorker(ingest.frames, models.face, self._person)
+            case Stage.VOICE:
+                if anew:
+                    models.load_voice()
+                return VoiceWorker(ring, models.voice, self.spec, origin_ns, cycles, begin)
+            case Stage.TRANSCRIBE:
+                assert models.text is not None
+                if anew:
+                    models.load_whisper()
+                settings, whisper = self.config.transcriber, models.whisper()
+                worker = Transcriber(ring, origin_ns, settings, whisper, cycles, begin, self._words)
+                self._post(TextReady(models.text))
+                return worker
+            case _:
+                assert_never(stage)
 
     def closes_ns(self, step: int) -> int:
-        """When the estimate of the window ending with `step` is due."""
+        """Return when the estimate of the window that ends with `step` is due."""
         return self.origin_ns + (step + 1) * self.spec.step_ns + self.spec.settle_ns
 
     def estimate(self, step: int, window: Window, prediction: Prediction, now_ns: int) -> Estimate:
-        """Of the window that the recognizer gave last; `now_ns`: when the tick began."""
+        """Return the estimate of the window that was assembled last; the tick began at `now_ns`."""
         faces = self.recognizer.faces(step)
         smoothed = None if self._smoother is None else self._smoother(window, prediction)
         return Estimate(step, window, prediction, now_ns, faces, smoothed)
 
     def absorb(self, event: Event) -> Sequence[Output]:
-        """Take an event in; return what of it goes out at once."""
+        """Take an event in; return the outputs that go out at once."""
         self.recognizer.handle(event)
         match event:
             case TextReady():
@@ -132,14 +132,14 @@ class Pipe:
                 at_ns = self.origin_ns + event.step * self.spec.step_ns
                 return [Notice(NoticeKind.WORKER_ERROR, at_ns, event.modality, event.reason)]
             case Seen():
-                return [] if self.ingest.was_held("camera", event.at_ns) else [event]
+                return [] if self.ingest.was_held(CaptureDevice.CAMERA, event.at_ns) else [event]
             case Asked():
                 return [Notice(event.kind, event.at_ns, event.modality, event.detail)]
             case OtherPerson():
                 detail = "another person is in view"
-                return [Notice(NoticeKind.PERSON_CHANGED, event.at_ns, "face", detail)]
+                return [Notice(NoticeKind.PERSON_CHANGED, event.at_ns, Modality.FACE, detail)]
             case Down():
-                self._loading = self._loading and event.stage != "transcribe"
+                self._loading = self._loading and event.stage != Stage.TRANSCRIBE
                 feeds = FEEDS[event.stage]
                 return [Notice(NoticeKind.WORKER_DOWN, event.at_ns, feeds, event.reason)]
             case Restarted():
@@ -147,7 +147,7 @@ class Pipe:
                 feeds = FEEDS[event.stage]
                 return [Notice(NoticeKind.WORKER_RESTARTED, event.at_ns, feeds, event.reason)]
             case FeatureRow():
-                return self._mute_notices(event) if event.modality == "voice" else []
+                return self._mute_notices(event) if event.modality == Modality.VOICE else []
             case Condition():
                 return self._notices(event)
             case Arrived() | Dropped() | Ended():
@@ -157,18 +157,20 @@ class Pipe:
         return []
 
     def ask(self, asked: Asked) -> None:
-        """Have it go out as a notice; from any thread."""
+        """Send a request out as a notice; any thread may call this."""
         self._post(asked)
 
     def keep_pace(self, estimate: Estimate, late_ns: int, now_ns: int) -> Sequence[Notice]:
         """Give up or take back work after a tick that began `late_ns` late; in real time only.
 
-        Steps at which the program itself was still starting do not count.
+        Returns the notice of a change. Steps of the program's own start do not count.
         """
         if self._loading or estimate.step < STARTING_STEPS:
             return []
         gaps, duty_cycles = estimate.window.gaps, self.ingest.duty_cycles
-        wanted = ["face", "voice"] if duty_cycles.hears(estimate.step) else ["face"]
+        wanted = [Modality.FACE]
+        if duty_cycles.hears(estimate.step):
+            wanted.append(Modality.VOICE)
         in_time = late_ns <= LATE_NS and not any(gaps[m][-1] in SLOW for m in wanted)
         change = self.load_shedding.step(in_time)
         if not change:
@@ -186,11 +188,14 @@ class Pipe:
             return []
         begin_ns, end_ns = event.skipped
         detail = f"{(end_ns - begin_ns) / 1e9:.1f} s of sound were skipped to keep up"
-        return [Notice(NoticeKind.LATE_WORDS, begin_ns, "text", detail)]
+        return [Notice(NoticeKind.LATE_WORDS, begin_ns, Modality.TEXT, detail)]
 
     def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
-        """A device that is muted, or whose sound was led elsewhere, gives exact zeros."""
-        held = self.ingest.was_held("microphone", row.begin_ns)
+        """Return a notice when a device begins or ends to give exact zeros.
+
+        It does so when it is muted, or when another device has taken its place.
+        """
+        held = self.ingest.was_held(CaptureDevice.MICROPHONE, row.begin_ns)
         if row.cause == Cause.MUTED and not self._muted and not held:
             self._muted = True
             detail = "only exact zeros come: the microphone is muted, or another one is in use"
@@ -214,14 +219,20 @@ class Pipe:
         return []
 
     def health(self, now_ns: int, *, measured: bool) -> HealthReport:
-        """`measured`: with stage times and memory, which virtual time does not have."""
+        """Return the health of the last second.
+
+        `measured` adds stage times and memory, which virtual time does not have.
+        """
         sources = {}
-        for name, meter in self.ingest.meters.items():
-            items, self._was[name] = meter.items - self._was.get(name, 0), meter.items
+        drops = {
+            CaptureDevice.CAMERA: self.ingest.frames.dropped,
+            CaptureDevice.MICROPHONE: self.ingest.ring.missing,
+        }
+        for device, meter in self.ingest.meters.items():
+            items, self._was[device] = meter.items - self._was.get(device, 0), meter.items
             lag = None if meter.newest_ns is None else (now_ns - meter.newest_ns) / 1e6
-            drops = self.ingest.frames.dropped if name == "camera" else self.ingest.ring.missing
             alive = lag is not None and lag < 1000.0
-            sources[name] = SourceReport(alive, float(items), drops, lag, meter.drift_ppm)
+            sources[device] = SourceReport(alive, float(items), drops[device], lag, meter.drift_ppm)
         stages: dict[str, dict[str, float] | None] = {}
         for name, times in sorted(self.stage_ms.items()):
             p50, p95 = np.percentile(list(times), [50, 95]) if times else (0.0, 0.0)
@@ -232,14 +243,14 @@ class Pipe:
         return HealthReport(now_ns, sources, stages, memory, fresh, restarts, level)
 
     def timed(self, stage: str, took_ns: int) -> None:
-        """Remember what one run of a stage took."""
+        """Remember how long one run of a stage took."""
         self.stage_ms.setdefault(stage, deque(maxlen=240)).append(took_ns / 1e6)
 
 
 def judged(
     pipes: Sequence[Pipe], windows: Sequence[Window], predictor: Predictor, step: int, now_ns: int
 ) -> list[Estimate]:
-    """The estimates of all pipes' windows at one tick, by one forward."""
+    """Return the estimates of all pipes' windows at one tick, computed in one batch."""
     return [
         pipe.estimate(step, window, prediction, now_ns)
         for pipe, window, prediction in zip(pipes, windows, predictor(windows), strict=True)

@@ -1,4 +1,4 @@
-"""What is recognised and how: the settings of the pipe."""
+"""The settings of the pipe: what is recognised, and how."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Literal
 
 from normtr import models
+from normtr.modality import Modality
 from normtr.shipped import SHIPPED
-from normtr.spec import MODALITIES
 from normtr.speech_limits import LONGEST_S, PASSAGE_S, PAUSE_MS, THRESHOLD
 
 Switch = Literal["on", "off"]
 Rule = Literal["keep", "largest", "centre"]
-"""Who of several faces is the person (see `stream.pipeline.person`)."""
+"""How the person is chosen among several faces (see `stream.pipeline.person`)."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What each stage takes in virtual time, in ms: constants, so that nothing is measured."""
+    """How long each stage takes in virtual time, in ms; constant, so that nothing is measured."""
 
     face: int = 60
     voice: int = 40
@@ -29,23 +29,23 @@ class Costs:
 
 @dataclass(frozen=True)
 class TranscriberConfig:
-    """Speech to text: with which model, and how often."""
+    """The settings of speech-to-text: which model, and how often."""
 
     model: str = models.SPEECH
-    """An embedded package, a folder with a CTranslate2 Whisper, or (with a network) a hub name."""
+    """An embedded package, a CTranslate2 Whisper folder, or (with a network) a hub name."""
     language: str = "en"
-    """What is spoken, as Whisper's code; the embedded model knows English only."""
+    """The spoken language, as Whisper's code; the embedded model knows English only."""
     interval_ms: int = 500
-    """New sound needed for a pass, at least 100."""
+    """A pass needs this much new sound, at least 100."""
     max_passage_s: float = PASSAGE_S
-    """The longest sound of one pass, 1 to 15."""
+    """The longest sound of one pass, from 1 to 15."""
     pause_ms: int = PAUSE_MS
-    """So long without speech ends an utterance."""
+    """A pause this long ends an utterance."""
     vad_threshold: float = THRESHOLD
-    """What Silero gives at least this is speech, over 0 and under 1."""
+    """Silero's score from which on sound is speech, over 0 and under 1."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a number out of its range."""
+        """Raise ValueError for a number out of its range."""
         if self.interval_ms < 100:
             raise ValueError(f"interval_ms is at least 100, not {self.interval_ms}")
         if not 1 <= self.max_passage_s <= LONGEST_S:
@@ -57,18 +57,18 @@ class TranscriberConfig:
 
     @property
     def is_usual(self) -> bool:
-        """Whether this is the embedded model in its own language, which works."""
+        """Whether this is the embedded model in its own language, which is sure to work."""
         return (self.model, self.language) == (models.SPEECH, "en")
 
 
 @dataclass(frozen=True)
 class PipeConfig:
-    """What is recognised and how; the same in every program that runs the pipe."""
+    """What is recognised, and how. All programs that run the pipe share these settings."""
 
     checkpoint: Path = SHIPPED
-    """Folder of the recognizer's weights."""
+    """The folder of the recognizer's weights."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the networks run; auto: CUDA where there is a GPU."""
+    """Where the networks run; auto: on CUDA if there is a GPU."""
     face: Switch = "on"
     """Whether faces are looked at."""
     voice: Switch = "on"
@@ -76,27 +76,27 @@ class PipeConfig:
     text: Switch = "on"
     """Whether speech is transcribed (English)."""
     neutral: float | None = None
-    """Expected share of windows without emotion, over 0 and under 1; else all seven are even."""
+    """Expected share of windows without emotion, over 0 and under 1; else all labels are even."""
     person: Rule = "keep"
-    """Of several faces: keep the first chosen one, or take the largest, or the one in the centre."""
+    """Among several faces, keep the first chosen one, or take the largest or the central one."""
     calibrated: bool = False
-    """Take off the bias that `normtr calibrate` measured; its --help says what that gives."""
+    """Take off the bias that `normtr calibrate` measured; see its --help for what that gives."""
     personal: Path | None = None
-    """The file of that calibration, if not the usual one in your data folder."""
+    """The file of the calibration for --calibrated, if not the usual one in your data folder."""
     smoothing: float | None = None
-    """Publish a smoothed label, too, averaged over about so many seconds; else none."""
+    """Publish a smoothed label, too, averaged over about this many seconds."""
     transcriber: TranscriberConfig = field(default_factory=TranscriberConfig)
     """Speech to text."""
     costs: Costs = field(default_factory=Costs)
-    """What each stage takes in virtual time, in ms."""
+    """How long each stage takes in virtual time, in ms."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a share or a time that is none."""
+        """Raise ValueError for a share or a time that is out of range."""
         if self.smoothing is not None and not 0.0 < self.smoothing <= 60.0:
             raise ValueError(f"smoothing lies over 0 and up to 60 s, not at {self.smoothing:g}")
         if self.neutral is not None and not 0.0 < self.neutral < 1.0:
             raise ValueError(f"neutral lies between 0 and 1, not at {self.neutral:g}")
 
     @property
-    def off(self) -> frozenset[str]:
-        return frozenset(m for m in MODALITIES if getattr(self, m) == "off")
+    def off(self) -> frozenset[Modality]:
+        return frozenset(m for m in Modality if getattr(self, m) == "off")

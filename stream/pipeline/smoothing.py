@@ -1,4 +1,4 @@
-"""Estimates -> a calmer label, beside the raw one: averaged over time, with hysteresis."""
+"""Adds a calmer label to the raw one: it is averaged over time and changes reluctantly."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from normtr.predictor import Prediction
 from normtr.window import Window
 
 LEAD = 0.15
-"""Another label takes over when its averaged probability is so much higher."""
+"""Another label takes over when its averaged probability is higher by this much."""
 
 
 @dataclass(frozen=True)
 class Smoothed:
-    """What is shown where the raw label would flicker."""
+    """The label that is shown in place of a raw one that would flicker."""
 
     top: str
     confidence: float
     """The averaged probability of `top`."""
     abstained: bool
-    """It is under the checkpoint's threshold."""
+    """Whether the confidence is under the checkpoint's threshold."""
 
 
 class Smoother:
-    """Exponential average of the probabilities, over ticks whose window holds anything valid.
+    """Averages the probabilities exponentially over ticks whose window holds a valid step.
 
-    A window without anything valid ends it: the next one begins anew.
+    A window without valid steps ends the average; the next one begins anew.
     """
 
     def __init__(self, seconds: float, checkpoint: Checkpoint) -> None:
-        """`seconds`: the time constant."""
+        """`seconds` is the time constant of the average."""
         self._seconds = seconds
         self._labels = checkpoint.labels
         self._threshold = checkpoint.calibration.threshold
@@ -43,7 +43,7 @@ class Smoother:
         self._end_ns = 0
 
     def __call__(self, window: Window, prediction: Prediction) -> Smoothed | None:
-        """None where the window holds nothing valid."""
+        """Take a window in and return the label; None if the window holds no valid step."""
         if not any(window.share.values()):
             self._mean = None
             return None

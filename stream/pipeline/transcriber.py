@@ -1,7 +1,7 @@
-"""Streaming speech-to-text: every half second one pass over the last sound gives revisable words.
+"""Streaming speech-to-text: every half second a pass over the last sound gives revisable words.
 
-The pass starts some seconds back and is given the words committed there as forced beginning of
-its text, so that it only has to find what comes after them, in their context.
+A pass starts some seconds back. The words that are committed there are the forced beginning of its
+text, so that it only has to find what comes after them, in their context.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from stream.pipeline.events import TranscriptEvent, Word, WordChange
 from stream.pipeline.handoff import Sound, SoundRing
 from stream.pipeline.load_shedding import DutyCycles
 from stream.pipeline.pipe_config import TranscriberConfig
+from stream.pipeline.stages import Stage
 from stream.pipeline.word_revision import Guess, Hypothesis
 
 MEMORY_NS = 30_000_000_000
@@ -24,9 +25,9 @@ UNSETTLED_S = 0.3
 
 @dataclass(frozen=True)
 class Passage:
-    """The sound of one pass; `final`: nothing comes after it.
+    """The sound of one pass; nothing comes after it if it is `final`.
 
-    `skipped`: so many samples before it that no pass has had.
+    `skipped` is the number of samples before it that no pass has had.
     """
 
     sound: Sound
@@ -35,9 +36,12 @@ class Passage:
 
 
 class Transcriber:
-    """Worker: sound from the ring in, revisable words out. Sample n lies n/16000 s after origin."""
+    """The worker that turns sound from the ring into revisable words.
 
-    name = "transcribe"
+    Sample n lies n / 16000 s after the origin.
+    """
+
+    name = Stage.TRANSCRIBE
 
     def __init__(
         self,
@@ -49,9 +53,10 @@ class Transcriber:
         begin: int = 0,
         known: Sequence[Word] = (),
     ) -> None:
-        """`ring` holds 16 kHz sound and more than a passage of it; `whisper` as `config` says.
+        """`ring` holds sound at 16 kHz, and more of it than one passage.
 
-        It listens from sample `begin` on; `known` are the words of the one that it replaces.
+        `whisper` is the model that `config` names. The worker listens from sample `begin` on.
+        `known` are the words of the worker that it replaces.
         """
         if ring.rate != RATE:
             raise ValueError(f"the transcriber needs sound at {RATE} Hz, not {ring.rate}")
@@ -68,9 +73,9 @@ class Transcriber:
         self._listened = (0, 0)  # the samples of Whisper's last pass
 
     def take(self, now_ns: int, final: bool = False) -> Passage | None:
-        """The next passage, None while there is too little new sound.
+        """Return the next passage; None while there is too little new sound.
 
-        `final`: no sound will come any more; gives the rest, then None.
+        `final` says that no more sound will come: then the rest is returned, and after that None.
         """
         end = self._ring.end
         new = end - self._taken
@@ -83,14 +88,14 @@ class Transcriber:
         return Passage(self._ring.read(begin, end), final, skipped)
 
     def _enough(self) -> int:
-        """New samples that are worth a pass: one pass is made in so many that could be made."""
+        """Return how many new samples are worth a pass, given the duty cycle."""
         interval = max(self._config.interval_ms * RATE // 1000, self._came)
         return min(self._duty_cycles.newest.transcribe * interval, self._longest)
 
     def run(self, work: Passage) -> Sequence[TranscriptEvent]:
-        """Listen to the passage; `ready_ns` is 0, the driver knows when it was ready."""
+        """Listen to the passage. `ready_ns` is 0 in the result; the driver fills it in."""
         sound, told = work.sound, self._hypothesis
-        # Where the passage could not reach back far enough, what is known there is all there is.
+        # Provisional words before the passage cannot be revised any more.
         changes = [*told.commit_before(self._ns(sound.begin))]
         found = speech.stretches(sound.samples, self._config.vad_threshold)
         speech_end = sound.begin + found[-1][1] if found else sound.begin
@@ -110,7 +115,7 @@ class Transcriber:
         return [TranscriptEvent(told.words, tuple(changes), horizon_ns, 0, skipped)]
 
     def _listen(self, sound: Sound, speech_end: int) -> tuple[WordChange, ...]:
-        """One Whisper pass over the passage up to the end of its speech."""
+        """Run Whisper over the passage up to the end of its speech; return the changed words."""
         told = self._hypothesis
         begin, end = sound.begin, min(sound.end, speech_end + int(TAIL_S * RATE))
         until_ns = self._ns(sound.end) - int(UNSETTLED_S * 1e9)
@@ -126,7 +131,7 @@ class Transcriber:
             " ".join(word.text for word in known),
             speech.most_words(fresh_s),
         )
-        if heard is None:  # not to be trusted: the words so far stand
+        if heard is None:  # the pass is not to be trusted, so the words stay as they are
             return ()
         guesses = [
             Guess(
@@ -137,7 +142,11 @@ class Transcriber:
         return told.revise(guesses, until_ns)
 
     def _next_begin(self, sound: Sound) -> int:
-        """Past half the bound, cut where a committed word began; a quarter stays as context."""
+        """Return the first sample of the next passage.
+
+        A passage beyond half of the longest is cut where a committed word began; a quarter of the
+        longest stays as context.
+        """
         committed = [word.word for word in self._hypothesis.committed]
         bound_s = self._config.max_passage_s
         if len(sound.samples) < bound_s / 2 * RATE or not committed:

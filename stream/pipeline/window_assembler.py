@@ -1,4 +1,4 @@
-"""The window of a tick: assembled from what is ready, gaps with their causes."""
+"""Assembles the window of a tick from the rows that are ready, and names the causes of its gaps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from normtr.cause import Cause, first_cause
+from normtr.modality import Modality
 from normtr.predictor import Prediction
-from normtr.spec import MODALITIES, FeatureSpec
+from normtr.spec import FeatureSpec
 from normtr.text import TextEncoder, TimedWord
 from normtr.window import Row, Window, assemble, mean_row
 from stream.pipeline.events import (
-    FEEDS,
     Arrived,
     Asked,
     Condition,
@@ -30,28 +30,29 @@ from stream.pipeline.events import (
     TranscriptEvent,
 )
 from stream.pipeline.smoothing import Smoothed
+from stream.pipeline.stages import FEEDS
 
 SLOW = (Cause.DROPPED, Cause.LATE)
-"""Causes that show a machine too slow."""
+"""Causes that show that the machine is too slow."""
 UNREADY = (*SLOW, Cause.ERROR)
-"""Causes of ours: the input was there, its row was not."""
+"""Causes that lie with us: the input was there, but its row was not."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the recognizer says at one tick about the window that ends with `step`."""
+    """The recognizer's answer at one tick, about the window that ends with `step`."""
 
     step: int
     window: Window
     prediction: Prediction
     tick_ns: int
-    """When the tick began: the end of the window and the settling."""
+    """When the tick began: the window's end plus the settling time."""
     faces: int
-    """Pictures used for the closing step."""
+    """The number of pictures that were used for the closing step."""
     smoothed: Smoothed | None = None
-    """Only where the config asks for it, and something was seen."""
+    """The smoothed label; None if the config does not ask for it, or nothing was seen."""
     source: str = ""
-    """Whose window it is."""
+    """The name of the source; filled in on the way out."""
 
 
 @dataclass
@@ -64,9 +65,10 @@ class Step:
     rows: list[tuple[Cause, Row | None]] = field(default_factory=list)
 
     def outcome(self) -> tuple[Cause, Row | None]:
-        """A row counts only when nothing of its step was lost or is still missing.
+        """Return the row, or the cause why there is none.
 
-        Otherwise the row would depend on how busy the machine was, not on the gaps alone.
+        A row counts only if nothing of its step was lost or is missing. Otherwise the row would
+        depend on how busy the machine was, not on the gaps alone.
         """
         if self.dropped:
             return Cause.DROPPED, None
@@ -81,7 +83,7 @@ class Step:
 
 @dataclass
 class Fresh:
-    """Steps whose input existed, and those of them that were judged by the closing estimate."""
+    """Counts the steps whose input existed, and those of them that the closing estimate used."""
 
     existed: int = 0
     ready: int = 0
@@ -92,23 +94,23 @@ class Fresh:
 
 
 class WindowAssembler:
-    """Keeps the grid; owned by one thread."""
+    """Keeps what is known of the steps on the grid. One thread owns it."""
 
-    def __init__(self, spec: FeatureSpec, origin_ns: int, off: Iterable[str] = ()) -> None:
+    def __init__(self, spec: FeatureSpec, origin_ns: int, off: Iterable[Modality] = ()) -> None:
         self.spec = spec
-        self.fresh = {m: Fresh() for m in ("face", "voice")}
+        self.fresh = {m: Fresh() for m in (Modality.FACE, Modality.VOICE)}
         self._origin_ns = origin_ns
         self._text_encoder: TextEncoder | None = None
-        self._steps: dict[str, dict[int, Step]] = {m: defaultdict(Step) for m in MODALITIES}
-        self._conditions: dict[str, list[tuple[int, Cause]]] = {m: [] for m in MODALITIES}
-        self._down: dict[str, list[tuple[int, int | None]]] = {m: [] for m in MODALITIES}
+        self._steps: dict[Modality, dict[int, Step]] = {m: defaultdict(Step) for m in Modality}
+        self._conditions: dict[Modality, list[tuple[int, Cause]]] = {m: [] for m in Modality}
+        self._down: dict[Modality, list[tuple[int, int | None]]] = {m: [] for m in Modality}
         self._off = frozenset(off)
         self._words: tuple[TimedWord, ...] = ()
         self._horizon_ns = origin_ns
         self._unheard: list[tuple[int, int]] = []  # begin and end of sound not transcribed
 
     def handle(self, event: Event) -> None:
-        """Take in what a source or worker says."""
+        """Take in an event from a source or a worker."""
         match event:
             case TextReady():
                 self._text_encoder = event.encoder
@@ -138,15 +140,21 @@ class WindowAssembler:
                 assert_never(event)
 
     def window(self, step: int) -> Window:
-        """The window whose last step is `step` (0 = the first of the session); in rising order."""
+        """Return the window whose last step is `step`; 0 is the session's first step.
+
+        The steps of calls must rise, because older steps are forgotten.
+        """
         spec = self.spec
         begin_ns = self._origin_ns + (step + 1 - spec.steps) * spec.step_ns
         numbers = range(step + 1 - spec.steps, step + 1)
-        columns = {m: [self._outcome(m, n) for n in numbers] for m in ("face", "voice")}
+        columns: dict[str, list[tuple[Cause, Row | None]]] = {
+            m: [self._outcome(m, n) for n in numbers] for m in (Modality.FACE, Modality.VOICE)
+        }
         heard = [
-            self._heard(n, cause) for n, (cause, _) in zip(numbers, columns["voice"], strict=True)
+            self._heard(n, cause)
+            for n, (cause, _) in zip(numbers, columns[Modality.VOICE], strict=True)
         ]
-        columns["text"] = self._text(begin_ns, numbers, heard)
+        columns[Modality.TEXT] = self._text(begin_ns, numbers, heard)
         window = assemble(spec, begin_ns, columns)
         self._forget(numbers[0])
         for modality, fresh in self.fresh.items():
@@ -156,10 +164,10 @@ class WindowAssembler:
         return window
 
     def faces(self, step: int) -> int:
-        """How many pictures a step of the last window has used."""
-        return len(self._steps["face"][step].rows)
+        """Return how many pictures a step of the last window has used."""
+        return len(self._steps[Modality.FACE][step].rows)
 
-    def _outcome(self, modality: str, step: int) -> tuple[Cause, Row | None]:
+    def _outcome(self, modality: Modality, step: int) -> tuple[Cause, Row | None]:
         standing = self._standing(modality, step)
         if step < 0 or standing in (Cause.OFF, Cause.STARTING, Cause.PAUSED):
             return standing, None
@@ -167,28 +175,28 @@ class WindowAssembler:
         if cause in UNREADY and self._is_down(modality, step):
             cause = Cause.ERROR
         if standing != Cause.NONE:
-            # A step that nothing came in for is explained by what kept it out.
+            # If nothing came in for the step, the cause is what kept it out.
             cause = standing if cause == Cause.STALLED else first_cause((standing, cause))
         return (cause, row) if cause == Cause.NONE else (cause, None)
 
-    def _lose(self, modality: str, at_ns: int) -> None:
-        """From `at_ns` on no worker answers, until one is restarted."""
-        # What was said since the horizon will not be heard any more.
-        begin_ns = min(at_ns, self._horizon_ns) if modality == "text" else at_ns
+    def _lose(self, modality: Modality, at_ns: int) -> None:
+        """Note that from `at_ns` on no worker answers, until one is restarted."""
+        # Words after the horizon will not be heard any more.
+        begin_ns = min(at_ns, self._horizon_ns) if modality == Modality.TEXT else at_ns
         stretches = self._down[modality]
         if not stretches or stretches[-1][1] is not None:
             stretches.append((begin_ns, None))
 
-    def _is_down(self, modality: str, step: int) -> bool:
-        """Whether there was no worker during some of the step."""
+    def _is_down(self, modality: Modality, step: int) -> bool:
+        """Return whether there was no worker during a part of the step."""
         begin_ns = self._origin_ns + step * self.spec.step_ns
         return any(
             down_ns < begin_ns + self.spec.step_ns and (up_ns is None or up_ns > begin_ns)
             for down_ns, up_ns in self._down[modality]
         )
 
-    def _standing(self, modality: str, step: int) -> Cause:
-        """The condition in force at the step's end."""
+    def _standing(self, modality: Modality, step: int) -> Cause:
+        """Return the condition in force at the step's end."""
         if modality in self._off:
             return Cause.OFF
         if step < 0:
@@ -201,24 +209,28 @@ class WindowAssembler:
         return cause
 
     def _heard(self, step: int, cause: Cause) -> Cause:
-        """A step that the voice worker gave up is whole for the words."""
+        """Return the voice's cause for the words: a step that only the voice worker gave up is
+        whole."""
         return (
-            Cause.NONE if cause == Cause.DROPPED and self._steps["voice"][step].dropped else cause
+            Cause.NONE
+            if cause == Cause.DROPPED and self._steps[Modality.VOICE][step].dropped
+            else cause
         )
 
     def _text(
         self, begin_ns: int, numbers: range, voice: list[Cause]
     ) -> list[tuple[Cause, Row | None]]:
-        if "text" in self._off:
+        if Modality.TEXT in self._off:
             return [(Cause.OFF, None)] * len(numbers)
         if self._text_encoder is None:
             return [
-                (Cause.ERROR if self._is_down("text", n) else Cause.STARTING, None) for n in numbers
+                (Cause.ERROR if self._is_down(Modality.TEXT, n) else Cause.STARTING, None)
+                for n in numbers
             ]
         rows = self._text_encoder.rows(self._words, begin_ns, self.spec.step_ns, self.spec.steps)
         column: list[tuple[Cause, Row | None]] = []
         for number, row, heard in zip(numbers, rows, voice, strict=True):
-            standing = self._standing("text", number)
+            standing = self._standing(Modality.TEXT, number)
             end_ns = self._origin_ns + (number + 1) * self.spec.step_ns
             if standing != Cause.NONE:
                 column.append((standing, None))
@@ -226,7 +238,7 @@ class WindowAssembler:
                 column.append((Cause.NONE, row))
             elif heard in (Cause.PAUSED, Cause.MUTED, Cause.STALLED, Cause.DROPPED):
                 column.append((heard, None))
-            elif heard != Cause.SILENCE and self._is_down("text", number):
+            elif heard != Cause.SILENCE and self._is_down(Modality.TEXT, number):
                 column.append((Cause.ERROR, None))
             elif heard != Cause.SILENCE and self._was_skipped(end_ns):
                 column.append((Cause.DROPPED, None))
@@ -237,7 +249,8 @@ class WindowAssembler:
         return column
 
     def _was_skipped(self, end_ns: int) -> bool:
-        """Whether the transcriber had no time for sound of the step that ends then."""
+        """Return whether the transcriber had no time for sound of the step that ends at
+        `end_ns`."""
         begin_ns = end_ns - self.spec.step_ns
         return any(begin_ns < last and first < end_ns for first, last in self._unheard)
 

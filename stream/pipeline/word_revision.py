@@ -1,4 +1,4 @@
-"""What was heard so far, word by word: provisional words are revised until two passes agree."""
+"""Keeps the words heard so far: provisional words are revised until two passes agree on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SAME_TIME_NS = 80_000_000
 SAME_PROBABILITY = 0.1
 LONGEST_PHRASE = 6
 REPEATS = 4
-"""The same 1 to LONGEST_PHRASE words more often than this in a row, no pause between, are a loop."""
+"""A phrase of 1 to LONGEST_PHRASE words is a loop if it comes more often than this in a row."""
 PAUSE_NS = 1_000_000_000
 
 
@@ -27,14 +27,14 @@ class Guess(NamedTuple):
 
 
 class Hypothesis:
-    """Committed words, which never change again, then provisional ones; they never overlap.
+    """The committed words, which never change again, and after them the provisional ones.
 
-    Every method returns its changes in order; replaying them from the start gives `words`
-    (and those forgotten). Ids count up from 0.
+    Words never overlap. Every method returns its changes in order; replaying all changes gives
+    `words` and those forgotten. Ids count up from 0.
     """
 
     def __init__(self, known: Sequence[Word] = ()) -> None:
-        """`known`: the `words` of a hypothesis that this one goes on from."""
+        """`known` are the `words` of a hypothesis that this one continues."""
         self.committed = tuple(word for word in known if word.committed)
         self.provisional = tuple(word for word in known if not word.committed)
         # The last committed word's end, even if forgotten.
@@ -49,8 +49,8 @@ class Hypothesis:
     def revise(self, heard: Sequence[Guess], until_ns: int) -> tuple[WordChange, ...]:
         """Replace the provisional words by what the newest pass heard after the committed ones.
 
-        Leading words that the pass before heard too and that end by `until_ns` are committed.
-        What goes round in a loop is not taken.
+        Leading words that the previous pass heard, too, and that end by `until_ns` are committed.
+        Words that only repeat a loop are left out.
         """
         heard = self._without_loops(heard)
         old = self.provisional
@@ -75,7 +75,7 @@ class Hypothesis:
         return (*changes, *self._commit(settled))
 
     def commit_before(self, time_ns: int) -> tuple[WordChange, ...]:
-        """Commit, as they are, the provisional words that begin before `time_ns`."""
+        """Commit the provisional words that begin before `time_ns`, as they are."""
         return self._commit(sum(word.word.begin_ns < time_ns for word in self.provisional))
 
     def commit_all(self) -> tuple[WordChange, ...]:
@@ -94,9 +94,9 @@ class Hypothesis:
         return tuple(WordChange("commit", word) for word in final)
 
     def _without_loops(self, heard: Sequence[Guess]) -> list[Guess]:
-        """What was heard without the words that only go on repeating a phrase."""
+        """Return the words that were heard, without those that only go on repeating a phrase."""
         said = [word.word for word in self.committed]
-        if said and self._loop_ns is not None:  # where the loop filled it, there was no pause
+        if said and self._loop_ns is not None:  # time that the loop filled is no pause
             said[-1] = replace(said[-1], end_ns=max(said[-1].end_ns, self._loop_ns))
         kept = []
         for guess in heard:
@@ -108,7 +108,8 @@ class Hypothesis:
         return kept
 
     def _revised(self, guess: Guess, old: Word | None, floor_ns: int | None) -> Word:
-        """The guess as a word after `floor_ns`; `old` itself where hardly anything changed."""
+        """Return the guess as a word after `floor_ns`, or `old` itself if hardly anything
+        changed."""
         text, begin_ns, end_ns = guess.word.text, guess.word.begin_ns, guess.word.end_ns
         if floor_ns is not None:
             begin_ns = max(begin_ns, floor_ns)
@@ -130,7 +131,7 @@ class Hypothesis:
 
 
 def _is_loop(said: Sequence[TimedWord], length: int) -> bool:
-    """Whether the last words are the same `length` words, and more than REPEATS times."""
+    """Return whether the last words repeat the same `length` words more than REPEATS times."""
     last = said[-(REPEATS * length + 1) :]
     return (
         len(last) > REPEATS * length
@@ -140,12 +141,12 @@ def _is_loop(said: Sequence[TimedWord], length: int) -> bool:
 
 
 def _key(word: TimedWord) -> str:
-    """What counts when passes are compared: no case, no punctuation."""
+    """Return the letters and digits that count when passes are compared, in lower case."""
     return "".join(c for c in word.text.lower() if c.isalnum())
 
 
 def _pair(old: Sequence[Word], heard: Sequence[Guess]) -> list[int | None]:
-    """For every heard word the index of the old one it revises, None for a new word."""
+    """Return, for each heard word, the index of the old word that it revises; None if it is new."""
     matcher = SequenceMatcher(
         None, [_key(w.word) for w in old], [_key(g.word) for g in heard], autojunk=False
     )

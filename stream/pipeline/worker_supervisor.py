@@ -1,7 +1,7 @@
-"""One stage on a thread of its own: its worker is replaced when it fails or hangs.
+"""Runs one stage on a thread of its own, and replaces its worker when it fails or hangs.
 
-Nobody can end a thread that hangs in a library. It is given up: it may go on, but what it says
-is ignored, and a new worker with models loaded anew takes its place on a new thread.
+Nobody can end a thread that hangs in a library. So it is given up: it may go on, but what it says
+is ignored, and a new worker with newly loaded models takes its place on a new thread.
 """
 
 from __future__ import annotations
@@ -14,82 +14,93 @@ from typing import Any, Protocol
 from normtr.errors import UserError
 from normtr.spec import FeatureSpec
 from stream.clock import Clock
-from stream.pipeline.events import FEEDS, Down, Event, Failed, Restarted, stamped
+from stream.pipeline.events import Down, Event, Failed, Restarted, stamped
 from stream.pipeline.ingest import FrameSample, Ingest
+from stream.pipeline.stages import FEEDS, Stage
 from stream.pipeline.workers import AudioContext, Worker
 
 POLL_S = 0.05
-"""A worker looks for work at least so often, even when no bell rang."""
+"""A worker looks for work at least this often, even when no bell rang."""
 ERRORS = 3
-"""Inputs in a row on which a worker may fail before it is given up."""
+"""A worker that fails on this many inputs in a row is given up."""
 PAUSES_S = (0.0, 1.0, 5.0, 15.0, 60.0)
-"""Before the first, second ... restart in a row; the last one repeats."""
+"""Pauses before the first, second ... restart in a row; the last pause repeats."""
 TRUSTED_NS = 30_000_000_000
-"""A worker that lived so long starts the row of restarts anew."""
+"""After a worker that lived this long, the pauses begin with the first again."""
 ABANDONED = 3
-"""So many hung threads may be left; then one of them must return before the next restart."""
+"""With this many hung threads left, one of them must return before the next restart."""
 LOOK_NS = 1_000_000_000
-"""Between two checks at most so much counts as waiting: the whole program may have stood still."""
+"""At most this much time between two checks counts as waiting, since the whole program may have
+stood still."""
 
 Around = Callable[[Worker], Worker]
-"""Puts something around a worker, for example faults."""
+"""Wraps a worker in another one, for example to make it fail."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """Seconds without an answer that make a hang: at loading and the first input, and later."""
+    """A worker that gives no answer for so many seconds hangs: `start_s` while it loads and on its
+    first input, `run_s` later."""
 
     start_s: float
     run_s: float
 
 
-LIMITS = {"face": Limit(20.0, 3.0), "voice": Limit(20.0, 3.0), "transcribe": Limit(60.0, 10.0)}
+LIMITS = {
+    Stage.FACE: Limit(20.0, 3.0),
+    Stage.VOICE: Limit(20.0, 3.0),
+    Stage.TRANSCRIBE: Limit(60.0, 10.0),
+}
 
 
 class Supervised(Protocol):
-    """What makes the workers of the stages, and is told what they take: a pipe."""
+    """Makes the workers of the stages and is told how long they take; it is a pipe."""
 
     spec: FeatureSpec
     origin_ns: int
     ingest: Ingest
 
-    def worker(self, stage: str, anew: bool = False) -> Worker:
-        """The worker of a stage; `anew`: it replaces one. Raises UserError when it cannot work."""
+    def worker(self, stage: Stage, anew: bool = False) -> Worker:
+        """Return the worker of a stage; `anew` says that it replaces one.
+
+        Raises UserError when it cannot work.
+        """
         ...
 
-    def timed(self, stage: str, took_ns: int) -> None:
-        """Remember what one run of a stage took."""
+    def timed(self, stage: Stage, took_ns: int) -> None:
+        """Remember how long one run of a stage took."""
         ...
 
 
 @dataclass
 class WorkerState:
-    """What a worker's thread tells while it lives; written by that thread alone."""
+    """What a worker's thread tells while it lives; only that thread writes it."""
 
     born_ns: int
     busy: bool = True
     """Whether it loads or runs."""
     begun_ns: int = 0
-    """When it took what it works on,"""
+    """When it took the input that it works on."""
     step: int | None = None
-    """and the step of that."""
+    """The step of that input."""
     turns: int = 0
-    """Counts everything it began."""
+    """The number of inputs that it has begun with."""
     answers: int = 0
     errors: int = 0
-    """In a row."""
+    """The number of errors in a row."""
     failed: str = ""
-    """Why it ended by itself."""
+    """The reason why it ended by itself; empty while it lives."""
     done: bool = False
-    """It has answered everything that there was."""
+    """Whether it has answered everything that there was."""
 
 
 class WorkerSupervisor:
-    """`start`, `check` at every tick, `stop`: all from one thread."""
+    """Supervises the worker of one stage. One thread calls `start`, then `check` at every tick, and
+    `stop`."""
 
     def __init__(
         self,
-        name: str,
+        name: Stage,
         pipe: Supervised,
         clock: Clock,
         post: Callable[[Event], None],
@@ -130,7 +141,7 @@ class WorkerSupervisor:
             self.start()
 
     def finish(self) -> None:
-        """No input comes any more: let the worker answer what is left, then end."""
+        """Let the worker answer what is left, and then end: no input comes any more."""
         self._final = True
         self._bell.set()
 
@@ -147,7 +158,7 @@ class WorkerSupervisor:
         self._bell.set()
 
     def _hangs(self, now_ns: int) -> str:
-        """Why the worker counts as hung, or nothing."""
+        """Return why the worker counts as hung; empty if it does not."""
         life = self._life
         assert life is not None
         turn, waited_ns, last_ns = self._seen
@@ -181,14 +192,14 @@ class WorkerSupervisor:
         return len(self._abandoned) < ABANDONED
 
     def _say(self, life: WorkerState, event: Event) -> bool:
-        """Post what a worker says unless it was given up; whether it was not."""
+        """Post what a worker says unless it was given up; return whether it was posted."""
         with self._lock:
             if life is self._life:
                 self._post(event)
             return life is self._life
 
     def _live(self, life: WorkerState, anew: bool) -> None:
-        """The worker's thread."""
+        """Work until the worker is given up; this runs on the worker's thread."""
         try:
             worker = self._around(self._pipe.worker(self.name, anew))
             if anew and not self._say(

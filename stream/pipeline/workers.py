@@ -1,7 +1,7 @@
-"""Face and voice workers: take the newest work, give FeatureRows.
+"""The face and the voice worker: they take the newest work and give FeatureRows.
 
-A worker never reads a clock, sleeps or starts a thread: live a thread drives it, in virtual
-time an event loop. Both call `take` when it is idle and `run` with what it took.
+A worker never reads a clock, sleeps or starts a thread. Live a thread drives it, and in virtual
+time an event loop does. Both call `take` when it is idle, and `run` with what it took.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from normtr.cause import Cause
 from normtr.face import FaceEncoder, FaceRow, align
+from normtr.modality import Modality
 from normtr.sound import Samples, hole_cause
 from normtr.spec import FeatureSpec
 from normtr.voice import VoiceEncoder, VoiceRow
@@ -20,26 +21,27 @@ from stream.pipeline.handoff import Newest, SoundRing
 from stream.pipeline.ingest import FrameSample
 from stream.pipeline.load_shedding import DutyCycles
 from stream.pipeline.person import MOST, Person
+from stream.pipeline.stages import Stage
 
 
 class Worker(Protocol):
-    """One stage of the pipe."""
+    """Does the work of one stage."""
 
-    name: str
+    name: Stage
 
     def take(self, now_ns: int, final: bool = False) -> Any | None:
-        """The newest work, or None; must not block. `final`: no input comes any more."""
+        """Return the newest work, or None; must not block. `final`: no input comes any more."""
         ...
 
     def run(self, work: Any) -> Sequence[Event]:
-        """Pure compute. `ready_ns` of what comes out is filled in by the driver."""
+        """Compute the events of the work; the driver fills in their `ready_ns`."""
         ...
 
 
 class FaceWorker:
-    """Pictures -> one FeatureRow a picture, of the person's face."""
+    """Turns each picture into a FeatureRow of the person's face."""
 
-    name = "face"
+    name = Stage.FACE
 
     def __init__(self, frames: Newest[FrameSample], encoder: FaceEncoder, person: Person) -> None:
         self._frames = frames
@@ -57,27 +59,27 @@ class FaceWorker:
         row = FaceRow(Cause.NO_FACE)
         if chosen.index is not None:
             row = self._encoder.of(crops[chosen.index], faces[chosen.index])
-        out = FeatureRow("face", work.step, row.cause, row.vector, at_ns, at_ns, 0)
+        out = FeatureRow(Modality.FACE, work.step, row.cause, row.vector, at_ns, at_ns, 0)
         seen = Seen(work.step, at_ns, work.image, row)
         return [*([OtherPerson(at_ns)] if chosen.changed else []), out, seen]
 
 
 @dataclass(frozen=True)
 class AudioContext:
-    """The context of one step: `context_samples` ending at the step's end."""
+    """The sound of one step: `context_samples` that end at the step's end."""
 
     step: int
     samples: Samples
     cause: Cause
     wanted: bool
     skipped: tuple[tuple[int, Cause], ...]
-    """Earlier steps that nobody had time for, and the cause of those that had no sound."""
+    """Earlier steps that nobody had time for. The cause is `none` if their sound was there."""
 
 
 class VoiceWorker:
-    """Sound -> one FeatureRow a step."""
+    """Turns sound into one FeatureRow for each step."""
 
-    name = "voice"
+    name = Stage.VOICE
 
     def __init__(
         self,
@@ -88,7 +90,7 @@ class VoiceWorker:
         duty_cycles: DutyCycles,
         begin: int = 0,
     ) -> None:
-        """`begin`: the ring's sample in whose step it begins."""
+        """`begin` is the sample of the ring in whose step the worker begins."""
         self._ring = ring
         self._duty_cycles = duty_cycles
         self._encoder = encoder
@@ -115,14 +117,18 @@ class VoiceWorker:
         return [*events, self._row(work.step, self._encoder(work.samples))]
 
     def _without_row(self, step: int, cause: Cause) -> Event:
-        return Dropped("voice", step) if cause == Cause.NONE else self._row(step, VoiceRow(cause))
+        return (
+            Dropped(Modality.VOICE, step)
+            if cause == Cause.NONE
+            else self._row(step, VoiceRow(cause))
+        )
 
     def _cause(self, step: int) -> Cause:
-        """Why the step's own sound is not there; `none` if it is."""
+        """Return why the step's own sound is missing; `none` if it is there."""
         begin, end = step * self._per_step, (step + 1) * self._per_step
         return hole_cause(self._ring.holes, begin, end, self._ring.rate)
 
     def _row(self, step: int, row: VoiceRow) -> FeatureRow:
         begin_ns = self._origin_ns + step * self._spec.step_ns
         end_ns = begin_ns + self._spec.step_ns
-        return FeatureRow("voice", step, row.cause, row.vector, begin_ns, end_ns, 0)
+        return FeatureRow(Modality.VOICE, step, row.cause, row.vector, begin_ns, end_ns, 0)

@@ -1,1 +1,1 @@
-"""What goes out of a session: messages, sockets, requests, recordings."""
+"""Sends out what a session gives: messages, sockets, requests, recordings."""

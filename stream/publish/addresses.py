@@ -1,4 +1,4 @@
-"""ZeroMQ addresses as people give them."""
+"""Checks ZeroMQ addresses that people give."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LAST_PORT = 65535
 
 
 def check_form(address: str, option: str) -> None:
-    """Raise UsageError for what is no address; ZeroMQ would take port 99999 for another one.
+    """Raise UsageError for an invalid address; ZeroMQ would take port 99999 for another one.
 
-    `option`: of the command line, for what is said.
+    `option` is the command-line option to name in the sentence.
     """
     tcp = _TCP.fullmatch(address)
     if not _OTHER.fullmatch(address) and (tcp is None or int(tcp[2]) > LAST_PORT):

@@ -1,8 +1,8 @@
-"""The control port: requests of one msgpack map each, answered on a thread of its own.
+"""The control port answers requests, one msgpack map each, on a thread of its own.
 
-A request is `{"verb": NAME, ...arguments}`, its answer `{"ok": true, ...}` or `{"ok": false,
+A request is `{"verb": NAME, ...arguments}`. The answer is `{"ok": true, ...}` or `{"ok": false,
 "error": SENTENCE}`. Clients use REQ sockets. Ours is a ROUTER: a REP would wait for ever for a
-client that went away, and nothing that a client sends can bring a ROUTER out of step.
+client that went away, and no client can bring a ROUTER out of step.
 """
 
 from __future__ import annotations
@@ -22,28 +22,29 @@ from stream.publish.endpoint import Endpoint
 from stream.wire import LARGEST_REQUEST
 
 LARGEST_READ = 10_000_000
-"""Bytes of a frame, so that whoever sends too much is told; beyond, the connection is ended."""
+"""A frame of up to this many bytes is read and refused with a sentence; a larger one ends the
+connection."""
 REQUESTS_WAITING = 4
-"""Requests kept for one client, each of which can be that large; the next ones wait on its side. With
-keys the client's identity takes a place, too."""
+"""This many requests, each as large as that, are kept for one client; more wait on its side. With
+keys the client's identity takes one place."""
 ANSWERS_WAITING = 100
-"""Answers kept for one client, all of them small."""
+"""This many answers are kept for one client; all of them are small."""
 POLL_MS = 100
 BREATH_S = 0.001
-"""Between two requests: a flood of them must not keep the other threads from working."""
+"""The pause between two requests, so that a flood of them does not stop the other threads."""
 
 Verb = Callable[..., dict[str, Any]]
-"""Takes the request's arguments by name; gives what the answer holds beside `ok`.
+"""A function that takes a request's arguments by name and returns the answer beside `ok`.
 
-Raises UserError with the sentence of a refusal. Must not block.
+It raises UserError to refuse, with the sentence of the answer. It must not block.
 """
 
 
 class ControlServer:
-    """Answers from `serve` on until it is closed; requests from before wait."""
+    """Answers requests from `serve` on until it is closed; earlier requests wait."""
 
     def __init__(self, address: str, keys: Path | None = None) -> None:
-        """Bind. Raises UserError as `Endpoint` does."""
+        """Bind the socket. Raises UserError like `Endpoint`."""
         self._verbs: Mapping[str, Verb] = {}
         settings = {
             zmq.RCVHWM: REQUESTS_WAITING,
@@ -55,13 +56,13 @@ class ControlServer:
         self._thread: threading.Thread | None = None
 
     def serve(self, verbs: Mapping[str, Verb]) -> None:
-        """Begin to answer, once; the socket belongs to the thread that does from now on."""
+        """Begin to answer on a thread, which owns the socket from now on; call it once."""
         self._verbs = verbs
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """After the answer that is being given."""
+        """End after the answer that is being given."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join()
@@ -76,8 +77,8 @@ class ControlServer:
             cut = frames.index(b"") + 1 if b"" in frames else 0
             envelope, body = frames[:cut] or [b""], frames[cut:]
             if sum(map(len, envelope)) > LARGEST_REQUEST:
-                continue  # it comes back with each answer, and is no more than a few numbers
-            # A client that is gone, or takes no answers, is left out.
+                continue  # an honest envelope has a few bytes, and each answer repeats it
+            # An answer to a client that is gone, or takes none, is thrown away.
             socket.send_multipart([client, *envelope, self._answer(body)], zmq.DONTWAIT)
             self._closing.wait(BREATH_S)
 
@@ -110,7 +111,7 @@ def _decoded(body: list[bytes]) -> dict[str, Any]:
 
 
 def _check(name: str, verb: Verb, arguments: Mapping[str, Any]) -> None:
-    """All arguments are strings, and those that the verb takes."""
+    """Raise UserError unless the arguments are strings and exactly those that the verb takes."""
     wanted = inspect.signature(verb).parameters
     if set(arguments) != set(wanted) or not all(isinstance(v, str) for v in arguments.values()):
         takes = ", ".join(f"{key} (a string)" for key in wanted) or "no arguments"

@@ -1,4 +1,4 @@
-"""What can be asked of a running session over the control port."""
+"""Carries out the requests that a session gets over the control port."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
+from normtr.modality import Modality
 from normtr.user_baseline import write
 from stream.clock import Monotonic
 from stream.pipeline.baseline_collector import BaselineCollector
 from stream.pipeline.events import Asked
-from stream.pipeline.ingest import AFFECTS
 from stream.pipeline.outputs import Notice, Output
 from stream.pipeline.pipe import Pipe
+from stream.pipeline.stages import AFFECTS, CaptureDevice
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.control import ControlServer, Verb
 from stream.publish.sink import Sink
@@ -30,28 +31,29 @@ CALIBRATION_S = 10.0
 
 @dataclass(frozen=True)
 class Controlled:
-    """What of a session, in real time, can be asked and steered."""
+    """The parts of a session in real time that requests read and steer."""
 
     pipes: Sequence[Pipe]
-    """One for each source."""
+    """One pipe for each source."""
     info: Callable[[], dict[str, Any]]
-    """The body of the `info` message."""
+    """Returns the body of the `info` message."""
     config: dict[str, Any]
     """The settings, as JSON."""
     checkpoint: Checkpoint
     captures: bool
-    """Whether a person is being recorded by camera or microphone."""
+    """Whether a camera or a microphone records a person."""
     calibrated: bool
-    """Whether a baseline of the person is taken off."""
+    """Whether a person's baseline is taken off."""
     baseline: Path
-    """Where a measured baseline is written."""
+    """The file to which a measured baseline is written."""
 
 
 class ControlHandlers(Sink):
-    """Verbs are called from the control thread, the rest from the session's."""
+    """The verbs of the control port. The control thread calls them; the session's thread calls the
+    rest."""
 
     def __init__(self, control: ControlServer, controlled: Controlled) -> None:
-        """`control`: bound, and answering from `start` on."""
+        """`control` is bound; it answers from `start` on."""
         self._control = control
         self._controlled = controlled
         self._pipes = controlled.pipes
@@ -118,23 +120,25 @@ class ControlHandlers(Sink):
         return {"config": self._controlled.config}
 
     def _pause(self) -> dict[str, Any]:
-        if self._hold(Cause.PAUSED, tuple(AFFECTS)):
+        if self._hold(Cause.PAUSED, *CaptureDevice):
             self._say(NoticeKind.PAUSED, None, "paused by request")
         return {}
 
     def _resume(self) -> dict[str, Any]:
-        if self._release(Cause.PAUSED, tuple(AFFECTS)):
+        if self._release(Cause.PAUSED, *CaptureDevice):
             self._say(NoticeKind.RESUMED, None, "resumed by request")
         return {}
 
     def _mute(self, device: str) -> dict[str, Any]:
-        if self._hold(Cause.MUTED, _known(device)):
-            self._say(NoticeKind.MUTED, AFFECTS[device][0], f"the {device} is muted by request")
+        known = _known(device)
+        if self._hold(Cause.MUTED, known):
+            self._say(NoticeKind.MUTED, AFFECTS[known][0], f"the {known} is muted by request")
         return {}
 
     def _unmute(self, device: str) -> dict[str, Any]:
-        if self._release(Cause.MUTED, _known(device)):
-            self._say(NoticeKind.UNMUTED, AFFECTS[device][0], f"the {device} is unmuted by request")
+        known = _known(device)
+        if self._release(Cause.MUTED, known):
+            self._say(NoticeKind.UNMUTED, AFFECTS[known][0], f"the {known} is unmuted by request")
         return {}
 
     def _mark(self, label: str) -> dict[str, Any]:
@@ -157,25 +161,26 @@ class ControlHandlers(Sink):
             self._measuring = BaselineCollector(self._controlled.checkpoint, CALIBRATION_S)
         return {"seconds": CALIBRATION_S}
 
-    def _hold(self, cause: Cause, devices: tuple[str, ...]) -> bool:
-        """Whether any was not held before."""
+    def _hold(self, cause: Cause, *devices: CaptureDevice) -> bool:
+        """Hold the devices for `cause`; return whether any was not held before."""
         now_ns = self._clock.now_ns()
         new = [p.ingest.hold(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(new)
 
-    def _release(self, cause: Cause, devices: tuple[str, ...]) -> bool:
+    def _release(self, cause: Cause, *devices: CaptureDevice) -> bool:
         now_ns = self._clock.now_ns()
         was = [p.ingest.release(device, cause, now_ns) for p in self._pipes for device in devices]
         return any(was)
 
-    def _say(self, kind: NoticeKind, modality: str | None, detail: str) -> int:
-        """Have it published; its time."""
+    def _say(self, kind: NoticeKind, modality: Modality | None, detail: str) -> int:
+        """Have a notice published; return its time."""
         now_ns = self._clock.now_ns()
         self._pipes[0].ask(Asked(kind, now_ns, modality, detail))
         return now_ns
 
 
-def _known(device: str) -> tuple[str]:
-    if device not in AFFECTS:
-        raise UserError(f"the device is one of {', '.join(AFFECTS)}.")
-    return (device,)
+def _known(device: str) -> CaptureDevice:
+    try:
+        return CaptureDevice(device)
+    except ValueError:
+        raise UserError(f"the device is one of {', '.join(CaptureDevice)}.") from None

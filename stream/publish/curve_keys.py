@@ -1,7 +1,7 @@
-"""CURVE: the server's key pair, the list of clients it serves, and who asks for them.
+"""CURVE keys: the server's pair, the list of clients that it serves, and the check of clients.
 
-Files are ZeroMQ certificates, as `zmq.auth.load_certificate` reads them: `server.key_secret`
-(both keys, mode 600), `server.key` (the public one, for clients), `clients/NAME.key`.
+Files are ZeroMQ certificates, as `zmq.auth.load_certificate` reads them: `server.key_secret` (both
+keys, mode 600), `server.key` (the public key, for clients) and `clients/NAME.key`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def usual_folder() -> Path:
 
 
 def make_server(folder: Path) -> bool:
-    """Make the server's pair where there is none; whether it was made."""
+    """Make the server's pair if there is none; return whether it was made."""
     if (folder / f"{SERVER}.key_secret").exists():
         return False
     public, secret = zmq.curve_keypair()
@@ -38,12 +38,12 @@ def make_server(folder: Path) -> bool:
 
 
 def server_key(folder: Path) -> str:
-    """The public key that clients need. Raises UserError where there is none."""
+    """Return the public key that clients need. Raises UserError when there is none."""
     return _read(folder / f"{SERVER}.key_secret")[0].decode()
 
 
 def clients(folder: Path) -> dict[str, str]:
-    """Name -> public key of everyone who is served; a damaged file counts as no client."""
+    """Return the public key of each client by name; a damaged file counts as no client."""
     found = {}
     for path in sorted((folder / "clients").glob("*.key")):
         try:
@@ -64,7 +64,7 @@ def allow(folder: Path, name: str, key: str) -> None:
 
 
 def allow_new(folder: Path, name: str, secret: Path) -> None:
-    """Make a client's pair, write it to the file `secret` (mode 600), serve the client.
+    """Make a client's pair, write it to the file `secret` (mode 600), and serve the client.
 
     Raises UserError when the name or the file is taken.
     """
@@ -75,7 +75,10 @@ def allow_new(folder: Path, name: str, secret: Path) -> None:
 
 
 def revoke(folder: Path, name: str) -> None:
-    """Connections that are open stay so until the recognizer ends."""
+    """Serve a client no more; its open connections stay until the recognizer ends.
+
+    Raises UserError when there is no such client.
+    """
     path = _client(folder, name)
     if not path.exists():
         known = ", ".join(clients(folder)) or "none"
@@ -84,10 +87,13 @@ def revoke(folder: Path, name: str) -> None:
 
 
 class Guard:
-    """Makes a socket talk to known clients only. Asks the list anew for each that connects."""
+    """Lets a socket talk to known clients only; it reads the list anew for each connection."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], folder: Path) -> None:
-        """Raises UserError when the server's keys are missing, damaged or open to others."""
+        """Load the server's keys.
+
+        Raises UserError when they are missing, damaged or open to others.
+        """
         self._folder = folder
         path = folder / f"{SERVER}.key_secret"
         self._public, self._secret = _read(path)
@@ -100,16 +106,16 @@ class Guard:
         self._authenticator.configure_curve_callback(DOMAIN.decode(), self)
 
     def protect(self, socket: zmq.Socket[bytes]) -> None:
-        """Before the socket is bound."""
+        """Encrypt the socket; call it before the socket is bound."""
         socket.setsockopt(zmq.CURVE_SERVER, 1)
         socket.setsockopt(zmq.CURVE_PUBLICKEY, self._public)
         socket.setsockopt(zmq.CURVE_SECRETKEY, self._secret or b"")
-        # Without somebody who answers for this domain nobody is let in.
+        # Nobody is let in unless the authenticator answers for this domain.
         socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
     def callback(self, domain: str, key: bytes) -> bool:
-        """What the authenticator asks: is this public key on the list?"""
+        """Return whether this public key is on the list; the authenticator calls it."""
         return domain == DOMAIN.decode() and key.decode() in clients(self._folder).values()
 
     def close(self) -> None:
@@ -129,7 +135,7 @@ def _free(path: Path) -> Path:
 
 
 def _write(path: Path, public: bytes, secret: bytes | None = None) -> None:
-    """Whole or not at all, for the user's eyes only."""
+    """Write a certificate whole or not at all, with mode 600. Raises UserError if it cannot."""
     lines = ["metadata", "curve", f'    public-key = "{public.decode()}"']
     if secret is not None:
         lines.append(f'    secret-key = "{secret.decode()}"')
@@ -140,7 +146,10 @@ def _write(path: Path, public: bytes, secret: bytes | None = None) -> None:
 
 
 def _read(path: Path) -> tuple[bytes, bytes | None]:
-    """Public and secret key of a certificate. Raises UserError with one sentence."""
+    """Return the public and the secret key of a certificate; the latter may be None.
+
+    Raises UserError with one sentence when the file holds no keys.
+    """
     try:
         public, secret = zmq.auth.load_certificate(path)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A ZeroMQ socket that others connect to: who may, and how much they may send."""
+"""A ZeroMQ socket that others connect to, with limits on who may and how much they send."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream.publish.curve_keys import Guard
 
 
 def is_local(address: str) -> bool:
-    """Whether only this machine can connect to the address."""
+    """Return whether only this machine can connect to the address."""
     if not address.startswith("tcp://"):
         return address.startswith(("ipc://", "inproc://"))
     try:
@@ -30,7 +30,10 @@ def is_local(address: str) -> bool:
 
 
 def check(address: str, option: str, keys: Path | None) -> None:
-    """Raises UserError when others could reach the address without keys, or it is no address."""
+    """Raise UserError for an invalid address, or one that others can reach without keys.
+
+    `option` is the command-line option to name in the sentence.
+    """
     check_form(address, option)
     if keys is None and not is_local(address):
         raise UserError(
@@ -41,7 +44,7 @@ def check(address: str, option: str, keys: Path | None) -> None:
 
 
 class Endpoint:
-    """One bound socket in a context of its own; the socket belongs to the thread that uses it."""
+    """One bound socket in a context of its own. The thread that uses the socket owns it."""
 
     def __init__(
         self,
@@ -52,10 +55,12 @@ class Endpoint:
         keys: Path | None = None,
         settings: Mapping[zmq.SocketOption, int] | None = None,
     ) -> None:
-        """`option`: of the command line, for what is said; `largest`: bytes of a frame sent to us.
+        """Bind the socket.
 
-        `keys`: a folder of `normtr keys`; only the clients on its list get through. Raises
-        UserError when the address is open to others without keys, taken, or no address.
+        `option` is the command-line option to name in errors, and `largest` the bytes that a frame
+        sent to us may have. `keys` is a folder of `normtr keys`; only the clients on its list get
+        through. Raises UserError when the address is invalid, taken, or open to others without
+        keys.
         """
         check(address, option, keys)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -81,14 +86,14 @@ class Endpoint:
             raise
 
     def close(self) -> None:
-        """Send what is left for as long as the socket's LINGER says, then go."""
+        """Send what is left for as long as the socket's LINGER says, then close."""
         self.socket.close()
         if self._guard is not None:
             self._guard.close()
         self._context.term()
 
     def abandon(self) -> None:
-        """Go at once."""
+        """Close at once."""
         if self._guard is not None:
             self._guard.close()
         self._context.destroy(linger=0)
@@ -96,14 +101,17 @@ class Endpoint:
 
 @contextlib.contextmanager
 def _private_file(address: str, option: str) -> Iterator[None]:
-    """An ipc socket is a file: of mode 600 from the start, and in nobody's place."""
+    """Let an ipc socket's file be made with mode 600, and only where no file is in its place.
+
+    Raises UserError when the path is taken.
+    """
     if not address.startswith("ipc://"):
         yield
         return
     path = Path(address.removeprefix("ipc://"))
     if str(path).startswith(("@", "*")):
         raise UserError(f"{address} has no file whose mode keeps others out; give {option} a path.")
-    # ZeroMQ would delete whatever is there.
+    # ZeroMQ would delete the file.
     if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
         raise UserError(f"{path} is there already and no socket; give another {option}.")
     with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Records the gap trace of a session: causes only (see `normtr.gap_trace`)."""
+"""Records the gap trace of a session, which holds causes only (see `normtr.gap_trace`)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from stream.wire import Message
 
 
 class GapRecorder(Sink):
-    """Line by line into the file itself: a session that is killed leaves what it had written."""
+    """Writes each line into the file at once, so that a killed session leaves what it had
+    written."""
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError when the file cannot be written."""
+        """Open the file. Raises UserError when it cannot be written."""
         self._settled = FinalizedGaps()
         self._file = LineFile(path)
 
     def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
-        """Raises UserError when the disk takes no more."""
+        """Write the steps that left the window. Raises UserError when the disk takes no more."""
         if isinstance(output, Estimate):
             self._write(self._settled.add(output))
 

@@ -1,4 +1,4 @@
-"""A file that is written line by line: killed at any time, it holds whole lines."""
+"""A file that is written line by line. It holds whole lines even if the program is killed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from normtr.errors import UserError
 
 
 class LineFile:
-    """Opened at once; `named`: what an error calls it, where its own name is a temporary one."""
+    """A text file that is opened at once and flushed after each line."""
 
     def __init__(self, path: Path, named: Path | None = None) -> None:
-        """Raises UserError when the file cannot be written."""
+        """Open the file; errors call it `named` if its own name is a temporary one.
+
+        Raises UserError when it cannot be written.
+        """
         self._named = named or path
         try:
             self._file = path.open("w", encoding="utf-8", buffering=1)
@@ -19,7 +22,8 @@ class LineFile:
             raise self._refused(error) from None
 
     def write(self, line: str) -> None:
-        """`line` with its end. Raises UserError when the disk takes no more."""
+        """Write `line`, which includes its line break. Raises UserError when the disk takes no
+        more."""
         try:
             self._file.write(line)
         except OSError as error:

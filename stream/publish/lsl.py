@@ -1,6 +1,6 @@
-"""Estimates to Lab Streaming Layer: a channel a label, and one that says where to abstain.
+"""Sends estimates to Lab Streaming Layer: a channel for each label, and one for abstention.
 
-It knows no keys: whoever is on the network can read what is sent here.
+Lab Streaming Layer has no keys: everyone on the network can read what is sent.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ READINGS = 5
 
 
 class LslOutlets(Sink):
-    """One stream a source, opened with its first estimate. Used by one thread."""
+    """One stream for each source, opened with its first estimate. Used by one thread."""
 
     def __init__(self) -> None:
-        """Raises UserError when pylsl is not there or has no library to work with."""
+        """Load pylsl. Raises UserError when it is missing or has no library to work with."""
         try:
             import pylsl
         except (ImportError, RuntimeError) as error:
@@ -41,9 +41,9 @@ class LslOutlets(Sink):
                 self.push(message.payload)
 
     def push(self, affect: Mapping[str, Any]) -> None:
-        """Send the probabilities of an `affect` payload, and 1 for what is abstained from, else 0.
+        """Send the probabilities of an `affect` payload, and 1 if it is abstained from, else 0.
 
-        Its time is the end of the window, on LSL's clock.
+        The sample's time is the end of the window, on LSL's clock.
         """
         source = affect.get("source", "")
         if source not in self._outlets:
@@ -55,9 +55,9 @@ class LslOutlets(Sink):
         self._outlets.clear()  # pylsl closes what nobody holds
 
     def ahead_s(self) -> float:
-        """How far LSL's clock is ahead of our monotonic one.
+        """Return how far LSL's clock is ahead of our monotonic one, in seconds.
 
-        Of several readings the one that took least counts: a busy machine may stop us in between.
+        The fastest of several readings counts: a busy machine may stop us in between.
         """
         readings = []
         for _ in range(READINGS):

@@ -1,4 +1,4 @@
-"""What goes out of a session: outputs become messages, and every sink gets them."""
+"""Turns the outputs of a session into messages and gives them to every sink."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from stream.wire import INFO, TEXT, Message
 
 @dataclass(frozen=True)
 class Outgoing:
-    """Used by the session's thread alone."""
+    """The way out of a session. Only the session's thread uses it."""
 
     messages: Messages
     previews: Previews
     sinks: Sequence[Sink]
     info: Callable[[], dict[str, Any]]
-    """The body of the `info` message."""
+    """Returns the body of the `info` message."""
     words: bool
     """Whether words go out; they identify people."""
 
     def start(self, now_ns: int) -> None:
-        """Tell what the session is, and let the sinks begin."""
+        """Send `info`, and let the sinks begin."""
         self.tell_info(now_ns)
         for sink in self.sinks:
             sink.start()
 
     def tell_info(self, now_ns: int) -> None:
-        """Send what the session is."""
+        """Send the `info` message."""
         message = self.messages.envelope(INFO, now_ns, now_ns, self.info())
         for sink in self.sinks:
             sink.take([message])
 
     def give(self, sent_ns: int, output: Output) -> None:
-        """Send an output of the pipe at `sent_ns`."""
+        """Give an output of the pipe to every sink; it goes out at `sent_ns`."""
         made = list(self._made(sent_ns, output))
         for sink in self.sinks:
             sink.take(made, output)

@@ -1,4 +1,4 @@
-"""The files that a session will write: what is wrong with them is told before anything is loaded."""
+"""Checks the files that a session will write, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from normtr.whole_file import partial_of, refuse_existing
 
 
 def check(outputs: Mapping[str, Path | None], force: bool) -> None:
-    """`outputs`: by the option that names each; `force`: what is there may be replaced.
+    """Raise UserError for a file that cannot be written or would replace another one.
 
-    Nothing stays changed. Raises UserError for a file that cannot be written, or that would
-    replace another, also one that a killed run left half written.
+    `outputs` gives the file for each option. `force` allows to replace files. A half written file
+    of a killed run counts as a file, too. Nothing on the disk stays changed.
     """
     taken: dict[Path, str] = {}
     for option, path in outputs.items():

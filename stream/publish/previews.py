@@ -1,4 +1,4 @@
-"""The topics that show a person's face, `er.v1.face` and `er.v1.frame`: made only for who asks."""
+"""Makes the topics that show a face, `er.v1.face` and `er.v1.frame`, only for subscribers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from stream.pipeline.events import Seen
 from stream.wire import FACE, FRAME
 
 LONGER_PX = 320
-"""The longer side of a preview, at most."""
+"""The longer side of a preview is at most this."""
 JPEG_QUALITY = 70
 
 
 class Previews:
-    """Turns what the face worker saw into bodies of messages."""
+    """Turns what the face worker saw into the bodies of messages."""
 
     def __init__(self, checkpoint: Checkpoint, faces: bool, frames: bool) -> None:
-        """`faces`, `frames`: which of the topics there are at all."""
+        """`faces` and `frames` say which of the two topics exist."""
         head = checkpoint.face.head
         self._says_labels = checkpoint.labels == LABELS
         """Whether the face network knows the labels that `info` has."""
@@ -34,7 +34,7 @@ class Previews:
         self._topics = [t for t, there in ((FACE, faces), (FRAME, frames)) if there]
 
     def of(self, seen: Seen, wanted: Callable[[str], bool]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Topic and body, of the topics that are `wanted` now."""
+        """Yield topic and body for each topic that is `wanted` now."""
         for topic in self._topics:
             if wanted(topic):
                 yield topic, self._made[topic](seen)

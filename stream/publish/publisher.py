@@ -1,8 +1,8 @@
-"""The PUB side: an XPUB socket that never waits for a subscriber.
+"""The publishing side: an XPUB socket that never waits for a subscriber.
 
-ZeroMQ drops the newest message where a queue is full. So that a subscriber loses the old ones
-instead, one that has read nothing for `PATIENCE_MS` is disconnected, and what waited for it is
-thrown away: it connects again by itself once it reads, and then gets what is new.
+When a queue is full, ZeroMQ drops the newest message. A subscriber shall lose the old ones instead.
+So a subscriber that has read nothing for `PATIENCE_MS` is disconnected, and what waited for it is
+thrown away. It connects again by itself when it reads, and gets what is new.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from stream.pipeline.outputs import Output
 
 HIGH_WATER = 1000
-"""No more messages than this wait for one subscriber; it loses what comes beyond,"""
+"""At most this many messages wait for one subscriber; it loses further ones."""
 PATIENCE_MS = 4000
-"""until it has not answered for so long."""
+"""A subscriber that has not answered for this long is disconnected."""
 HEARTBEAT_MS = 1000
 SEND_BYTES = 64 * 1024
-"""What the system keeps for one subscriber; it would let that grow to megabytes."""
+"""The system's buffer for one subscriber; without a limit it grows to megabytes."""
 LARGEST_ASKED = 1024
-"""Bytes of a subscription, or of a handshake."""
+"""The largest subscription or handshake, in bytes."""
 HEARD_AT_ONCE = 1000
-"""Subscriptions looked at in one go: a flood of them must not hold up the rest."""
+"""At most this many subscriptions are read in one go, so that a flood does not stop the rest."""
 FLUSH_MS = 250
 
 _SETTINGS = {
@@ -40,18 +40,19 @@ _SETTINGS = {
     zmq.LINGER: FLUSH_MS,
     zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
     zmq.HEARTBEAT_TIMEOUT: PATIENCE_MS,
-    # Where the way is so full that no heartbeat gets through (Linux and Windows).
+    # This ends a connection so full that no heartbeat gets through (Linux and Windows).
     zmq.TCP_MAXRT: PATIENCE_MS,
 }
 
 
 class Publisher(Sink):
-    """Owned by one thread, as ZeroMQ sockets are."""
+    """Publishes messages. One thread owns it, as with every ZeroMQ socket."""
 
     def __init__(self, address: str, keys: Path | None = None, patient: bool = False) -> None:
-        """Bind. Raises UserError when the address is open to others without keys, or taken.
+        """Bind the socket.
 
-        `patient`: a subscriber whose queue is full is waited for, until it is disconnected.
+        A `patient` publisher waits for a subscriber whose queue is full, until it is disconnected.
+        Raises UserError when the address is invalid, taken, or open to others without keys.
         """
         settings = {**_SETTINGS, zmq.XPUB_NODROP: int(patient)}
         self._endpoint = Endpoint(zmq.XPUB, address, "--bind", LARGEST_ASKED, keys, settings)
@@ -60,9 +61,9 @@ class Publisher(Sink):
         self._info_wanted = False
 
     def send(self, message: Message) -> bool:
-        """Hand the message over; what a full subscriber misses is lost to it alone.
+        """Hand the message over; return False if a patient publisher must wait for a subscriber.
 
-        A patient publisher hands nothing over while a subscriber is full, and gives False.
+        Otherwise a subscriber whose queue is full misses the message, and only that one does.
         """
         try:
             self._socket.send_multipart(encode(message), zmq.DONTWAIT)
@@ -71,7 +72,7 @@ class Publisher(Sink):
         return True
 
     def subscribed(self) -> bool:
-        """Whether somebody subscribes to anything now."""
+        """Return whether anybody subscribes to anything now."""
         self._hear()
         return bool(self._prefixes)
 
@@ -83,12 +84,12 @@ class Publisher(Sink):
         return [InfoWanted()] if self.info_wanted() else []
 
     def wants(self, topic: str) -> bool:
-        """Whether somebody subscribes to the topic now."""
+        """Return whether anybody subscribes to the topic now."""
         self._hear()
         return any(topic.encode().startswith(prefix) for prefix in self._prefixes)
 
     def info_wanted(self) -> bool:
-        """Whether someone has subscribed to `info` since the last call."""
+        """Return whether anybody has subscribed to `info` since the last call."""
         self._hear()
         wanted, self._info_wanted = self._info_wanted, False
         return wanted
@@ -102,13 +103,14 @@ class Publisher(Sink):
             joins, prefix = frame[:1] == b"\x01", frame[1:]
             if joins:
                 self._info_wanted |= INFO.encode().startswith(prefix)
-                # A prefix of no topic of ours need not be remembered.
+                # A prefix that fits none of our topics need not be remembered.
                 if any(topic.encode().startswith(prefix) for topic in TOPICS):
                     self._prefixes.add(prefix)
             elif frame[:1] == b"\x00":
                 self._prefixes.discard(prefix)
 
     def close(self, flush_ms: int = FLUSH_MS) -> None:
-        """Go, once everything is on its way to who reads it, after `flush_ms` at the latest."""
+        """Close when everything is on its way to its readers, but after `flush_ms` at the
+        latest."""
         self._socket.setsockopt(zmq.LINGER, flush_ms)
         self._endpoint.close()

@@ -1,6 +1,6 @@
-"""Recordings: one JSON line a message, `{"topic": ..., "payload": {...}}`.
+"""A recording has one JSON line for each message: `{"topic": ..., "payload": {...}}`.
 
-JSON has no bytes: they are written as `{"base64": "..."}`.
+JSON has no bytes, so they are written as `{"base64": "..."}`.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from stream.pipeline.outputs import Output
 
 MAX_LINE = 8 * MAX_BYTES
-"""A larger message than the wire takes has no longer line; JSON writes a byte in 6 at most."""
+"""No message that the wire takes has a longer line: JSON writes a byte as at most 6."""
 
 
 class Recorder(Sink):
-    """Writes line by line to a temporary name; the file gets its own at `close`."""
+    """Writes messages to a temporary file, which gets its name at `close`."""
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError when the file cannot be written."""
+        """Open the temporary file. Raises UserError when it cannot be written."""
         self._path = path
         self._partial = partial_of(path)
         self._file = LineFile(self._partial, path)
 
     def wants(self, topic: str) -> bool:
-        """Pictures of people are not recorded."""
+        """Return False for pictures of people, which are not recorded."""
         return topic != FRAME
 
     def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
-        """Raises UserError when the disk takes no more."""
+        """Write the messages. Raises UserError when the disk takes no more."""
         for message in messages:
             if message.topic != FRAME:
                 self._file.write(line(message))
@@ -49,13 +49,13 @@ class Recorder(Sink):
 
 
 def line(message: Message) -> str:
-    """The message as a line, with its end."""
+    """Return the message as a line, including its line break."""
     record = {"topic": message.topic, "payload": message.payload}
     return json.dumps(record, default=_without_bytes) + "\n"
 
 
 def read(path: Path) -> Iterator[Message]:
-    """The messages of a recording. A last line without its end was being written; it does not count.
+    """Yield the messages of a recording; a last line without a line break is left out.
 
     Raises UserError naming the line that is damaged.
     """
@@ -72,7 +72,7 @@ def read(path: Path) -> Iterator[Message]:
 
 
 def interrupted(path: Path) -> bool:
-    """Whether the last line was not written to its end. Raises UserError."""
+    """Return whether the last line is unfinished. Raises UserError when it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.seek(0, 2) > 0 and file.seek(-1, 2) >= 0 and file.read() != b"\n"

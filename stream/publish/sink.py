@@ -1,4 +1,4 @@
-"""What takes the outputs of a session: a socket, a recording, the terminal and so on are sinks."""
+"""A sink takes the outputs of a session: a socket, a recording, the terminal and so on."""
 
 from __future__ import annotations
 
@@ -14,32 +14,31 @@ if TYPE_CHECKING:  # programs that only read recordings start without torch
 
 @dataclass(frozen=True)
 class InfoWanted:
-    """Somebody has subscribed to `er.v1.info` and has not had it yet."""
+    """Somebody has subscribed to `er.v1.info` and has not received it yet."""
 
 
 class Sink:
     """Takes what goes out of a session; a subclass overrides what it needs.
 
-    It is used by the session's thread alone. Its methods may raise UserError, which ends the
-    session.
+    Only the session's thread uses it. Its methods may raise UserError, which ends the session.
     """
 
     def start(self) -> None:
         """Begin; the session runs from now on."""
 
     def wants(self, topic: str) -> bool:
-        """Whether a message of a topic that is made only on demand would be of use now."""
+        """Return whether somebody wants a topic now that is made only on demand."""
         return False
 
     def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
-        """Take the messages that were made of one `output` of the pipe.
+        """Take the messages that were made of one `output` of the pipe; there may be none.
 
-        There may be none. `info`, which tells of the session itself, is made of no output.
+        `info`, which describes the session itself, comes without an output.
         """
 
     def asks(self) -> Iterable[Notice | InfoWanted]:
-        """What shall go out besides; it is asked once a tick."""
+        """Return what else shall go out; the session asks at every tick."""
         return ()
 
     def close(self) -> None:
-        """The session is over."""
+        """End; the session is over."""

@@ -1,1 +1,1 @@
-"""What a session is made of, in real time and in virtual time."""
+"""Builds and runs a session, in real time or in virtual time."""

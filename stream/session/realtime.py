@@ -1,4 +1,4 @@
-"""Real time: sources and workers on threads of their own, one tick for all on the calling one."""
+"""Real time: sources and workers run on their own threads, and the calling thread ticks for all."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from stream.session.source_session import SourceSession, SourceSpec
 from stream.wire import NoticeKind
 
 TIDIED_STEPS = 240
-"""So often the memory that was freed goes back to the system: each minute."""
+"""Freed memory goes back to the system after this many steps: once a minute."""
 
 
 class Session:
-    """One run in real time, of one or several sources on one grid. Iterate it once."""
+    """One run in real time, with one or several sources on one grid. Iterate over it once."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Session:
         seconds: float | None,
         around: Around = lambda worker: worker,
     ) -> None:
-        """`around`: put around every worker, for example to have it fail."""
+        """`around` wraps every worker, for example to make it fail."""
         self.origin_ns = clock.now_ns()
         self.ticks_skipped = 0
         self._queue: queue.SimpleQueue[tuple[SourceSession, Event]] = queue.SimpleQueue()
@@ -99,7 +99,7 @@ class Session:
             yield self._clock.now_ns(), Notice(NoticeKind.FELL_BACK_TO_CPU, began_ns, None, lost)
 
     def _part(self, step: int) -> Iterator[Sent]:
-        """From the sources for which this step lies beyond the end; the others go on."""
+        """End the sources that have no input for this step; the others go on."""
         over = [
             source_session
             for source_session in self._active
@@ -116,7 +116,7 @@ class Session:
             yield from source_session.expire()
 
     def _absorb(self, timeout_s: float) -> Iterator[Sent]:
-        """Handle what was posted: the next event within the time, then all that wait."""
+        """Handle what was posted: wait for one event, then take all that are there."""
         try:
             source_session, event = (
                 self._queue.get(timeout=timeout_s) if timeout_s > 0 else self._queue.get_nowait()

@@ -1,4 +1,4 @@
-"""From a config to a running session: which sources, which clock, which messages."""
+"""Turns a config into a running session: it opens the sources, the clock and the models."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from stream.session.source_config import DEMO, SourceConfig
 from stream.session.source_session import SourceSpec
 
 USUAL_SIZE = (480, 640)
-"""Height and width that most cameras start with."""
+"""The height and width that most cameras start with."""
 LOADING = "Loading the recognizer: its networks (3 to 5 s)"
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A session that is ready to be iterated."""
+    """A session that is ready to be iterated over."""
 
     sources: tuple[str, ...]
-    """What is listened to, each without its folder; no two names are alike."""
+    """The names of the sources, without folders; no two are alike."""
     session: str
     origin_ns: int
     virtual: bool
@@ -48,17 +48,17 @@ class Opened:
     stream: Iterator[Sent]
     realtime: Session | None
     captures: bool
-    """Whether a person is being recorded by camera or microphone."""
+    """Whether a camera or a microphone records a person."""
     remark: str = ""
-    """Why the demo clip is played, if it is."""
+    """The reason why the demo clip is played; empty if it is not."""
 
     @property
     def name(self) -> str:
-        """Of all sources together."""
+        """The names of all sources, joined."""
         return ", ".join(self.sources)
 
     def info(self) -> dict[str, Any]:
-        """The body of the `info` message."""
+        """Return the body of the `info` message."""
         checkpoint = self.models.checkpoint
         now = not self.virtual
         return {
@@ -95,9 +95,9 @@ def open_session(
 ) -> Opened:
     """Open the sources and load the models. Raises UserError with one sentence.
 
-    `repeat`: a clip shorter than `seconds` begins again (for benchmarks). `wait`: wait for devices
-    that are missing instead of playing the demo clip. `say`: is told what goes on. `around`, `through`: put around every
-    worker, and every source, in real time, for example to have it fail.
+    `repeat` begins a clip again that is shorter than `seconds` (for benchmarks). `wait` waits for
+    missing devices instead of playing the demo clip. `say` is told what goes on. In real time
+    `around` wraps every worker and `through` every source, for example to make them fail.
     """
     wanted, remark = config.sources, ""
     if not wanted:
@@ -127,11 +127,11 @@ def open_session(
 
 
 def estimates(config: SourceConfig | None = None) -> Iterator[Estimate]:
-    """Estimates as they are made; nothing is published. Closing the iterator ends the session.
+    """Yield estimates as they are made; nothing is published.
 
-    Each says of which `source` it is: of several, one a source comes at every tick.
-
-    Raises UserError with one sentence when source, devices or checkpoint cannot be used.
+    Each estimate names its `source`; with several sources, one of each comes at every tick. Closing
+    the iterator ends the session. Raises UserError with one sentence when a source, a device or the
+    checkpoint cannot be used.
     """
     for _, output in open_session(config or SourceConfig()).stream:
         if isinstance(output, Estimate):
@@ -144,7 +144,8 @@ def _given(
     models: Models,
     through: Callable[[Source], Source],
 ) -> list[SourceSpec]:
-    """Of each clip, or of the devices where there is none, with models that are warm."""
+    """Return the sources with their models, warmed up: one for each clip, or one for the
+    devices."""
     if not clips:
         models.warm_up(USUAL_SIZE)
         devices = [through(device) for device in _devices(config)]
@@ -159,7 +160,7 @@ def _given(
 
 
 def unlike(names: Sequence[str]) -> list[str]:
-    """The names, with `#2` and so on behind those that were there before."""
+    """Return the names, with `#2` and so on after those that occurred before."""
     out: list[str] = []
     for name in names:
         numbered = (name if n == 1 else f"{name}#{n}" for n in count(1))
@@ -186,12 +187,12 @@ def _virtual(config: SourceConfig, source: str, remark: str, say: Callable[[str]
 
 
 def _names_devices(config: SourceConfig) -> bool:
-    """Who names a device wants that one, and waits until it is there."""
+    """Return whether the config names a device; then that device is waited for."""
     return config.camera != SourceConfig.camera or config.microphone is not None
 
 
 def _missing_device(config: SourceConfig) -> str:
-    """Why the devices that are wanted cannot be used; empty when they can."""
+    """Return why the wanted devices cannot be used; empty when they can."""
     reasons = []
     if config.face == "on" and (reason := camera.unusable(config.camera)):
         reasons.append(reason)
@@ -213,7 +214,7 @@ def _devices(config: SourceConfig) -> list[Source]:
 
 
 def _unless_all_broke(session: Session, clips: Sequence[RealTimeClip]) -> Iterator[Sent]:
-    """What the session gives. Raises the UserError of a clip in the end when none was played whole."""
+    """Yield what the session gives. Raises a clip's UserError at the end if all clips broke."""
     yield from session
     errors = [clip.error for clip in clips if clip.error is not None]
     if errors and len(errors) == len(clips):

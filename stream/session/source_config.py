@@ -1,4 +1,4 @@
-"""What is recognised, and from what: the settings of a session."""
+"""The settings of a session: what is recognised, and from which source."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ DEMO = Path(__file__).parents[1] / "demo.mp4"
 
 @dataclass(frozen=True)
 class SourceConfig(PipeConfig):
-    """What is recognised, how, and from what."""
+    """What is recognised, how, and from which source."""
 
     source: str | tuple[str, ...] | None = None
-    """A file or URL; several by an option for each. Without it webcam and microphone, and the demo
-    clip where one is missing; a device that is named is waited for instead."""
+    """A file or URL; give the option again for more. Without it, webcam and microphone are used,
+    and the demo clip if one is missing; a device that you name is waited for instead."""
     seconds: float | None = None
-    """End after so many seconds of event time."""
+    """End after this many seconds of event time."""
     fast: bool = False
-    """Play a clip in virtual time: nothing is measured, the same bytes come out each time."""
+    """Play a clip in virtual time: nothing is measured, and each run gives the same bytes."""
     camera: str = "0"
-    """Index or part of the name of the camera, or a device path or URL that OpenCV opens."""
+    """Index of the camera, part of its name, or a device path or URL that OpenCV opens."""
     microphone: str | None = None
-    """Index or part of the name of a sound input; without it the system's default."""
+    """Index of a sound input, or part of its name; without it the system's default."""
     camera_latency_ms: float = 0.0
     """How much earlier a picture was taken than the camera says."""
     microphone_latency_ms: float = 0.0
     """How much earlier the sound was made than the microphone says."""
 
     def __post_init__(self) -> None:
-        """Raises UsageError for a time that cannot be, and for what has no meaning together."""
+        """Raise UsageError for a time out of range and for options that exclude each other."""
         super().__post_init__()
         if self.seconds is not None and not self.seconds > 0:
             raise UsageError(f"--seconds must be above 0, not {self.seconds:g}.")
@@ -49,14 +49,14 @@ class SourceConfig(PipeConfig):
             raise UsageError("--calibrated knows one person; give one --source.")
 
     def check_files(self) -> None:
-        """Raise UserError where a source or the checkpoint is not there, without opening any."""
+        """Raise UserError when a source or the checkpoint does not exist; nothing is opened."""
         for source in self.sources:
             source_file.check(source)
         if not self.checkpoint.is_dir():
             raise UserError(f"there is no folder {str(self.checkpoint)!r} with a checkpoint.")
 
     def of_one_source(self, *names: str) -> None:
-        """Raises UsageError where one of these fields is given and there are several sources."""
+        """Raise UsageError when one of these fields is given and there are several sources."""
         for name in names:
             if len(self.sources) > 1 and getattr(self, name) is not None:
                 option = name.replace("_", "-")
@@ -64,7 +64,7 @@ class SourceConfig(PipeConfig):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The files or URLs; none: the devices."""
+        """The files or URLs; empty when the devices are used."""
         if self.source is None or isinstance(self.source, tuple):
             return self.source or ()
         return (self.source,)

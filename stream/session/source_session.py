@@ -1,4 +1,4 @@
-"""One of a session's sources in real time: its pipe, its workers, its devices that stall, its end."""
+"""One source of a session in real time: its pipe, workers and devices, and its end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from normtr.cause import Cause
+from normtr.modality import Modality
 from stream.clock import Clock
 from stream.pipeline.events import Asked, Ended, Event
 from stream.pipeline.ingest import Source
@@ -15,19 +16,20 @@ from stream.pipeline.models import Models
 from stream.pipeline.outputs import Notice, Output, Sent
 from stream.pipeline.pipe import Pipe
 from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.stages import CaptureDevice, Stage
 from stream.pipeline.worker_supervisor import Around, WorkerSupervisor
 from stream.wire import NoticeKind
 
 LAST_WORDS_S = 3.0
 STALLED_NS = 1_000_000_000
-"""A device is stalled when its newest item is older than this,"""
+"""A device is stalled when its newest item is older than this."""
 STARTING_NS = 5_000_000_000
-"""or when it gives none for so long after the start."""
+"""A device that has given nothing yet is stalled this long after the start."""
 
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """What a source session is made of: a name, what feeds it, and models that no other one has."""
+    """The parts of a source session: its name, what feeds it, and models of its own."""
 
     name: str
     sources: Sequence[Source]
@@ -35,7 +37,8 @@ class SourceSpec:
 
 
 class SourceSession:
-    """Used by the session's thread alone; what it posts comes back by `absorb`."""
+    """Runs one source. Only the session's thread uses it; events that it posts come back to
+    `absorb`."""
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class SourceSession:
         self._stages = [
             WorkerSupervisor(name, self.pipe, clock, mine, around) for name in self.pipe.stages
         ]
-        self._ended: dict[str, Ended] = {}
+        self._ended: dict[CaptureDevice, Ended] = {}
         self._finish_by = math.inf
 
     def start(self) -> None:
@@ -66,19 +69,19 @@ class SourceSession:
             source.start(self.pipe.ingest, self._clock)
 
     def absorb(self, event: Event) -> Iterator[Sent]:
-        """Take in what it posted."""
+        """Take in an event that was posted; yield the outputs that go out."""
         if isinstance(event, Ended):
-            self._ended[event.source] = event
+            self._ended[event.device] = event
         for output in self.pipe.absorb(event):
-            # What was asked for is of all sources.
+            # A request concerns all sources, so its notice bears the name of none.
             yield (self._clock.now_ns(), output) if isinstance(event, Asked) else self.sent(output)
 
     def sent(self, output: Output) -> Sent:
-        """The output of this source, going out now."""
+        """Return the output with this source's name and the time now."""
         return self._clock.now_ns(), replace(output, source=self.name)
 
     def over(self, step: int, until_ns: int | None) -> bool:
-        """Whether this step lies beyond the end, the source's own or `until_ns`."""
+        """Return whether this step lies beyond the end of the source, or beyond `until_ns`."""
         end_ns = until_ns
         if (own := self._own_end()) is not None:
             end_ns = own.at_ns if end_ns is None else min(end_ns, own.at_ns)
@@ -86,18 +89,18 @@ class SourceSession:
         return end_ns is not None and step > 0 and closes_ns > end_ns
 
     def check(self) -> None:
-        """Look at devices and workers, at every tick."""
+        """Look at devices and workers; call it at every tick."""
         self._watch_devices()
         for stage in self._stages:
             stage.check()
 
     def finish(self) -> Iterator[Sent]:
-        """Nothing comes any more; what was said last is still transcribed, for `LAST_WORDS_S`."""
+        """Stop the source, and let the last words be transcribed for `LAST_WORDS_S`."""
         for source in self._sources:
             source.stop()
-        heard = self.pipe.ingest.meters["microphone"].newest_ns is not None
+        heard = self.pipe.ingest.meters[CaptureDevice.MICROPHONE].newest_ns is not None
         for stage in self._stages:
-            if stage.name == "transcribe" and heard:
+            if stage.name == Stage.TRANSCRIBE and heard:
                 stage.finish()
             else:
                 stage.stop()
@@ -109,12 +112,12 @@ class SourceSession:
         """Give up the last words when their time is over; call it now and then."""
         if self.listening and time.monotonic() > self._finish_by:
             self.stop()
-            yield self.sent(Notice(NoticeKind.LATE_WORDS, self._clock.now_ns(), "text"))
+            yield self.sent(Notice(NoticeKind.LATE_WORDS, self._clock.now_ns(), Modality.TEXT))
 
     @property
     def listening(self) -> bool:
         """Whether more words can come."""
-        return any(stage.working for stage in self._stages if stage.name == "transcribe")
+        return any(stage.working for stage in self._stages if stage.name == Stage.TRANSCRIBE)
 
     def stop(self) -> None:
         """Ask everything to end; does not wait for it."""
@@ -124,13 +127,14 @@ class SourceSession:
             source.stop()
 
     def _own_end(self) -> Ended | None:
-        """The end of what was last to end; None while anything may come."""
-        if {"camera", "microphone"} <= set(self._ended):
+        """Return the later of the devices' ends; None while anything may come."""
+        if set(CaptureDevice) <= set(self._ended):
             return max(self._ended.values(), key=lambda ended: ended.at_ns)
         return None
 
     def _watch_devices(self) -> None:
-        """A reader that hangs in its driver cannot say so itself."""
+        """Note the devices that are stalled: a reader that hangs in its driver cannot say so
+        itself."""
         now_ns, origin_ns, ingest = self._clock.now_ns(), self.pipe.origin_ns, self.pipe.ingest
         for device in (device for source in self._sources for device in source.devices):
             newest_ns = ingest.meters[device].newest_ns

@@ -1,6 +1,6 @@
-"""Virtual time: the whole pipe as one event loop in which nothing is measured.
+"""Virtual time: the whole pipe is one event loop in which nothing is measured.
 
-Packets enter at their arrival time, a free worker takes its newest input, its result is seen
+Packets enter at their arrival time, a free worker takes its newest input, and its result is seen
 `cost` later. Events run in the order (time, results before ticks, sequence).
 """
 
@@ -19,6 +19,7 @@ from stream.pipeline.models import Models
 from stream.pipeline.outputs import Notice, Sent
 from stream.pipeline.pipe import Pipe, judged
 from stream.pipeline.pipe_config import PipeConfig
+from stream.pipeline.stages import CaptureDevice, Stage
 from stream.wire import NoticeKind
 
 PACKET, RESULT, TICK = 0, 1, 2
@@ -27,7 +28,7 @@ PACKET, RESULT, TICK = 0, 1, 2
 def outputs(
     config: PipeConfig, models: Models, media: Media, seconds: float | None
 ) -> Iterator[Sent]:
-    """Everything the clip gives, each with the virtual time at which it goes out."""
+    """Yield every output of the clip with the virtual time at which it goes out."""
     for sent_ns, output in _Loop(config, models, media, seconds).run():
         yield sent_ns, replace(output, source=media.name)
 
@@ -50,7 +51,7 @@ class _Loop:
         self._count = 0
         self._costs = config.costs
         self._workers = {stage: self._pipe.worker(stage) for stage in self._pipe.stages}
-        self._busy: set[str] = set()
+        self._busy: set[Stage] = set()
         self._end_ns = 0
 
     def run(self) -> Iterator[Sent]:
@@ -79,8 +80,8 @@ class _Loop:
     def _next_packet(self, packets: Iterator[Picture | Piece]) -> None:
         item = next(packets, None)
         if item is None:
-            for source in ("camera", "microphone"):
-                self._pipe.ingest.end(source, self._end_ns)
+            for device in CaptureDevice:
+                self._pipe.ingest.end(device, self._end_ns)
             return
         self._end_ns = max(self._end_ns, item.end_ns)
         if self._until_ns is not None:
@@ -113,7 +114,7 @@ class _Loop:
         ended = not any(kind == PACKET for _, kind, _, _ in self._heap)
         if ended and step > 0 and (step + 1) * self._pipe.spec.step_ns > self._end_ns:
             return
-        text_ms = self._costs.text if "transcribe" in self._workers else 0
+        text_ms = self._costs.text if Stage.TRANSCRIBE in self._workers else 0
         sent_ns = now_ns + (text_ms + self._costs.tick) * 1_000_000
         window = self._pipe.recognizer.window(step)
         found = judged([self._pipe], [window], self._predictor, step, now_ns)
@@ -125,7 +126,7 @@ class _Loop:
         self._push(self._pipe.closes_ns(step + 1), TICK, step + 1)
 
     def _last_words(self) -> Iterator[Sent]:
-        transcriber = self._workers.get("transcribe")
+        transcriber = self._workers.get(Stage.TRANSCRIBE)
         while transcriber is not None:
             work = transcriber.take(self._clock.now_ns(), final=True)
             if work is None:

@@ -1,1 +1,1 @@
-"""What people look at: terminal, timeline, tables."""
+"""Shows sessions to people: terminal, timeline, tables."""

@@ -1,4 +1,4 @@
-"""Estimates as a table: a CSV file with one row an `affect` message."""
+"""Writes estimates into a CSV file, one row for each `affect` message."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from stream.publish.line_file import LineFile
 
 
 class AffectTable:
-    """Row by row into the file itself: a program that is killed leaves whole rows."""
+    """Writes each row into the file at once: a program that is killed leaves whole rows."""
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError when the file cannot be written."""
+        """Open the file. Raises UserError when it cannot be written."""
         self._path = path
         self._new = not path.exists()
         self._file = LineFile(path)
@@ -22,7 +22,10 @@ class AffectTable:
         self._columns: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
     def add(self, affect: Affect) -> None:
-        """The first one names the columns. Raises UserError where one does not fit them."""
+        """Write one estimate; the first one decides the columns.
+
+        Raises UserError when a later one does not fit them.
+        """
         columns = affect.labels, tuple(affect.gaps)
         if self._columns is None:
             self._columns = columns
@@ -45,7 +48,7 @@ class AffectTable:
         )
 
     def close(self) -> None:
-        """Where no estimate came, no new file is left."""
+        """Close the file; a new file without an estimate is deleted."""
         self._file.close()
         if self._columns is None and self._new:
             self._path.unlink(missing_ok=True)

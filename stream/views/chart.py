@@ -1,4 +1,4 @@
-"""What `normtr watch` draws in a terminal: the newest estimates and the last minute."""
+"""Draws the newest estimates and the last minute in a terminal, for `normtr watch`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.text import Text
 from stream.client.received import Affect, Notify, Received
 from stream.views import status, status_line
 from stream.views.history import History
+from stream.views.labels_and_colours import notice_text
 from stream.views.time_of_day import TimeOfDay
 
 
@@ -22,7 +23,7 @@ class Screen(Console):
 
 
 class Chart:
-    """What arrived last of each source, and what happened last."""
+    """Keeps the last estimates of each source and the last notice."""
 
     def __init__(self, waiting: str) -> None:
         self._waiting = Text(waiting, style="dim")
@@ -43,7 +44,7 @@ class Chart:
             self._sources[message.source] = message, history
         elif isinstance(message, Notify):
             where = f"{message.modality}: " if message.modality else ""
-            self._event = Text(f"{where}{message.detail or message.kind}", style="dim")
+            self._event = Text(f"{where}{notice_text(message.kind, message.detail)}", style="dim")
 
     def render(self, silent: bool) -> RenderableType:
         parts: list[RenderableType] = [self._waiting] if silent else []
@@ -62,7 +63,7 @@ class Chart:
 def draw(waiting: str, received: Iterable[Received | None]) -> None:
     """Redraw the chart on standard output with each estimate.
 
-    `waiting` is shown while nothing arrives, which a None in `received` says.
+    A None in `received` says that nothing arrives; then `waiting` is shown.
     """
     console = Screen()
     chart = Chart(waiting)

@@ -1,4 +1,4 @@
-"""What `normtr doctor` found, as a table for people."""
+"""Shows what `normtr doctor` found as a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PICTURE_COLUMNS = 48
 
 
 def show(findings: Sequence[Finding]) -> None:
-    """Print them on standard output, with a small picture of each camera that gave one."""
+    """Print the findings on standard output, with a small picture of each camera that gave one."""
     table = Table(box=None, show_header=False, padding=(0, 1))
     signs = {"ok": "[green]✓", "warning": "[yellow]!", "missing": "[red]✗"}
     for finding in findings:
@@ -32,7 +32,7 @@ def show(findings: Sequence[Finding]) -> None:
 
 
 def _small(frame: NDArray[np.uint8]) -> Text:
-    """A frame as half blocks, two pixels a character."""
+    """Draw a frame uint8 [H, W, 3] as half blocks, two pixels for each character."""
     import cv2
 
     rows = max(1, round(PICTURE_COLUMNS * frame.shape[0] / frame.shape[1] / 2))

@@ -1,4 +1,4 @@
-"""The last minute of a source, as a subscriber heard it, a column a second."""
+"""The last minute of a source as a subscriber heard it, one column for each second."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from stream.client.received import Affect
 
 SECONDS = 60
 MOST_STEPS = 50
-"""Of a second, whatever a publisher says."""
+"""At most this many steps of a second are kept, whatever a publisher says."""
 
 
 @dataclass
 class _Step:
-    """One step: its estimate, where it came, and each modality's cause, as last told."""
+    """One step: its estimate, if it came, and the cause of each modality as it was told last."""
 
     estimate: Affect | None
     causes: dict[str, str]
@@ -23,29 +23,29 @@ class _Step:
 
 @dataclass(frozen=True)
 class Column:
-    """A second. `levels`: mean probabilities by label, empty where no estimate came."""
+    """A second. `levels` are mean probabilities by label; empty if no estimate came."""
 
     levels: Mapping[str, float]
     abstained: bool
-    """In most of its estimates there was not enough to say."""
+    """Whether most of its estimates abstained."""
     causes: Mapping[str, str]
-    """Of each modality the most frequent cause, empty where nothing was told."""
+    """The most frequent cause of each modality; empty if nothing was told."""
 
     @property
     def top(self) -> str:
-        """The label of the highest level, empty where there is none."""
+        """The label with the highest level; empty if there is none."""
         return max(self.levels, key=lambda label: self.levels[label], default="")
 
 
 class History:
-    """Takes estimates of one session and source; remembers `SECONDS`."""
+    """Takes estimates of one session and source, and remembers `SECONDS`."""
 
     def __init__(self) -> None:
         self._steps: dict[int, _Step] = {}
         self._step_ns = 0
 
     def add(self, affect: Affect) -> None:
-        """The estimate of a step; it may also know better why older steps were missing."""
+        """Take in an estimate; it may correct the causes of older steps."""
         window = affect.window
         if window.step_ns != self._step_ns:
             self._steps.clear()
@@ -60,7 +60,7 @@ class History:
         self._steps = {n: step for n, step in self._steps.items() if first <= n <= last}
 
     def columns(self) -> list[Column]:
-        """`SECONDS` columns, the latest last; whole seconds, so that none changes its place."""
+        """Return `SECONDS` columns, the latest last; each is a whole second, so that none moves."""
         each = self._per_second()
         end = max(self._steps, default=0) // each + 1
         return [self._column(range(n * each, (n + 1) * each)) for n in range(end - SECONDS, end)]

@@ -1,4 +1,4 @@
-"""What emotions and causes are called and how they are coloured, for whoever shows them."""
+"""The words and colours for emotions, causes, modalities and notices, in all views."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import zlib
 from dataclasses import dataclass
 
 from normtr.cause import Cause
+from normtr.modality import Modality
+from stream.pipeline.stages import CaptureDevice
+from stream.wire import NoticeKind
 
 NOTHING = "not enough to say"
-"""What is shown of a window that is abstained from."""
+"""The text for a window in which the recognizer abstained."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a cause is shown: in words, by one letter, and by a colour `#rrggbb`."""
+    """How a cause is shown: in words, as one letter, and in a colour `#rrggbb`."""
 
     text: str
     mark: str
-    """It is told where there is no room for more; nothing is told by colour alone."""
+    """It is shown where words have no room; nothing is told by colour alone."""
     colour: str
 
 
@@ -39,19 +42,53 @@ CAUSE_LOOKS: dict[str, Look] = {
     Cause.NO_WORDS: Look("no words", "·", "#e5e5c0"),
     Cause.NONE: Look("here", "▮", "#2ca02c"),
 }
-"""Every cause, in the order in which they are named."""
+"""The look of every cause, in the order in which causes are named."""
 OF_DEVICE: dict[str, str] = {
     Cause.MUTED: "{} muted",
     Cause.DENIED: "{} not permitted",
     Cause.NO_DEVICE: "no {}",
     Cause.STALLED: "{} gives nothing",
 }
-"""Causes that lie with the camera or the microphone, told with its name."""
-TRACKS = {"face": "picture", "voice": "sound", "text": "sound"}
-"""What of a clip the modalities are taken from."""
-DEVICES = {"face": "camera", "voice": "microphone", "text": "microphone"}
-NAMES = {"face": "face", "voice": "voice", "text": "words"}
-"""What people call the modalities."""
+"""The texts of causes that concern the camera or the microphone; they name it."""
+
+
+@dataclass(frozen=True)
+class ModalityLook:
+    """What people call a modality, and what it comes from."""
+
+    text: str
+    device: CaptureDevice
+    track: str
+    """The track of a clip that contains it."""
+
+
+MODALITY_LOOKS: dict[str, ModalityLook] = {
+    Modality.FACE: ModalityLook("face", CaptureDevice.CAMERA, "picture"),
+    Modality.VOICE: ModalityLook("voice", CaptureDevice.MICROPHONE, "sound"),
+    Modality.TEXT: ModalityLook("words", CaptureDevice.MICROPHONE, "sound"),
+}
+NOTICE_TEXTS: dict[str, str] = {
+    NoticeKind.DEVICE_LOST: "device lost",
+    NoticeKind.DEVICE_BACK: "device back",
+    NoticeKind.MUTED: "muted",
+    NoticeKind.UNMUTED: "unmuted",
+    NoticeKind.WORKER_ERROR: "worker error",
+    NoticeKind.WORKER_DOWN: "worker down",
+    NoticeKind.WORKER_RESTARTED: "worker restarted",
+    NoticeKind.LATE_WORDS: "late words",
+    NoticeKind.PERSON_CHANGED: "person changed",
+    NoticeKind.SOURCE_ENDED: "source ended",
+    NoticeKind.FELL_BACK_TO_CPU: "fell back to CPU",
+    NoticeKind.PAUSED: "paused",
+    NoticeKind.RESUMED: "resumed",
+    NoticeKind.DEGRADED: "degraded",
+    NoticeKind.RECOVERED: "recovered",
+    NoticeKind.MARK: "mark",
+    NoticeKind.CALIBRATED: "calibrated",
+    NoticeKind.NOT_CALIBRATED: "not calibrated",
+    NoticeKind.STOPPING: "stopping",
+}
+"""The text of a notice that has no sentence of its own."""
 
 EMOTION_COLOURS = {
     "angry": "#d55e00",
@@ -62,7 +99,7 @@ EMOTION_COLOURS = {
     "surprise": "#56b4e9",
     "neutral": "#8c8c8c",
 }
-"""Okabe and Ito's, which colour-blind people can tell apart."""
+"""The colours of Okabe and Ito, which colour-blind people can tell apart."""
 OWN_COLOURS = (
     "#332288",
     "#88ccee",
@@ -73,17 +110,23 @@ OWN_COLOURS = (
     "#882255",
     "#aa4499",
 )
-"""Paul Tol's muted ones, for labels of a recognizer that somebody trained."""
+"""Paul Tol's muted colours, for labels of a recognizer that somebody trained."""
 OTHER_COLOUR = "#8c8c8c"
 
 
 def name(modality: str) -> str:
-    """What people call it; one that is not known, as the publisher does."""
-    return NAMES.get(modality, modality)
+    """Return what people call a modality; an unknown one keeps the publisher's name."""
+    known = MODALITY_LOOKS.get(modality)
+    return modality if known is None else known.text
+
+
+def notice_text(kind: str, detail: str) -> str:
+    """Return the text of a notice: its sentence, or else what its kind is called."""
+    return detail or NOTICE_TEXTS.get(kind, kind)
 
 
 def emotion_colour(label: str) -> str:
-    """`#rrggbb`, always the same of a label; of those that are not known some may look alike."""
+    """Return the label's `#rrggbb`, which is always the same; unknown labels may look alike."""
     if not label:
         return OTHER_COLOUR
     own = OWN_COLOURS[zlib.crc32(label.encode()) % len(OWN_COLOURS)]
@@ -91,21 +134,22 @@ def emotion_colour(label: str) -> str:
 
 
 def look(cause: str) -> Look:
-    """How a cause is shown; one of a newer publisher, which is not known here, by its name."""
+    """Return how a cause is shown; an unknown one, of a newer publisher, is shown by its name."""
     return CAUSE_LOOKS.get(cause) or Look(cause, "?", OTHER_COLOUR)
 
 
 def reason(modality: str, cause: str) -> str:
-    """Why the modality is not there, in words: `microphone muted`, `no face`."""
+    """Return in words why the modality is missing, such as `microphone muted` or `no face`."""
+    known = MODALITY_LOOKS.get(modality)
     if cause == Cause.NO_TRACK:
-        return f"no {TRACKS.get(modality, modality)} in the clip"
+        return f"no {modality if known is None else known.track} in the clip"
     if cause in OF_DEVICE:
-        return OF_DEVICE[cause].format(DEVICES.get(modality, modality))
+        return OF_DEVICE[cause].format(modality if known is None else known.device)
     return look(cause).text
 
 
 def ink(colour: str) -> str:
-    """Black or white, whichever is easier to read on `#rrggbb`."""
+    """Return black or white, whichever is easier to read on `#rrggbb`."""
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
-    return "#000000" if light > 0.18 else "#ffffff"  # there both are as easy to read
+    return "#000000" if light > 0.18 else "#ffffff"  # at 0.18 both are equally easy to read

@@ -1,15 +1,16 @@
-"""The terminal during a session: the live status, or a line each second, and what happens."""
+"""The terminal during a session: the live status or a line each second, and notices."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rich.console import Console, Group
 from rich.live import Live as Redraw
 
-from stream.pipeline.events import TranscriptEvent, Word
-from stream.pipeline.outputs import Notice, Output
+from stream.pipeline.events import Seen, TranscriptEvent, Word
+from stream.pipeline.outputs import HealthReport, Notice, Output
+from stream.pipeline.window_assembler import Estimate
 from stream.publish.sink import Sink
 from stream.views import status, status_line
 from stream.wire import AFFECT, Message
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
     from stream.session.session import Opened
 
 SHOWN_WORDS = 12
-"""So many of the last words are shown."""
+"""This many of the last words are shown."""
 
 
 class LiveTerminal(Sink):
-    """Draws on a terminal; elsewhere it prints a line for each whole second."""
+    """Draws the status on a terminal; elsewhere it prints a line for each whole second."""
 
     def __init__(self, opened: Opened, console: Console, *, words: bool, quiet: bool) -> None:
-        """`words`: show what was said, too. `quiet`: print notices only, where nobody watches."""
+        """`words` shows what was said, too. `quiet` prints only notices where nobody watches."""
         self._opened = opened
         self._console = console
         self._words, self._quiet = words, quiet
@@ -51,15 +52,24 @@ class LiveTerminal(Sink):
             self._redraw.stop()
 
     def take(self, messages: Sequence[Message], output: Output | None = None) -> None:
-        if isinstance(output, TranscriptEvent):
-            self._shown = output.words[-SHOWN_WORDS:]
         for message in messages:
             if message.topic == AFFECT:
                 self._show(message.payload)
-        if isinstance(output, Notice) and output.detail and not self._opened.virtual:
-            of = output.source if len(self._opened.sources) > 1 else ""
-            where = "".join(f"{word}: " for word in (of, output.modality) if word)
-            self._console.print(f"{where}{output.detail}", soft_wrap=True)
+        match output:
+            case TranscriptEvent():
+                self._shown = output.words[-SHOWN_WORDS:]
+            case Notice():
+                self._tell(output)
+            case Estimate() | HealthReport() | Seen() | None:
+                pass  # an estimate is shown from its message
+            case _:
+                assert_never(output)
+
+    def _tell(self, notice: Notice) -> None:
+        if notice.detail and not self._opened.virtual:
+            of = notice.source if len(self._opened.sources) > 1 else ""
+            where = "".join(f"{word}: " for word in (of, notice.modality) if word)
+            self._console.print(f"{where}{notice.detail}", soft_wrap=True)
 
     def _show(self, affect: Mapping[str, Any]) -> None:
         words = [word.word.text for word in self._shown] if self._words else []

@@ -1,4 +1,4 @@
-"""The live status in the terminal: emotions as bars, what is there and why not, latency."""
+"""The live status in the terminal: emotions as bars, what is missing and why, latency."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ LEVELS = "▁▂▃▄▅▆▇█"
 
 
 def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -> Panel:
-    """An `affect` payload as a panel; `capture` says what is being captured, always shown."""
+    """Draw an `affect` payload as a panel.
+
+    `capture` says what is being captured; it is always shown.
+    """
     order = sorted(
         zip(affect["labels"], affect["probabilities"], strict=True), key=lambda pair: -pair[1]
     )
@@ -65,9 +68,9 @@ def status(affect: Mapping[str, Any], capture: str, words: Sequence[str] = ()) -
 
 
 def history(affect: Affect, columns: Sequence[Column]) -> Text:
-    """The last minute: a row a label, and a row a modality that says why it was not there.
+    """Draw the last minute: one row for each label, and one for the gaps of each modality.
 
-    Empty where no estimate came; dim where there was not enough to say.
+    A second is empty if no estimate came, and dim if most of its estimates abstained.
     """
     rows = Text()
     room = _room(affect.labels)
@@ -94,5 +97,5 @@ def history(affect: Affect, columns: Sequence[Column]) -> Text:
 
 
 def _room(labels: Sequence[str]) -> int:
-    """Letters for the longest label."""
+    """Return the letters that the longest label needs."""
     return max(9, *map(len, labels))

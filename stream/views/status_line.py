@@ -9,7 +9,10 @@ from stream.views.labels_and_colours import NOTHING, look
 
 
 def line(affect: Mapping[str, Any], at: str) -> str:
-    """An `affect` payload in one line, for a terminal that cannot redraw or a file; `at`: when it was."""
+    """Return an `affect` payload as one line, for files and terminals that cannot redraw.
+
+    `at` says when it was.
+    """
     shown = affect.get("smoothed") or affect
     lights = " ".join(
         f"{modality}={look(gaps[-1]).text.replace(' ', '_')}"
@@ -19,11 +22,11 @@ def line(affect: Mapping[str, Any], at: str) -> str:
 
 
 def since(begin_ns: int, at_ns: int) -> str:
-    """Seconds of a session."""
+    """Return the seconds of a session as text."""
     return f"{(at_ns - begin_ns) / 1e9:8.2f} s"
 
 
 def verdict(shown: Mapping[str, Any]) -> str:
-    """Of an `affect` payload or its `smoothed` part."""
+    """Return the label to show for an `affect` payload or its `smoothed` part."""
     top: str = NOTHING if shown["abstained"] else shown["top"]
     return top

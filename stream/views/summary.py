@@ -1,6 +1,6 @@
 """What a session was like: emotions over time, valid steps, gaps by cause, latency.
 
-It remembers the last half hour in detail and counts the rest: a session may run for days.
+It remembers the last half hour in detail and counts the rest, because a session may run for days.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from stream.pipeline.window_assembler import Estimate
 from stream.views.labels_and_colours import NOTHING
 
 REMEMBERED = 7200
-"""Steps, at least: half an hour. 60 bytes of each."""
+"""At least this many steps are remembered: half an hour, at 60 bytes each."""
 STRETCHES = 30
-"""So many last stretches of one label are shown."""
+"""This many of the last stretches are shown."""
 
 _NAMES = (Cause.NONE, *GAPS)
 _CODES = {cause: code for code, cause in enumerate(_NAMES)}
 
 
 class Summary:
-    """Collects estimates; each step is counted as the last estimate that held it saw it."""
+    """Collects estimates. Each step counts as it was in the last estimate that contained it."""
 
     def __init__(self, labels: tuple[str, ...], origin_ns: int) -> None:
         self.labels = labels
@@ -67,29 +67,30 @@ class Summary:
             self._forget()
 
     def ends_s(self) -> list[float]:
-        """When the window of each remembered estimate ended, from the session's begin."""
+        """Return when each remembered estimate's window ended, in seconds of the session."""
         return [(step + 1) * self.step_s for step in self._steps]
 
     def curves(self) -> NDArray[np.float32]:
-        """Probabilities [remembered estimates, labels]."""
+        """Return the probabilities float32 [remembered estimates, labels]."""
         return np.array(self._probabilities, np.float32).reshape(len(self._steps), -1)
 
     def abstained(self) -> list[bool]:
-        """Of each remembered estimate."""
+        """Return, for each remembered estimate, whether it abstained."""
         return [bool(said) for said in self._abstained]
 
     def steps(self) -> Iterator[tuple[int, Causes]]:
-        """The remembered steps with their causes, in order."""
+        """Yield the remembered steps with their causes, in order."""
         for i, number in enumerate(self._numbers):
             yield number, {m: _NAMES[codes[i]] for m, codes in self._causes.items()}
         yield from self._settled.rest()
 
     def causes(self, modality: str) -> Counter[str]:
-        """How many steps had which cause, over the whole session."""
+        """Return how many steps had which cause, over the whole session."""
         return self._counts[modality] + Counter(c[modality] for _, c in self._settled.rest())
 
     def stretches(self) -> list[tuple[float, float, str, float]]:
-        """Runs of one top label: (begin s, end s, label or NOTHING, confidence up to)."""
+        """Return stretches of one top label: (begin s, end s, label or NOTHING, highest
+        confidence)."""
         out: list[tuple[float, float, str, float]] = []
         tops = self.curves().argmax(1)
         for end, top, confidence, abstained in zip(
@@ -104,7 +105,7 @@ class Summary:
         return out
 
     def render(self) -> Group:
-        """Tables for the terminal."""
+        """Return the tables for the terminal."""
         if not self.estimates:
             return Group(Text("no estimate was made"))
         stretches = self.stretches()
@@ -127,7 +128,7 @@ class Summary:
         return Group(emotions, gaps, latency)
 
     def _forget(self) -> None:
-        """Of what is remembered the older half."""
+        """Forget the older half of what is remembered."""
         every: list[Any] = [self._steps, self._confidence, self._abstained, self._total_ms]
         for values in [*every, self._numbers, *self._causes.values()]:
             del values[:-REMEMBERED]

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WAITING = 256
-"""So many pieces of text wait for an output that takes none; what comes then is lost."""
+"""This many pieces of text wait for an output that takes none; further ones are lost."""
 LAST_S = 5.0
-"""So long what is left is waited for at the end."""
+"""The rest of the text is waited for this long at the end."""
 
 
 @contextlib.contextmanager
 def unless_gone(output: TextIO) -> Iterator[None]:
-    """Ends quietly where `output` was closed at its other end."""
+    """End quietly when `output` was closed at its other end."""
     try:
         yield
         output.flush()
@@ -34,8 +34,8 @@ def unless_gone(output: TextIO) -> Iterator[None]:
 class Patient:
     """A text output that is written by a thread of its own.
 
-    A terminal paused with Ctrl-S, or a reader that hangs, holds up that thread alone. Where the
-    output was closed at its other end, what is printed goes nowhere.
+    A terminal paused with Ctrl-S, or a reader that hangs, stops only that thread. When the output
+    was closed at its other end, the text is thrown away.
     """
 
     def __init__(self, output: TextIO) -> None:
@@ -45,7 +45,7 @@ class Patient:
         self._thread.start()
 
     def console(self) -> Console:
-        """Rich, writing to this output."""
+        """Return a Rich console that writes to this output."""
         from rich.console import Console  # subscribers have no Rich
 
         return Console(file=cast(TextIO, self))
@@ -56,7 +56,7 @@ class Patient:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing to do: every piece is flushed when it is written."""
+        """Do nothing: every piece is flushed when it is written."""
 
     def isatty(self) -> bool:
         return self._output.isatty()

@@ -1,4 +1,4 @@
-"""When something happened, as a reader's own clock shows it."""
+"""Says when something happened, as a reader's own clock shows it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from stream.views import status_line
 class TimeOfDay:
     """Takes all messages of one session after another as they arrive.
 
-    A session's `info` has the pair of clocks; until it comes, a message counts as sent when it
-    arrived. Of a recording that nothing is known of, or in virtual time, the seconds are told.
+    A session's `info` contains a pair of clocks. Until it comes, a message counts as sent when it
+    arrived. In virtual time, and in a recording without `info`, seconds are told instead.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class TimeOfDay:
                 self._utc_ahead_ns = clock.utc_ns - clock.monotonic_ns
 
     def of(self, t_ns: int) -> str:
-        """Of a time in the session that was heard last: `14:03:22.25`, or `   12.25 s`."""
+        """Return a time of the session heard last as text: `14:03:22.25`, or `   12.25 s`."""
         if self._utc_ahead_ns is None:
             return f"{status_line.since(self._begin_ns, t_ns):>11}"
         second, rest_ns = divmod(t_ns + self._utc_ahead_ns, 10**9)

@@ -1,4 +1,4 @@
-"""A session as a picture: probabilities over time, gaps shaded by cause, words along the axis."""
+"""Draws a session: probabilities over time, gaps in the colours of their causes, and words."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stream.views.summary import Summary
 
 WORD_ROWS = 4
 CHARACTER_IN, AXIS_IN = 0.062, 10.5
-"""Width of a letter and of the time axis, in inches."""
+"""The width of a letter and of the time axis, in inches."""
 
 
 def draw(path: Path, summary: Summary, words: Sequence[Word], title: str) -> None:
-    """Write a PNG. Words are drawn where they were said; abstention is a pale line."""
-    # Matplotlib takes 0.3 s, which every start would cost that draws nothing.
+    """Write a PNG. Words stand where they were said; abstention is a pale stripe."""
+    # Matplotlib takes 0.3 s to import, also for a session that draws nothing.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
