@@ -58,14 +58,16 @@ def test_masks_do_not_depend_on_order(seed: int, epoch: int, numbers: list[int],
     assert draw(numbers) == draw(shuffled)
 
 
-@given(sizes, seeds, samples, st.floats(0, 1))
-def test_lost_erases_one_window_of_the_rate(
-    size: tuple[int, int], seed: int, sample: int, rate: float
+@given(st.integers(1, 40), seeds, samples, st.floats(0, 1))
+def test_a_window_of_the_rate_is_erased_of_every_modality(
+    steps: int, seed: int, sample: int, rate: float
 ) -> None:
-    mask = noise.lost(*size, seed, sample, rate)
-    for modality in mask:
-        assert sum(erased_runs(modality)) == round(rate * size[1])
+    mask = noise.kept_windows(seed, ("face", "text"), str(sample), steps, rate)
+    for modality, name in zip(mask, ("face", "text"), strict=True):
+        assert sum(erased_runs(modality)) == round(rate * steps)
         assert len(erased_runs(modality)) <= 1
+        alone = noise.kept_window(seed, name, str(sample), steps, rate)
+        assert np.array_equal(modality, alone)
 
 
 @given(sizes, seeds, epochs, samples)

@@ -18,13 +18,14 @@ from training import run_folder
 from training.data.mosi import MosiSentences
 from training.evaluation.noise_curves import Protocol
 from training.reports.evaluation_result import result
-from training.samples import Samples
+from training.samples import Samples, those_of
+from training.systems.attentive_late_fusion import AttentiveLateFusion
 from training.systems.concatenation import Concatenation
-from training.systems.late import Late
+from training.systems.late_fusion import LateFusion
 from training.systems.linear import Linear
 from training.systems.linear_layer import solve
 from training.systems.pooled import Pooled, pooled_copies
-from training.systems.system import System
+from training.systems.system import FitInputs, System
 from training.windows import Windows
 
 pytestmark = pytest.mark.slow
@@ -33,8 +34,9 @@ pytestmark = pytest.mark.slow
 SHORT = replace(Concatenation().length, constant=4, decay=2)
 RIVALS: tuple[System, ...] = (
     Linear(),
-    Late(),
-    Late(fusion="mean"),
+    LateFusion(),
+    LateFusion(fusion="mean"),
+    AttentiveLateFusion(length=SHORT),
     Concatenation(hidden=32, length=SHORT),
 )
 
@@ -80,7 +82,7 @@ def test_a_number_is_told_and_evaluated_like_every_system_s(
 ) -> None:
     data = MosiSentences(folder, steps=3)
     system = replace(system, components={"text": 4})
-    if isinstance(system, Concatenation):
+    if isinstance(system, AttentiveLateFusion | Concatenation):
         system = replace(system, length=replace(SHORT, batch=8))
     run_folder.begin(tmp_path, {"data": data, "system": system}, 1, resume=False)
     system.train(data, tmp_path, 1, progress=False)
@@ -108,7 +110,9 @@ def test_means_are_of_what_is_there() -> None:
 def test_copies_are_what_the_masks_leave() -> None:
     train = Classes().load("train")
     pool = Pooled(train.windows.dims)
-    copies = pooled_copies(pool, train, "conditions", (0.0,), 1, 3)
+    size = len(train)
+    inputs = FitInputs(Classes(), train, those_of(train), size, train, Path(), 1, 1, False)
+    copies = pooled_copies(pool, inputs, "conditions", (0.0,), 3)
     counts = {len(x) for x in (*copies.means, copies.there, copies.labels, copies.groups)}
     assert counts == {3 * len(train)}
     assert {tuple(row) for row in copies.there.tolist()} == {
@@ -120,7 +124,7 @@ def test_copies_are_what_the_masks_leave() -> None:
         (False, True, True),
     }
     assert not copies.means[0][~copies.there[:, 0]].any()
-    whole = pooled_copies(pool, train, "none", (0.0,), 1, 1)
+    whole = pooled_copies(pool, inputs, "none", (0.0,), 1)
     assert torch.allclose(whole.means[0], train.windows.rows["face"].mean(1), atol=1e-6)
 
 
@@ -153,7 +157,7 @@ def test_a_class_that_training_lacks_is_never_told() -> None:
 
 def test_the_mean_of_heads_is_of_those_whose_modality_is_there() -> None:
     windows = Classes().load("train").windows
-    model = Late(fusion="mean").model(windows, 3).network
+    model = LateFusion(fusion="mean").model(windows, 3).network
     valid = torch.ones(1, 3, 6, dtype=torch.bool)
     one = {m: x[:1] for m, x in windows.rows.items()}
     with torch.inference_mode():
@@ -166,7 +170,7 @@ def test_the_mean_of_heads_is_of_those_whose_modality_is_there() -> None:
 
 
 def test_what_cannot_be_fitted_is_one_sentence(tmp_path: Path) -> None:
-    for kind in (Linear, Late):
+    for kind in (Linear, LateFusion):
         with pytest.raises(ValueError, match="penalty lies over 0"):
             kind(penalty=0.0)
     with pytest.raises(ValueError, match="1 or more"):
@@ -179,4 +183,4 @@ def test_what_cannot_be_fitted_is_one_sentence(tmp_path: Path) -> None:
             return Samples(samples.ids, ("one",) * len(samples), windows)
 
     with pytest.raises(UserError, match="two videos or speakers"):
-        Late().train(Alone(), tmp_path, 1, progress=False)
+        LateFusion().train(Alone(), tmp_path, 1, progress=False)

@@ -15,7 +15,7 @@ from normtr import checkpoint
 from normtr.checkpoint import Checkpoint
 from normtr.predictor import Predictor
 from normtr.shipped import SHIPPED
-from normtr.spec import LABELS, FeatureSpec
+from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from tests.support import clips
 from tests.support.regression import KEPT, outputs, window
 from training.recognizer import late_fusion
@@ -40,7 +40,7 @@ def test_it_loads_and_its_shapes_are_the_specs(shipped: Checkpoint) -> None:
     assert shipped.voice.head.in_features == shipped.spec.voice.dim
     assert shipped.text.in_features == shipped.spec.text.dim
     assert shipped.adapter
-    assert late_fusion.read(SHIPPED).fusion in late_fusion.FUSIONS
+    assert tuple(late_fusion.read(SHIPPED).heads) == MODALITIES
 
 
 def test_its_files_are_small_and_the_recorded_ones() -> None:

@@ -27,7 +27,6 @@ from training.recognizer.text import utterance_means
 from training.recognizer.text_rows import Said
 from training.recognizer.voice import clip_probabilities
 from training.recognizer.voice_rows import VoiceRows, voice_rows
-from training.systems.linear_head import fit_head
 
 SPEC = FeatureSpec()
 REAL = Path(__file__).parents[1] / "../shared/data"
@@ -250,14 +249,3 @@ def test_utterance_means_equal_the_live_rows() -> None:
         if own:
             words = [*before.split()[-32:], *own][-32:]  # as live: the last 32
             assert np.allclose(encoder.word_vectors(words)[-len(own) :].mean(0), mean, atol=1e-4)
-
-
-def test_a_head_tells_separable_classes_and_never_an_unseen_one() -> None:
-    random = np.random.default_rng(0)
-    y = np.repeat([0, 2, 5], 40)
-    x = (random.normal(size=(120, 4)) + 4.0 * y[:, None] + 7.0).astype(np.float32)
-    head = fit_head(x, y, c=1.0)
-    with torch.inference_mode():
-        found = head(torch.from_numpy(x)).argmax(1).numpy()
-    assert (found == y).mean() > 0.95
-    assert set(found) <= {0, 2, 5}

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
-import lightning
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from normtr import gap_trace
+from normtr import checkpoint, gap_trace
+from normtr.errors import UserError
 from normtr.model import NormTr, NormTrConfig
+from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES
 from tests.support.banks import DIM, STEPS, bank
-from training.evaluation import gap_metrics
-from training.recognizer import late_fusion, read_out, simple_rivals
+from training import run_folder
+from training.recognizer import late_fusion, read_out
 from training.recognizer.bank import Bank
+from training.recognizer.fusion import FusionPart, by_rate, trained
 from training.recognizer.gap_traces import Traces
-from training.recognizer.late_fusion import LateFusion, mixture
+from training.recognizer.paired import BANKS, LabelPaired
 from training.recognizer.pairing import (
     LATEST,
     NEUTRAL,
     SHORTEST,
-    Drawn,
-    PairedBatches,
     Pairing,
     draw,
     gaps,
 )
-from training.systems.fit import fit, weights_of
-from training.systems.noise_aware import Learning, NoiseAware, standardise
-from training.windows import Windows, loader
+from training.recognizer.parts import ADAPTER
+from training.samples import loaded, numbered
+from training.systems.attentive_late_fusion import AttentiveLateFusion
+from training.systems.concatenation import Concatenation
+from training.systems.linear import Linear
+from training.systems.noise_aware import Learning, standardise
+from training.systems.norm_tr import Architecture, NormTrSystem
+from training.systems.phase import Phase
+from training.systems.system import System
+from training.windows import Windows
 
 pytestmark = pytest.mark.slow
 
@@ -142,38 +152,8 @@ def test_masks_are_drawn_from_a_recorded_gap_trace(tmp_path: Path) -> None:
 CONFIG = NormTrConfig(dict.fromkeys(MODALITIES, DIM), 7, STEPS, width=32, depth=1, heads=4)
 
 
-def trained(run: Path, epochs: int, of: int, valid: Windows) -> dict[str, torch.Tensor]:
-    """Weights after `epochs` of a run planned for `of`."""
-    pairing = Pairing(bank(1), STEPS, seed=1)
-    lightning.seed_everything(1, verbose=False)
-    train = loader(PairedBatches(pairing, STEPS, 1, Traces.load()), 56, 28, seed=1)
-    module = NoiseAware(NormTr(CONFIG), Learning(lr=1e-3), of * len(train), seed=1)
-    standardise(module.network, draw(pairing, [(0, i) for i in range(56)]).windows)
-    fit(
-        module,
-        train,
-        torch.utils.data.DataLoader(valid.dataset(), 64),
-        run=run,
-        epochs=epochs,
-        monitor="accuracy",
-        mode="max",
-        seed=1,
-        clip=1.0,
-    )
-    return weights_of(run / "last.ckpt", "")
-
-
-def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
-    valid = draw(Pairing(bank(2), STEPS, 2), [(0, i) for i in range(28)]).windows
-    whole = trained(tmp_path / "whole", 3, 3, valid)
-    trained(tmp_path / "broken", 1, 3, valid)
-    resumed = trained(tmp_path / "broken", 3, 3, valid)
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-
-
 def test_standardised_rows_have_mean_0_and_deviation_1(pairing: Pairing) -> None:
-    windows = draw(pairing, [(0, i) for i in range(140)]).windows
+    windows = draw(pairing, [(0, i) for i in range(140)])
     network = NormTr(CONFIG)
     standardise(network, windows)
     face = windows.rows["face"][windows.valid[:, 0]]
@@ -200,80 +180,125 @@ def test_a_network_on_logits_is_the_same_on_the_rows_they_are_read_from() -> Non
         assert torch.allclose(whole(rows, valid), expected, atol=1e-4)
 
 
-def drawn(seed: int, n: int) -> Drawn:
-    return draw(Pairing(bank(seed), STEPS, seed), [(0, i) for i in range(n)])
+@pytest.fixture(scope="module")
+def banks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the parts' words about three groups of people are kept already."""
+    folder = tmp_path_factory.mktemp("fusion")
+    for seed, name in enumerate(BANKS.values()):
+        bank(seed).save(folder / name)
+    return folder
 
 
-def test_rivals_learn_the_task_and_late_fusion_ignores_what_is_missing(tmp_path: Path) -> None:
-    training, other = drawn(1, 1_400), drawn(2, 420).windows
-    torch.manual_seed(1)
-    fusion = LateFusion()
-    late_fusion.teach(fusion, training, 12, seed=1)
-    found = late_fusion.choose(fusion, [other])
-    assert set(found) == set(late_fusion.FUSIONS)
-    assert min(found.values()) > 0.5
-    assert found[fusion.fusion] == max(found.values())
-    transformer = simple_rivals.Transformer(CONFIG)
-    standardise(transformer.network, training.windows)
-    for rival in (simple_rivals.Concatenation(training.windows), transformer):
-        simple_rivals.teach(rival, training.windows, 12, seed=1)
-        with torch.inference_mode():
-            assert gap_metrics.accuracy(rival, other) > 0.5
-    # What stands in a missing step does not count.
-    gapped = gap_metrics.lost(other, 0.5, 1)
-    junk = {
-        m: torch.where(gapped.valid[:, i, :, None], x, torch.full_like(x, 99.0))
-        for i, (m, x) in enumerate(gapped.rows.items())
+def test_fresh_windows_are_others_in_every_epoch_and_have_gaps(banks: Path) -> None:
+    data = LabelPaired(banks, windows_per_epoch=70)
+    keys = [(0, i) for i in range(70)]
+    first, again, later = (data.draw(k) for k in (keys, keys, [(1, i) for _, i in keys]))
+    assert torch.equal(first.rows["face"], again.rows["face"])
+    assert torch.equal(first.valid, again.valid)
+    assert not torch.equal(first.rows["face"], later.rows["face"])
+    whole = data.load("train").windows
+    kept = first.valid.float().mean() / whole.valid[:70].float().mean()
+    assert 0.3 < kept < 0.9
+    assert torch.bincount(first.labels).tolist() == [10] * 7
+
+
+def test_systems_learn_from_fresh_windows_alike_whatever_is_resumed(
+    banks: Path, tmp_path: Path
+) -> None:
+    data = LabelPaired(banks, train=280, windows_per_epoch=280, valid=210, test=210)
+    short = Phase(constant=2, decay=1, batch=28, clip=1.0, dropout=0.0, beta1=0.9, lr=3e-3)
+    systems: dict[str, System] = {
+        "late": AttentiveLateFusion(length=short, masks="windows"),
+        "concatenation": Concatenation(length=short, hidden=32),
+        "linear": Linear(copies=2),
+        "NORM-TR": NormTrSystem(
+            masks="windows",
+            network=Architecture(width=32, depth=1, heads=4),
+            learning=Learning(lr=3e-3, epochs=8, batch=28, ema=0.0),
+        ),
     }
-    for name in late_fusion.FUSIONS:
-        with torch.inference_mode():
-            clean = fusion(gapped, name)
-            assert torch.allclose(
-                fusion(Windows(junk, gapped.valid, gapped.labels), name), clean, atol=1e-5
-            )
-    late_fusion.write(tmp_path, fusion)
-    again = late_fusion.read(tmp_path)
-    assert again.fusion == fusion.fusion
-    assert torch.equal(again(other), fusion(other))
+    for name, system in systems.items():
+        models = [trained(system, data, tmp_path / f"{name}-{n}", 1) for n in (0, 1)]
+        states = [model.state_dict() for model in models]
+        assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+        assert by_rate(models[0], data, loaded(data, "test"), 1)["0.0"] > 0.5
 
 
-def test_the_mixture_is_bayes_rule_over_who_expresses() -> None:
-    """One modality there: shown happy with 0.9; it may as well be neutral beside two unseen."""
-    prior = torch.full((7,), 1 / 7).log()
-    shown = torch.full((1, 3, 7), 1 / 7)
-    happy = LABELS.index("happy")
-    shown[0, 0] = 0.1 / 6
-    shown[0, 0, happy] = 0.9
-    there = torch.tensor([[True, False, False]])
-    p = mixture(shown.log(), there, prior).softmax(1)[0]
-    # P(face shows y | y) = 0.7 / 0.973 for an emotion, else it is neutral.
-    shows = 0.7 / 0.973
-    likelihood = {
-        "happy": shows * 0.9 + (1 - shows) * 0.1 / 6,
-        "sad": 0.1 / 6,
-        "neutral": 0.1 / 6,
-    }
-    total = likelihood["happy"] + 6 * 0.1 / 6
-    assert float(p[happy]) == pytest.approx(likelihood["happy"] / total, rel=1e-4)
-    assert mixture(shown.log(), ~there & there, prior).softmax(1)[0] == pytest.approx(
-        torch.full((7,), 1 / 7), rel=1e-4
+@pytest.fixture(scope="module")
+def fused(banks: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A fusion of the shipped parts, trained for a moment on banks that are there, and packed."""
+    folder = tmp_path_factory.mktemp("parts")
+    shipped = checkpoint.load(SHIPPED)
+    networks = {"face": shipped.face, "voice": shipped.voice, "text": shipped.text}
+    for name, network in networks.items():
+        run_folder.write_tensors(folder / name / f"{name}.safetensors", network.state_dict())
+    run_folder.write_tensors(folder / "text" / ADAPTER, shipped.adapter)
+    part = FusionPart(
+        face=folder / "face",
+        voice=folder / "voice",
+        text=folder / "text",
+        pack_to=folder / "weights",
+        windows=280,
+        valid_windows=210,
+        network=Architecture(width=32, depth=1, heads=4, masked=True),
+        learning=Learning(lr=3e-3, epochs=8, batch=28, ema=0.0),
+        rivals=Phase(constant=2, decay=1, batch=28, clip=1.0, dropout=0.0, beta1=0.9, lr=3e-3),
     )
+    out = folder / "fusion"
+    shutil.copytree(banks, out)
+    return folder / "weights", part.train(out, 1)
+
+
+def test_a_fusion_is_a_checkpoint_with_figures_of_all_systems(
+    fused: tuple[Path, dict[str, Any]],
+) -> None:
+    weights, metrics = fused
+    names = {"NORM-TR", "late fusion", "concatenation", "NORM-TR without masks"}
+    assert set(metrics["accuracy_by_rate"]) == set(metrics["subsets"]) == names
+    for by in metrics["accuracy_by_rate"].values():
+        assert by["0.0"] > 0.5 > by["1.0"]
+    assert len(metrics["subsets"]["NORM-TR"]) == 7
+    assert metrics["nothing_seen"]["highest"] < 0.5
+    made = checkpoint.load(weights)
+    assert made.norm_tr.config.dims == made.spec.dims
+    recorded = json.loads((weights / "recorded.json").read_text())
+    assert recorded["metrics"]["fusion"] == metrics
+    assert "late_fusion.safetensors" in recorded["sha256"]
+
+
+def test_a_late_fusion_ignores_what_is_missing_and_survives_its_file(
+    banks: Path, fused: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    windows = loaded(LabelPaired(banks, test=70), "test").under("windows", 0.5, 1)
+    rival = late_fusion.read(fused[0])
+    junk = {
+        m: torch.where(windows.valid[:, i, :, None], x, torch.full_like(x, 99.0))
+        for i, (m, x) in enumerate(windows.rows.items())
+    }
+    with torch.inference_mode():
+        said = rival(windows.rows, windows.valid)
+        assert torch.allclose(rival(junk, windows.valid), said, atol=1e-5)
+        assert (said.argmax(1) == windows.labels).float().mean() > 0.5
+        nothing = rival(windows.rows, windows.valid & False)
+    assert nothing.softmax(1).max() < 0.2  # all classes were as frequent
+    late_fusion.write(tmp_path, rival)
+    again = late_fusion.read(tmp_path)
+    assert torch.equal(again(windows.rows, windows.valid), said)
+    with pytest.raises(UserError, match=r"has no late_fusion\.safetensors"):
+        late_fusion.read(banks)
 
 
 def test_gaps_of_the_test_take_away_what_they_say(pairing: Pairing) -> None:
-    windows = draw(pairing, [(0, i) for i in range(14)]).windows
-    assert not gap_metrics.lost(windows, 1.0, 1).valid.any()
-    assert torch.equal(gap_metrics.lost(windows, 0.0, 1).valid, windows.valid)
-    assert not gap_metrics.only(windows, ("voice",)).valid[:, [0, 2]].any()
-    assert torch.equal(gap_metrics.only(windows, ("voice",)).valid[:, 1], windows.valid[:, 1])
+    windows = draw(pairing, [(0, i) for i in range(14)])
+    samples = numbered(windows)
+    assert not samples.under("windows", 1.0, 1).valid.any()
+    assert torch.equal(samples.under("windows", 0.0, 1).valid, windows.valid)
+    assert not samples.only(("voice",)).valid[:, [0, 2]].any()
+    assert torch.equal(samples.only(("voice",)).valid[:, 1], windows.valid[:, 1])
     # In pieces they are the same gaps.
-    later = windows.part(slice(7, None))
-    whole = gap_metrics.lost(windows, 0.5, 1).valid[7:]
-    assert torch.equal(gap_metrics.lost(later, 0.5, 1, first=7).valid, whole)
-
-
-def test_an_untaught_rival_takes_the_mean() -> None:
-    assert LateFusion().fusion == late_fusion.FUSIONS[0]
+    later = numbered(windows.part(slice(7, None)), 7)
+    whole = samples.under("windows", 0.5, 1).valid[7:]
+    assert torch.equal(later.under("windows", 0.5, 1).valid, whole)
 
 
 def test_a_recorded_stream_is_drawn_as_often_as_it_is_long() -> None:

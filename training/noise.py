@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 
 RATES = tuple(r / 10 for r in range(11))
 """Of erased steps, in every table."""
-TYPE_1, TYPE_2, ABSENT, LOST, WINDOW, RATE_1, RATE_2, GAPS, CONDITION = range(9)
+TYPE_1, TYPE_2, ABSENT, WINDOW, RATE_1, RATE_2, GAPS, CONDITION = 0, 1, 2, 4, 5, 6, 7, 8
 """What a generator is for; each use of a sample has its own stream."""
 
 
@@ -87,14 +87,6 @@ def condition(modalities: int, steps: int, seed: int, epoch: int, sample: int) -
     return np.repeat(stays[:, None], steps, axis=1)
 
 
-def lost(modalities: int, steps: int, seed: int, sample: int, rate: float) -> Mask:
-    """Test noise: every modality loses one window of round(rate * T) steps."""
-    random = generator(seed, 0, sample, LOST)
-    length = round(rate * steps)
-    begins = random.integers(0, steps - length + 1, modalities)
-    return np.stack([_keep(steps, int(begin), length) for begin in begins])
-
-
 def _named(seed: int, modality: str, sample: str, use: str) -> np.random.Generator:
     """Philox keyed by the BLAKE2b hash of its arguments."""
     text = "\n".join([str(seed), modality, sample, use])
@@ -122,3 +114,10 @@ def kept_window(seed: int, modality: str, sample: str, steps: int, rate: float) 
     length = round(rate * steps)
     begin = int(_named(seed, modality, sample, "windows").integers(0, steps - length + 1))
     return _keep(steps, begin, length)
+
+
+def kept_windows(
+    seed: int, modalities: Sequence[str], sample: str, steps: int, rate: float
+) -> Mask:
+    """[M, T]: what `--noise windows` leaves of one sample."""
+    return np.stack([kept_window(seed, m, sample, steps, rate) for m in modalities])

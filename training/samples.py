@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -46,6 +46,17 @@ class Samples:
                 for mask, sample in zip(masks, self.ids, strict=True):
                     mask[i] = kept(seed, modality, sample, masks.shape[2], rate)
         return self.windows.under(masks)
+
+    def only(self, modalities: Collection[str]) -> Windows:
+        """Return the windows with these modalities alone."""
+        keep = np.array([m in modalities for m in self.windows.rows])
+        return self.windows.under(np.broadcast_to(keep[:, None], self.windows.valid.shape).copy())
+
+
+def numbered(windows: Windows, first: int = 0) -> Samples:
+    """Name windows by their numbers, from `first` on; each is a group of its own."""
+    names = tuple(map(str, range(first, first + len(windows.labels))))
+    return Samples(names, names, windows)
 
 
 def together(many: Sequence[Samples]) -> Samples:
@@ -91,6 +102,23 @@ class DataSet(Protocol):
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
         """As `load`, but words are erased before BERT sees them; UserError where there are none."""
+        ...
+
+
+@runtime_checkable
+class DrawnData(DataSet, Protocol):
+    """A data set that can draw its training windows anew in every epoch.
+
+    What `load` gives of training is then a sample of these, for the statistics of rows.
+    """
+
+    @property
+    def windows_per_epoch(self) -> int:
+        """How many windows an epoch has; 0: it has the loaded ones in every epoch."""
+        ...
+
+    def draw(self, keys: list[Key]) -> Windows:
+        """Return the training windows of some keys, each the same whenever it is drawn."""
         ...
 
 
@@ -163,22 +191,35 @@ def _without_words(data: Any, split: Split, rate: float, seed: int) -> Samples:
     return samples
 
 
+Draw = Callable[[list[Key]], Windows]
+"""Gives the windows of some keys."""
+
+
+def those_of(samples: Samples) -> Draw:
+    """Return what gives the samples of keys, which are the same in every epoch."""
+    windows = samples.windows
+    return lambda keys: windows.part(np.array([sample for _, sample in keys]))
+
+
 class SampleBatches:
-    """Collates keys into samples and their noisy versions; `clean` adds the untouched one."""
+    """Collates keys into windows and their noisy versions; `clean` adds the untouched one."""
 
     def __init__(
-        self, samples: Samples, masks: Masks, rates: Sequence[float], clean: bool, seed: int
+        self, draw: Draw, masks: Masks, rates: Sequence[float], clean: bool, seed: int
     ) -> None:
-        """`rates`: of which a mask's is drawn where `masks` is `rates`. Raises UserError."""
-        if masks == "conditions" and len(samples.windows.rows) < 2:
-            raise UserError("where modalities shall be missing, the data need two or more.")
-        self._windows, self._clean, self._seed = samples.windows, clean, seed
+        """`draw` gives the windows; where `masks` is `rates`, a mask's rate is one of `rates`."""
+        self._draw, self._clean, self._seed = draw, clean, seed
         self._kind, self._rates = masks, rates
 
     def __call__(self, keys: list[Key]) -> Batch:
-        """Plain tensors, which Lightning can move to a device."""
-        chosen = self._windows.part(np.array([sample for _, sample in keys]))
+        """Return plain tensors, which Lightning can move to a device.
+
+        Raises UserError where modalities shall be missing and there is only one.
+        """
+        chosen = self._draw(keys)
         _, m, t = chosen.valid.shape
+        if self._kind == "conditions" and m < 2:
+            raise UserError("where modalities shall be missing, the data need two or more.")
         versions = []
         if self._kind == "windows":
             versions.append([noise.type_1(m, t, self._seed, *key) for key in keys])

@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from normtr.spec import MODALITIES
-from training import noise
 from training.evaluation.part_scores import ece
 from training.windows import Windows
 
-SUBSETS = tuple(s for n in (1, 2, 3) for s in itertools.combinations(MODALITIES, n))
 ANSWERED = 0.8
 """Share of the windows for which the selective accuracy of tables is given."""
 
 Scores = Callable[[Windows], Tensor]
 Probability = NDArray[np.float64]
-
-
-def lost(windows: Windows, rate: float, seed: int, first: int = 0) -> Windows:
-    """Every modality of every window loses one stretch of round(rate * T) steps.
-
-    `first`: the number of the first window.
-    """
-    n, m, t = windows.valid.shape
-    return windows.under(np.stack([noise.lost(m, t, seed, first + i, rate) for i in range(n)]))
-
-
-def only(windows: Windows, modalities: Sequence[str]) -> Windows:
-    """The same windows with these modalities alone."""
-    keep = np.array([m in modalities for m in windows.rows])
-    return windows.under(np.broadcast_to(keep[None, :, None], windows.valid.shape).copy())
-
-
-def accuracy(scores: Scores, windows: Windows) -> float:
-    return float((scores(windows).argmax(1) == windows.labels).float().mean())
-
-
-def by_rate(scores: Scores, windows: Windows, seed: int) -> dict[str, float]:
-    """Accuracy at each of `noise.RATES`."""
-    return {f"{r:.1f}": accuracy(scores, lost(windows, r, seed)) for r in noise.RATES}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,5 +68,6 @@ def risk_coverage(probability: Probability, labels: NDArray[np.int64]) -> dict[s
 
 def nothing_seen(scores: Scores, windows: Windows) -> dict[str, Any]:
     """The highest probability of any class where no step is valid; 1 / classes would be ideal."""
-    probability = scores(only(windows.part(slice(0, 1)), ())).softmax(1)
+    one = windows.part(slice(0, 1))
+    probability = scores(one.under(np.zeros(one.valid.shape, np.bool_))).softmax(1)
     return {"highest": float(probability.max()), "lowest": float(probability.min())}

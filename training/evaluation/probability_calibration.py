@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from normtr.calibration import Calibration
 from normtr.spec import LABELS
 from training import noise
-from training.evaluation.gap_metrics import Probability, Scores, lost
+from training.evaluation.gap_metrics import Probability, Scores
 from training.evaluation.part_scores import ece
+from training.samples import numbered
 from training.windows import Windows, joined
 
 CONFIDENT = 0.80
@@ -31,10 +32,11 @@ EVEN = (1 / len(LABELS),) * len(LABELS)
 def mixed_gaps(windows: Windows, seed: int) -> Windows:
     """Each window under its own rate of 0..0.8 lost steps, four of ten lacking modalities."""
     n, m, t = windows.valid.shape
+    names = list(windows.rows)
+    rates = [CALIBRATED[i // len(LABELS) % len(CALIBRATED)] for i in range(n)]
     masks = [
-        noise.lost(m, t, seed, i, CALIBRATED[i // len(LABELS) % len(CALIBRATED)])
-        & noise.absent(m, t, seed, 0, i, 0.4)
-        for i in range(n)
+        noise.kept_windows(seed, names, str(i), t, rate) & noise.absent(m, t, seed, 0, i, 0.4)
+        for i, rate in enumerate(rates)
     ]
     return windows.under(np.stack(masks))
 
@@ -117,7 +119,7 @@ def calibrated(
     # A normal distribution of the log temperatures beside n windows.
     usual = 0.5 / n if n < ENOUGH else 0.0
     calibration = temperatures(scores(gapped), gapped, prior, usual)
-    at_rates = joined([lost(windows, r, seed) for r in CALIBRATED])
+    at_rates = joined([numbered(windows).under("windows", r, seed) for r in CALIBRATED])
     return with_threshold(calibration, scores(at_rates), at_rates)
 
 
@@ -127,7 +129,7 @@ def ece_of_others(scores: Scores, halves: list[Windows], seed: int) -> dict[str,
     labels = joined(halves).labels.numpy()
     found = {}
     for rate in noise.RATES:
-        gapped = [lost(half, rate, seed) for half in halves]
+        gapped = [numbered(half).under("windows", rate, seed) for half in halves]
         p = np.concatenate(
             [
                 probabilities(calibration, scores(half), half.valid)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -18,11 +18,13 @@ from normtr.errors import UserError
 from normtr.spec import LABELS, MODALITIES
 from training.data import fer2013, meld, ravdess
 from training.evaluation import gap_metrics, probability_calibration
+from training.evaluation.missing_patterns import conditions
 from training.evaluation.noise_curves import in_slices
 from training.evaluation.part_scores import scores
 from training.noise import RATES
 from training.recognizer import bank, late_fusion, parts
 from training.recognizer.pairing import NEUTRAL, Pairing, draw
+from training.samples import Samples, numbered
 from training.windows import Windows
 
 VERSIONS = 4
@@ -51,7 +53,7 @@ def fused(
     """The report of `normtr evaluate --part fusion`. Raises UserError for unusable data."""
     if n < 1:
         raise UserError("--n is 1 or more.")
-    rival = late_fusion.read(folder)
+    rival = in_slices(late_fusion.read(folder))
     people = bank.of_strangers(
         fer2013.load(sources.faces, sources.split),
         ravdess.load(sources.voice, calm_is_neutral=True),
@@ -70,10 +72,11 @@ def fused(
     found: dict[str, list[NDArray[Any]]] = defaultdict(list)
     for begin in tqdm(range(0, n, TOGETHER), "windows", unit=f" x {TOGETHER}"):
         keys = [(0, i) for i in range(begin, min(begin + TOGETHER, n))]
-        windows = draw(pairing, keys).windows
-        found["labels"].append(windows.labels.numpy())
-        read = late_fusion.as_logits(windows, heads)
-        for name, version, on_logits in _versions(windows, read, begin, seed):
+        # Gaps are keyed by the window's number, however many are in memory.
+        samples = numbered(draw(pairing, keys), begin)
+        found["labels"].append(samples.windows.labels.numpy())
+        read = late_fusion.as_logits(samples.windows, heads)
+        for name, version in _versions(samples, seed):
             logits, valid = network(version), version.valid
             found[name].append(probability_calibration.probabilities(calibration, logits, valid))
             if name == WHOLE:
@@ -81,10 +84,10 @@ def fused(
                     probability_calibration.probabilities(calibration, logits, valid, everyday)
                 )
             found[f"nothing {name}"].append(~version.valid.any(2).any(1).numpy())
-            with torch.inference_mode():
-                found[f"late {name}"].append(rival(on_logits).argmax(1).numpy())
+            late = rival(Windows(read.rows, valid, read.labels))
+            found[f"late {name}"].append(late.argmax(1).numpy())
     whole = {name: np.concatenate(pieces) for name, pieces in found.items()}
-    return {"late_fusion": rival.fusion, **_report(whole, calibration.threshold)}
+    return _report(whole, calibration.threshold)
 
 
 def _check(people: bank.Bank) -> None:
@@ -95,26 +98,19 @@ def _check(people: bank.Bank) -> None:
             raise UserError(f"windows cannot be paired: the {modality} data have no {names}.")
 
 
-def _versions(
-    windows: Windows, read: Windows, begin: int, seed: int
-) -> list[tuple[str, Windows, Windows]]:
-    """The windows at every rate and with every subset, as rows and as logits."""
-    out = []
+def _versions(samples: Samples, seed: int) -> Iterator[tuple[str, Windows]]:
+    """Yield the windows at every rate of lost steps and with every choice of modalities."""
     for rate in RATES:
-        # Gaps are keyed by the window's number, however many are in memory.
-        gapped = gap_metrics.lost(windows, rate, seed, begin)
-        out.append((f"{rate:.1f}", gapped, Windows(read.rows, gapped.valid, read.labels)))
-    for subset in gap_metrics.SUBSETS[:-1]:
-        part = gap_metrics.only(windows, subset)
-        out.append(("+".join(subset), part, Windows(read.rows, part.valid, read.labels)))
-    return out
+        yield f"{rate:.1f}", samples.under("windows", rate, seed)
+    for there in conditions(MODALITIES):
+        yield "+".join(there), samples.only(there)
 
 
 def _report(found: dict[str, NDArray[Any]], tau: float) -> dict[str, Any]:
     labels = found["labels"]
     rates = [f"{rate:.1f}" for rate in RATES]
     of = {r: gap_metrics.reliability(found[r], labels, found[f"nothing {r}"], tau) for r in rates}
-    subsets = ["+".join(s) for s in gap_metrics.SUBSETS[:-1]]
+    subsets = ["+".join(there) for there in conditions(MODALITIES)]
     everything = found[WHOLE]
     leads = [_lead(found[r], found[f"late {r}"], labels) for r in rates]
 

@@ -98,7 +98,7 @@ def _show(report: dict[str, Any], console: Console) -> None:
         return
     columns = {
         "NORM-TR": "accuracy_by_rate",
-        f"late fusion ({report['late_fusion']})": "late_fusion_accuracy_by_rate",
+        "late fusion": "late_fusion_accuracy_by_rate",
         "ECE": "ece_by_rate",
         "answered": "coverage_by_rate",
         "right of these": "selective_accuracy_by_rate",

@@ -16,7 +16,7 @@ from normtr.models import sha256
 from normtr.spec import LABELS, FeatureSpec
 from training import run_folder
 from training.recognizer import late_fusion
-from training.recognizer.late_fusion import LateFusion
+from training.systems.attentive_late_fusion import AttentiveLateNetwork
 
 
 def write(
@@ -26,7 +26,7 @@ def write(
     calibration: Calibration,
     networks: Mapping[str, nn.Module],
     adapter: Mapping[str, Tensor],
-    rival: LateFusion,
+    rival: AttentiveLateNetwork,
     metrics: Mapping[str, Any],
 ) -> None:
     """Write the checkpoint, its rival and `recorded.json`: each file's sha256, each part's metrics.

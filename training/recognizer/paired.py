@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from normtr.spec import LABELS, FeatureSpec
 from training.data.given import Given
 from training.evaluation import metrics
 from training.recognizer.bank import Bank
-from training.recognizer.pairing import Pairing, draw
+from training.recognizer.gap_traces import Traces
+from training.recognizer.pairing import Pairing, draw, gaps
 from training.samples import SPLITS, Samples, Split
+from training.windows import Key, Windows
 
 BANKS = {"train": "training.npz", "valid": "validation-0.npz", "test": "validation-1.npz"}
 """In a run of configs/recognizer/fusion.toml; the people of the three are different ones."""
@@ -27,8 +30,8 @@ STREAMS = {"train": 0, "valid": 1, "test": 2}
 class LabelPaired(Given):
     """Logits of the parts, that never saw these people, on the steps of a window; 7 classes.
 
-    `path`: a run of `configs/recognizer/fusion.toml`. As its training is, so windows of train have people
-    whose logits lie elsewhere, of valid and test not.
+    `path` is a run of configs/recognizer/fusion.toml. Every window of training is of people whose
+    logits lie a little elsewhere, since there are few people to learn from.
     """
 
     path: Path = Path("runs/fusion")
@@ -36,7 +39,12 @@ class LabelPaired(Given):
     """The recognizer that this run of the fusion made; None: the shipped one."""
     steps: int = FeatureSpec().steps
     train: int = 14_000
-    """Windows of the split."""
+    """Windows of the training split; drawn once."""
+    windows_per_epoch: int = 0
+    """So many windows are drawn anew in every epoch of training, with the gaps of live streams; 0:
+    training sees the `train` windows in every epoch."""
+    gap_trace: Path | None = None
+    """Gaps that `normtr live --record-gaps` wrote; None: the shipped ones."""
     valid: int = 3_500
     test: int = 7_000
     seed: int = 1
@@ -60,17 +68,34 @@ class LabelPaired(Given):
         return {split: {split} for split in SPLITS}
 
     def load(self, split: Split) -> Samples:
-        """A window is a group of its own: its modalities are of several people."""
-        file = self.path / BANKS[split]
-        try:
-            bank = Bank.load(file)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise UserError(
-                f"{file} cannot be read: {error}; train configs/recognizer/fusion.toml first."
-            ) from None
-        seed = self.seed * len(STREAMS) + STREAMS[split]
-        pairing = Pairing(bank, self.steps, seed, strange=split == "train")
+        """Return windows that are a group each: their modalities are of several people."""
         count = {"train": self.train, "valid": self.valid, "test": self.test}[split]
-        drawn = draw(pairing, [(0, i) for i in range(count)]).windows
+        drawn = draw(self._pairing(split), [(0, i) for i in range(count)])
         ids = tuple(f"{split}-{i}" for i in range(count))
         return Samples(ids, ids, drawn)
+
+    def draw(self, keys: list[Key]) -> Windows:
+        traces = _traces(self.gap_trace)
+        masks = [gaps(self.steps, self.seed, key, traces) for key in keys]
+        return draw(self._pairing("train"), keys).under(np.stack(masks))
+
+    def _pairing(self, split: Split) -> Pairing:
+        seed = self.seed * len(STREAMS) + STREAMS[split]
+        return _pairing(self.path / BANKS[split], self.steps, seed, split == "train")
+
+
+@functools.lru_cache(4)
+def _pairing(file: Path, steps: int, seed: int, strange: bool) -> Pairing:
+    """Raise UserError where the file holds no bank."""
+    try:
+        bank = Bank.load(file)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UserError(
+            f"{file} cannot be read: {error}; train configs/recognizer/fusion.toml first."
+        ) from None
+    return Pairing(bank, steps, seed, strange)
+
+
+@functools.lru_cache(1)
+def _traces(path: Path | None) -> Traces:
+    return Traces.load(path)

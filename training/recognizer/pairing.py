@@ -19,7 +19,7 @@ from normtr.spec import LABELS, MODALITIES
 from training import noise
 from training.recognizer.bank import Bank
 from training.recognizer.gap_traces import Traces
-from training.windows import Batch, Key, Windows
+from training.windows import Key, Windows
 
 NEUTRAL = LABELS.index("neutral")
 EXPRESSES = 0.7
@@ -47,8 +47,8 @@ Column = list[Row | None]
 
 @dataclass(frozen=True)
 class Paired:
-    """A window: `rows` float32 [T, dim] by modality, `valid` bool [M, T], its label, and what each
-    modality shows int64 [M]: the label, or neutral."""
+    """A window: `rows` float32 [T, dim] by modality, `valid` bool [M, T], its label, and `shown`
+    int64 [M]: what each modality expresses, the label or neutral."""
 
     rows: dict[str, NDArray[np.float32]]
     valid: NDArray[np.bool_]
@@ -170,53 +170,23 @@ class Pairing:
             words[int(place)].append(row.astype(np.float32))
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Windows, and what each modality of each shows int64 [n, M]."""
-
-    windows: Windows
-    shown: torch.Tensor
-
-
-def draw(pairing: Pairing, keys: list[Key]) -> Drawn:
-    """The windows of some (epoch, sample) keys."""
+def draw(pairing: Pairing, keys: list[Key]) -> Windows:
+    """Return the windows of some (epoch, sample) keys."""
     drawn = [pairing(epoch, sample) for epoch, sample in keys]
-    return Drawn(
-        Windows(
-            {m: torch.from_numpy(np.stack([d.rows[m] for d in drawn])) for m in MODALITIES},
-            torch.from_numpy(np.stack([d.valid for d in drawn])),
-            torch.tensor([d.label for d in drawn]),
-        ),
-        torch.from_numpy(np.stack([d.shown for d in drawn])),
+    return Windows(
+        {m: torch.from_numpy(np.stack([d.rows[m] for d in drawn])) for m in MODALITIES},
+        torch.from_numpy(np.stack([d.valid for d in drawn])),
+        torch.tensor([d.label for d in drawn]),
     )
 
 
 def gaps(steps: int, seed: int, key: Key, traces: Traces) -> NDArray[np.bool_]:
-    """[M, T]: what whole absences, lost stretches and the gaps of a recorded stream leave."""
-    shape = (len(MODALITIES), steps)
-    there = noise.absent(*shape, seed, *key, share=ABSENT_SHARE)
+    """Return bool [M, T]: what absences, lost stretches and the gaps of a recorded stream leave."""
+    there = noise.absent(len(MODALITIES), steps, seed, *key, share=ABSENT_SHARE)
     random = noise.generator(seed, *key, noise.GAPS)
     if random.random() < LOST_SHARE:
         rate = float(random.choice(noise.RATES[:-1]))
-        there &= noise.lost(*shape, seed, int(random.integers(2**31)), rate)
+        there &= noise.kept_windows(seed, MODALITIES, f"{key[0]}-{key[1]}", steps, rate)
     if random.random() < TRACED_SHARE:
         there &= traces.mask(steps, random)
     return there
-
-
-class PairedBatches:
-    """Collates keys into windows and the masks of both noise types."""
-
-    def __init__(self, pairing: Pairing, steps: int, seed: int, traces: Traces) -> None:
-        self._pairing, self._steps, self._seed, self._traces = pairing, steps, seed, traces
-
-    def __call__(self, keys: list[Key]) -> Batch:
-        """Plain tensors, which Lightning can move to a device."""
-        windows = draw(self._pairing, keys).windows
-        shape = (len(MODALITIES), self._steps, self._seed)
-        there = np.stack([gaps(self._steps, self._seed, key, self._traces) for key in keys])
-        first = np.stack([noise.type_1(*shape, *key) for key in keys])
-        second = np.stack([noise.type_2(*shape, *key)[0] for key in keys])
-        masks = torch.from_numpy(np.stack([first & there, second & there]))
-        noisy = torch.from_numpy(~second.all(axis=2))
-        return windows.rows, windows.valid, windows.labels, masks, noisy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from tqdm import tqdm
 
 from normtr.spec import LABELS, FeatureSpec
 from normtr.voice import VoiceNetwork
@@ -20,11 +22,11 @@ from training.data.folder import DATA
 from training.data.speech import Clip
 from training.evaluation.part_scores import scores
 from training.recognizer.folds import FOLDS, folds
-from training.recognizer.learn import learn
 from training.recognizer.voice_rows import VoiceRows, voice_rows
 
 VALID_ACTORS = ("17", "18", "19", "20")
 VALID_SPEAKERS = ("15", "16")
+BATCH = 256
 
 
 def clip_probabilities(
@@ -106,7 +108,7 @@ class VoicePart:
             )
             return (each * weight[numbers]).sum() / weight[numbers].sum()
 
-        learn(network, loss, len(y), self.epochs, seed, lr=1e-3)
+        _minimise(loss, network, len(y), self.epochs, seed)
         return network
 
     def _scores(self, network: VoiceNetwork, clips: list[Clip], seed: int) -> dict[str, Any]:
@@ -118,3 +120,21 @@ class VoicePart:
             **scores(found, labels, judged),
             "accuracy_of_its_classes": float((np.unique(labels)[among] == labels).mean()),
         }
+
+
+def _minimise(
+    loss: Callable[[NDArray[np.int64]], Tensor], network: nn.Module, n: int, epochs: int, seed: int
+) -> None:
+    """Train by AdamW with a cosine over all epochs of `n` rows; `loss` takes rows' numbers."""
+    random = np.random.default_rng(seed)
+    parts = max(1, n // BATCH)
+    order = [b for _ in range(epochs) for b in np.array_split(random.permutation(n), parts)]
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-4)
+    network.train()
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(order))
+    for numbers in tqdm(order, "voice", mininterval=2, leave=False):
+        optimizer.zero_grad()
+        loss(numbers).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    network.eval()

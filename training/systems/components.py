@@ -56,10 +56,12 @@ class Reduced(nn.Module, Generic[Network]):
         }
 
     def samples(self, samples: Samples) -> Samples:
-        """What the network itself sees, computed once."""
-        windows = samples.windows
-        reduced = Windows(self.reduce(windows.rows), windows.valid, windows.labels)
-        return Samples(samples.ids, samples.groups, reduced)
+        """Return what the network itself sees of samples, computed once."""
+        return Samples(samples.ids, samples.groups, self.windows(samples.windows))
+
+    def windows(self, windows: Windows) -> Windows:
+        """Return what the network itself sees of windows."""
+        return Windows(self.reduce(windows.rows), windows.valid, windows.labels)
 
     def _projected(self, modality: str, rows: Tensor) -> Tensor:
         """In slices: the centred rows of mapped windows need not fit into memory."""

@@ -94,11 +94,11 @@ class Concatenation(System):
 
     def learn(self, network: ConcatenationNetwork, inputs: FitInputs) -> None:
         inputs.check_batch(self.length.batch)
-        train, seed = inputs.train, inputs.seed
-        standardise(network, train.windows, together=self.components)
+        seed = inputs.seed
+        standardise(network, inputs.train.windows, together=self.components)
         module = ConcatenationLearning(
             network, network.config.outputs, self.length, self.regression, seed
         )
-        batches = SampleBatches(train, self.masks, self.rates, False, seed)
+        batches = SampleBatches(inputs.draw, self.masks, self.rates, False, seed)
         validation = self.validation(inputs.valid)
-        train_phase(module, batches, len(train), validation, inputs.out, inputs.progress)
+        train_phase(module, batches, inputs.size, validation, inputs.out, inputs.progress)

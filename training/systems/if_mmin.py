@@ -19,7 +19,6 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from training.evaluation.gap_metrics import only
 from training.evaluation.missing_patterns import conditions
 from training.samples import Samples
 from training.systems.components import Reduced, reduced_dims
@@ -77,7 +76,6 @@ class IfMmin(TwoPhases):
 
 
 def in_conditions(valid: Samples) -> DataLoader[Any]:
-    """Every window once in each condition."""
-    windows = valid.windows
-    each = [only(windows, there) for there in conditions(list(windows.rows))]
+    """Return every window once in each condition."""
+    each = [valid.only(there) for there in conditions(list(valid.windows.rows))]
     return DataLoader(joined(each).dataset(), 256)

@@ -8,7 +8,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor, nn
 
 from normtr.errors import UserError
-from training.systems.linear_head import NEVER
+
+NEVER = -30.0
+"""Logit of a class that did not occur."""
 
 
 def solve(layer: nn.Linear, x: Tensor, y: Tensor, penalty: float) -> None:

@@ -29,7 +29,7 @@ class NmerFirstPhase(PhaseModule):
     def validation_step(self, batch: list[Tensor], _: int) -> None:
         *rows, valid, labels = batch
         x = dict(zip(self.network.config.dims, rows, strict=True))
-        self.predictor(self.network(x, valid)[0], labels)
+        self.update_metric(self.network(x, valid)[0], labels)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class NmerSecondPhase(TaughtModule[NmerPretrained]):
         *rows, valid, labels = batch
         x = self.network.scaled(dict(zip(self.network.config.dims, rows, strict=True)), valid)
         if not self.by_conditions:
-            self.predictor(self.network.joint(x, valid).outputs, labels)
+            self.update_metric(self.network.joint(x, valid).outputs, labels)
             return
         released = self.network.config.released
         with torch.random.fork_rng(enabled=not released):
@@ -103,4 +103,4 @@ class NmerSecondPhase(TaughtModule[NmerPretrained]):
                 torch.manual_seed(number)
             for there in as_masks(list(x)).to(valid.device):
                 noisy = self.scheduler(x, valid, there[:, None].expand_as(valid))
-                self.predictor(self.network.joint(*noisy).outputs, labels)
+                self.update_metric(self.network.joint(*noisy).outputs, labels)

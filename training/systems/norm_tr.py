@@ -113,17 +113,19 @@ class NormTrSystem(System):
             network.members[number - 1] = member
 
     def _learn(self, network: NormTr, inputs: FitInputs) -> None:
-        train, seed, devices = inputs.train, inputs.seed, inputs.devices
+        train, size, seed, devices = inputs.train, inputs.size, inputs.seed, inputs.devices
         if self.start == "fresh":
             standardise(network, train.windows, together=self.network.components)
         else:
             take_over(network, inputs.data)
-        batches = SampleBatches(train, self.masks, self.rates, self.learning.d2 == "samples", seed)
-        batch = min(self.learning.batch, len(train) // devices * devices)
+        batches = SampleBatches(
+            inputs.draw, self.masks, self.rates, self.learning.d2 == "samples", seed
+        )
+        batch = min(self.learning.batch, size // devices * devices)
         if not batch:
-            raise UserError(f"{devices} processes cannot share {len(train)} samples.")
-        plan = self.learning.plan(len(train) // batch)
-        training = loader(batches, len(train), batch // devices, seed)
+            raise UserError(f"{devices} processes cannot share {size} samples.")
+        plan = self.learning.plan(size // batch)
+        training = loader(batches, size, batch // devices, seed)
         module = NoiseAware(network, self.learning, plan.updates, seed)
         best = fit(
             module,

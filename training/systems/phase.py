@@ -103,10 +103,10 @@ class PhaseModule(lightning.LightningModule):
         """Rows of each modality, validity, labels; the network has a `config` with `dims`."""
         *rows, valid, labels = batch
         config: Any = self.network.config
-        self.predictor(self.network(dict(zip(config.dims, rows, strict=True)), valid), labels)
+        self.update_metric(self.network(dict(zip(config.dims, rows, strict=True)), valid), labels)
 
-    def predictor(self, outputs: Tensor, labels: Tensor) -> None:
-        """Take outputs of validation into account."""
+    def update_metric(self, outputs: Tensor, labels: Tensor) -> None:
+        """Add outputs of validation to the metric."""
         self.metric.update(outputs if self.classes else outputs[:, 0], labels)
 
     def on_train_batch_start(self, *_: Any) -> None:

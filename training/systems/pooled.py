@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.samples import Masks, SampleBatches, Samples
+from training.samples import Masks, SampleBatches
 from training.systems.components import Reduced, reduced_dims
 from training.systems.noise_aware import standardise
 from training.systems.system import FitInputs, System
@@ -63,25 +63,25 @@ class Copies:
     labels: Tensor
     """[n]."""
     groups: NDArray[Any]
-    """[n]: of the samples."""
+    """[n]: the video or speaker that each is of."""
 
 
 def pooled_copies(
-    pool: Pooled, samples: Samples, masks: Masks, rates: Sequence[float], seed: int, copies: int
+    pool: Pooled, inputs: FitInputs, masks: Masks, rates: Sequence[float], copies: int
 ) -> Copies:
-    """Of the samples, `copies` times."""
-    batches = SampleBatches(samples, masks, rates, masks == "none", seed)
-    means: list[list[Tensor]] = [[] for _ in samples.windows.rows]
+    """Return `copies` versions of every training window, or as many epochs of drawn ones."""
+    batches = SampleBatches(inputs.draw, masks, rates, masks == "none", inputs.seed)
+    means: list[list[Tensor]] = [[] for _ in inputs.train.windows.rows]
     there, labels, groups = [], [], []
     for copy in range(copies):
-        rows, valid, label, kept, _ = batches([(copy, n) for n in range(len(samples))])
+        rows, valid, label, kept, _ = batches([(copy, n) for n in range(inputs.size)])
         for mask in kept:
             mine, here = pool(rows, valid & mask)
             for every, one in zip(means, mine, strict=True):
                 every.append(one)
             there.append(here)
             labels.append(label)
-            groups.append(samples.groups)
+            groups.append(inputs.groups)
     return Copies(
         [torch.cat(every) for every in means],
         torch.cat(there),
@@ -121,7 +121,7 @@ class PooledRival(System, Generic[Network]):
 
     def learn(self, network: Network, inputs: FitInputs) -> None:
         """In one piece, of some seconds."""
-        pool, train = network.pool, inputs.train
-        standardise(pool, train.windows, together=self.components)
-        copies = pooled_copies(pool, train, self.masks, self.rates, inputs.seed, self.copies)
-        self.solve(network, copies, train.windows.labels)
+        windows = inputs.train.windows
+        standardise(network.pool, windows, together=self.components)
+        copies = pooled_copies(network.pool, inputs, self.masks, self.rates, self.copies)
+        self.solve(network, copies, windows.labels)

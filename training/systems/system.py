@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,10 +20,21 @@ from training.evaluation.chance import chance
 from training.evaluation.noise_curves import Protocol, in_slices
 from training.noise import RATES
 from training.parallel_cpu import one_thread
-from training.samples import DataSet, LiveData, Masks, Samples, check_groups, loaded, together
+from training.samples import (
+    DataSet,
+    Draw,
+    DrawnData,
+    LiveData,
+    Masks,
+    Samples,
+    check_groups,
+    loaded,
+    those_of,
+    together,
+)
 from training.systems.components import Reduced
 from training.systems.fit import first_process
-from training.windows import Windows
+from training.windows import Key, Windows
 
 SELECTION_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 SELECTION_SEED = 0
@@ -36,6 +48,11 @@ class FitInputs:
 
     data: DataSet
     train: Samples
+    """All training samples, or of a data set that draws them some, for the statistics of rows."""
+    draw: Draw
+    """Gives the training windows of keys (epoch, sample)."""
+    size: int
+    """How many training windows an epoch has."""
     valid: Samples
     out: Path
     """Holds what to resume."""
@@ -43,10 +60,21 @@ class FitInputs:
     devices: int
     progress: bool
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The group of each window of an epoch; one that was drawn is a group of its own."""
+        if self.size == len(self.train):
+            return self.train.groups
+        return tuple(map(str, range(self.size)))
+
     def check_batch(self, size: int) -> None:
-        """Raises UserError where there are too few samples for one."""
-        if len(self.train) < size:
-            raise UserError(f"{len(self.train)} samples are no batch of {size}.")
+        """Raise UserError where an epoch has too few windows for one batch."""
+        if self.size < size:
+            raise UserError(f"{self.size} samples are no batch of {size}.")
+
+
+def _reduced(model: Reduced[Any], data: DrawnData, keys: list[Key]) -> Windows:
+    return model.windows(data.draw(keys))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +143,11 @@ class System(ABC):
         model = self.model(whole.windows, data.outputs)
         model.fit(whole.windows)
         seen = self._seen(data, whole, model)
-        inputs = FitInputs(data, seen, model.samples(valid), out, seed, devices, progress)
+        draw, size = those_of(seen), len(seen)
+        if isinstance(data, DrawnData) and data.windows_per_epoch:
+            draw, size = partial(_reduced, model, data), data.windows_per_epoch
+        valid_seen = model.samples(valid)
+        inputs = FitInputs(data, seen, draw, size, valid_seen, out, seed, devices, progress)
         self.learn(model.network, inputs)
         model.eval()
         if not first_process():

@@ -53,23 +53,23 @@ class TwoPhases(System):
 
     def learn(self, network: Any, inputs: FitInputs) -> None:
         inputs.check_batch(max(self.first.batch, self.second.batch))
-        train, valid, seed = inputs.train, inputs.valid, inputs.seed
+        draw, valid, seed = inputs.draw, inputs.valid, inputs.seed
         first = self.first_phase(network.config, seed)
-        self._standardise(first.network, train.windows)
-        batches = SampleBatches(train, "none", self.rates, True, seed)
+        self._standardise(first.network, inputs.train.windows)
+        batches = SampleBatches(draw, "none", self.rates, True, seed)
         complete = DataLoader(valid.windows.dataset(), 256)
         train_phase(
-            first, batches, len(train), complete, inputs.out / "first_phase", inputs.progress
+            first, batches, inputs.size, complete, inputs.out / "first_phase", inputs.progress
         )
         # Encoders, invariant layers and the statistics of the rows.
         known = first.network.state_dict().items()
         shared = {k: v for k, v in known if not k.startswith("classifier.")}
         network.load_state_dict(shared, strict=False)
         second = self.second_phase(network, first.network, seed)
-        batches = SampleBatches(train, self.masks, self.rates, self.clean, seed)
+        batches = SampleBatches(draw, self.masks, self.rates, self.clean, seed)
         by_conditions = self.masks == "conditions"
         validation = self.in_conditions(valid) if by_conditions else self.validation(valid)
-        train_phase(second, batches, len(train), validation, inputs.out, inputs.progress)
+        train_phase(second, batches, inputs.size, validation, inputs.out, inputs.progress)
 
     def _standardise(self, network: nn.Module, windows: Windows) -> None:
         standardise(network, windows, together=self.components)

@@ -68,7 +68,7 @@ def stackable(said: Tensor, there: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Late(PooledRival[LateNetwork]):
+class LateFusion(PooledRival[LateNetwork]):
     """Late fusion of linear heads."""
 
     name = "late fusion"
@@ -83,7 +83,7 @@ class Late(PooledRival[LateNetwork]):
             stacked = stackable(self._unseen(network, copies), copies.there)
             solve(network.stack, stacked, copies.labels, self.penalty)
         self._fit_heads(network, copies)
-        network.get_buffer("empty").copy_(_prior(labels, network.config.outputs))
+        network.get_buffer("empty").copy_(prior(labels, network.config.outputs))
 
     def _fit_heads(
         self, network: LateNetwork, copies: Copies, some: NDArray[Any] | slice = slice(None)
@@ -107,7 +107,7 @@ class Late(PooledRival[LateNetwork]):
         return out
 
 
-def _prior(labels: Tensor, outputs: int) -> Tensor:
+def prior(labels: Tensor, outputs: int) -> Tensor:
     """What to say of nothing: the mean, or the log of how often each class is."""
     if outputs == 1:
         return labels.mean()[None]
