@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 
 from normtr.errors import UserError
+from normtr.progress import say
 
 TASKS = {
     "Recognise": {
@@ -51,6 +53,10 @@ EXTRA_OF = {
 """The extra that installs a package, by the package's import name; `live` installs the others."""
 
 
+PATIENCE_S = 1.0
+"""People wait so long without a word."""
+
+
 def verbs() -> dict[str, EntryPoint]:
     return {point.name: point for point in sorted(entry_points(group="normtr.verbs"))}
 
@@ -83,7 +89,7 @@ def run(argv: list[str]) -> int:
         print(f"normtr: no verb {argv[0]!r}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
     try:
-        status: int = known[argv[0]].load()(argv[1:])
+        status: int = _loaded(known[argv[0]])(argv[1:])
         return status
     except KeyboardInterrupt:
         return 130
@@ -124,6 +130,19 @@ def run(argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _loaded(verb: EntryPoint) -> Callable[[list[str]], int]:
+    """Load a verb. Its imports can take seconds, which is told where somebody looks on."""
+    telling = threading.Timer(PATIENCE_S, say, [f"Loading what `normtr {verb.name}` needs (10 s)"])
+    telling.daemon = True
+    if sys.stderr.isatty():
+        telling.start()
+    try:
+        function: Callable[[list[str]], int] = verb.load()
+    finally:
+        telling.cancel()
+    return function
 
 
 def main() -> None:
