@@ -166,3 +166,15 @@ def test_with_nobody_to_measure_nothing_is_written(tmp_path: Path) -> None:
     status, said = refused("--source", empty, "--seconds", "0", verb="calibrate")
     assert status == 2
     assert not file.exists()
+
+
+def test_only_calibrations_are_deleted(tmp_path: Path) -> None:
+    diary, person = tmp_path / "diary.json", tmp_path / "person.json"
+    diary.write_text('{"monday": "rain"}')
+    person.write_text('{"model": "of other weights", "bias": {}}')
+    with pytest.raises(UserError, match=r"diary\.json is no calibration, so it stays"):
+        calibrate.run(["--delete", "--personal", str(diary)])
+    assert diary.exists()
+    assert calibrate.run(["--delete", "--personal", str(person)]) == 0
+    assert not person.exists()
+    assert calibrate.run(["--delete", "--personal", str(person)]) == 0  # it was not there

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
 from normtr import data_folder
 from normtr.config import parse
-from normtr.errors import UsageError
+from normtr.errors import UsageError, UserError
 from normtr.whole_file import refuse_existing
 from stream.pipeline.pipe_config import Switch
 from stream.session.source_config import SourceConfig
+
+MAX_BYTES = 10_000
+"""A calibration is smaller."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Calibrate(SourceConfig):
     force: bool = False
     """Replace a calibration that exists."""
     delete: bool = False
-    """Delete the calibration instead."""
+    """Delete the calibration instead, or the one that --personal names."""
 
 
 def run(argv: list[str]) -> int:
@@ -34,6 +39,8 @@ def run(argv: list[str]) -> int:
     console = Console(stderr=True)
     if config.delete:
         there = path.is_file()
+        if there and path != data_folder.calibration() and not _is_calibration(path):
+            raise UserError(f"{path} is no calibration, so it stays.")
         path.unlink(missing_ok=True)
         console.print(f"{path} {'is deleted' if there else 'was not there'}.", soft_wrap=True)
         return 0
@@ -51,3 +58,13 @@ def run(argv: list[str]) -> int:
 
     calibrate(config, seconds, path, console)
     return 0
+
+
+def _is_calibration(path: Path) -> bool:
+    """Whether a file that somebody named looks like one of ours, of whatever weights."""
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.read(MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and {"model", "bias"} <= found.keys()
