@@ -9,17 +9,17 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from normtr import checkpoint, data_folder, heap, user_baseline
+from normtr import checkpoint, data_folder, malloc_tuning, user_baseline
 from normtr.cause import Cause
 from normtr.device import Cuda, Device
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
 from normtr.modality import Modality
-from normtr.pools import one_thread_each
 from normtr.predictor import Predictor
 from normtr.spec import MODALITIES
 from normtr.speech import Whisper
 from normtr.text import TextEncoder
+from normtr.thread_limits import one_thread_each
 from normtr.voice import VoiceEncoder
 from normtr.window import assemble
 from stream.pipeline.pipe_config import PipeConfig, TranscriberConfig
@@ -41,7 +41,7 @@ class Models:
     def __init__(self, config: PipeConfig, sources: int = 1, device: Device | None = None) -> None:
         """`sources` will use the networks at once. `device`, if given, replaces the config's."""
         one_thread_each()
-        heap.share()
+        malloc_tuning.share()
         self.device = device or choose_device(config.device)
         self.checkpoint = checkpoint.load(config.checkpoint)
         spec = self.checkpoint.spec

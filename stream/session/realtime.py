@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator, Sequence
 
-from normtr import heap
+from normtr import malloc_tuning
 from stream.clock import Clock
 from stream.pipeline.events import Event
 from stream.pipeline.outputs import Notice, Sent
@@ -72,7 +72,7 @@ class Session:
             began_ns = self._clock.now_ns()
             yield from self._tick(step, began_ns, began_ns - due_ns)
             if step % TIDIED_STEPS == TIDIED_STEPS - 1:
-                heap.give_back()
+                malloc_tuning.give_back()
             behind = (self._clock.now_ns() - grid.closes_ns(step + 1)) // grid.spec.step_ns
             self.ticks_skipped += max(behind, 0)
             step += 1 + max(behind, 0)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from normtr import checkpoint, face
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
-from normtr.pools import one_thread_each
 from normtr.predictor import Predictor
 from normtr.shipped import SHIPPED
 from normtr.spec import MODALITIES, FeatureSpec
 from normtr.text import TextEncoder
+from normtr.thread_limits import one_thread_each
 from normtr.voice import VoiceEncoder
 from normtr.window import Window, assemble
 from tests.support.clips import tone

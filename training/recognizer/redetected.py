@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from normtr.face import FaceDetector, Image, align
-from normtr.pools import one_thread_each
 from normtr.spec import FaceSpec
+from normtr.thread_limits import one_thread_each
 from training.data.fer2013 import Faces
 
 ENLARGED = 4

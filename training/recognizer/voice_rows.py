@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from normtr.cause import Cause
-from normtr.pools import one_thread_each
 from normtr.sound import Samples
 from normtr.spec import FeatureSpec
+from normtr.thread_limits import one_thread_each
 from normtr.voice import States, gate
 from training import run_folder
 from training.data.speech import Clip, samples

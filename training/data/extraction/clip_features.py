@@ -13,10 +13,10 @@ from normtr import checkpoint, speech
 from normtr.cause import GAPS, Cause
 from normtr.errors import UserError
 from normtr.face import FaceEncoder
-from normtr.pools import one_thread_each
 from normtr.spec import MODALITIES
 from normtr.speech import Whisper
 from normtr.text import TextEncoder, TimedWord
+from normtr.thread_limits import one_thread_each
 from normtr.voice import VoiceEncoder
 from normtr.window import Row
 from training.data.extraction.clip_rows import Outcome, clip_rows

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 REPLACED = """
 import sys, threading
 import numpy as np, psutil
-from normtr import heap
+from normtr import malloc_tuning
 from stream.pipeline.models import Models
 from stream.pipeline.pipe import Pipe
 from stream.pipeline.pipe_config import PipeConfig
@@ -34,7 +34,7 @@ def replaced():
     assert worker.run(Second(0, sound, "none", True, ()))[0].vector is not None
 
 def size():
-    heap.give_back()
+    malloc_tuning.give_back()
     return psutil.Process().memory_info().rss / 2**20
 
 sizes = []
