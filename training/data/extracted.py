@@ -1,4 +1,4 @@
-"""A data set from a cache of `normtr extract`: each clip is one window, as it is live at its end."""
+"""A data set from a cache of `normtr extract`: each clip is one window, as live at its end."""
 
 from __future__ import annotations
 

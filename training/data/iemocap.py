@@ -60,7 +60,7 @@ class _Iemocap(Given):
         return self.path / self.file
 
     def _arrays(self, part: dict[str, Any]) -> dict[str, NDArray[Any]]:
-        """Return `labels` int64 [n] (-1 where there is not exactly one) and the rows by modality."""
+        """Return `labels` int64 [n] (-1 where there is not exactly one), and rows by modality."""
         pairs = np.asarray(part["labels"])
         if pairs.shape[1:] != (len(CLASSES), 2):
             raise ValueError(f"labels of shape {pairs.shape}")

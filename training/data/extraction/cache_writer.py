@@ -92,7 +92,7 @@ class GrowingCache:
         new.rename(self._path)
 
     def _reopen(self) -> int:
-        """Open the files, cut them after the last finished clip and return how many steps remain."""
+        """Open the files, cut them after the last finished clip, and return how many steps stay."""
         flat = files(self._features)
         steps = {}
         for name, (dtype, width) in flat.items():

@@ -33,7 +33,7 @@ class ClipRows:
     face: tuple[Outcome, ...]
     voice: tuple[Outcome, ...]
     sound: Samples
-    """float32 [n] at the FeatureSpec's rate from the clip's start; zeros where there is no sound."""
+    """float32 [n] at the FeatureSpec's rate from the clip's start; zeros where it has no sound."""
 
 
 def clip_rows(
