@@ -45,7 +45,7 @@ def probabilities(
     """Return calibrated probabilities, float64 [n, classes].
 
     `logits` are [n, classes], and `valid` is [n, M, T] with the modalities of the calibration.
-    `prior` is how often each class is expected; None means the calibration's own.
+    `prior` [classes] replaces how often each class is expected; None keeps that of the training.
     """
     share = valid.double().mean(2).numpy()
     named = dict(zip(calibration.missing, share.T, strict=True))
