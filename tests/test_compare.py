@@ -217,16 +217,16 @@ def test_a_system_may_be_like_one_before_it(
     twin = '[systems.twin]\nlike = "rival"\nmasks = "none"\n'
     path.write_text(text + rival + twin)
     compared(path, tmp_path, capsys)
-    parts = {}
+    fields = {}
     for name in ("rival", "twin"):
-        part = json.loads((tmp_path / name / "seed-1/run.json").read_text())["system"]
-        parts[name] = part["init_args"]
+        system = json.loads((tmp_path / name / "seed-1/run.json").read_text())["system"]
+        fields[name] = system["init_args"]
         trials = json.loads((tmp_path / name / "trials.json").read_text())["trials"]
         assert {trial["penalty"] for trial in trials} <= {0.1, 1.0}
-        assert part["class_path"] == "training.systems.linear.Linear"
-        assert parts[name]["copies"] == 1
-    assert parts["twin"]["masks"] == "none"
-    assert parts["rival"]["masks"] != "none"
+        assert system["class_path"] == "training.systems.linear.Linear"
+        assert fields[name]["copies"] == 1
+    assert fields["twin"]["masks"] == "none"
+    assert fields["rival"]["masks"] != "none"
 
     for other in ("nobody", "twin"):
         path.write_text(text + twin.replace('"rival"', f'"{other}"') + rival)

@@ -74,8 +74,8 @@ def test_longer_voices_are_averaged(data: IemocapFolds) -> None:
 @pytest.mark.slow
 def test_a_system_is_trained_on_them(data: IemocapFolds, tmp_path: Path) -> None:
     phase = Phase(constant=1, decay=1, batch=16, clip=1.0, dropout=0.0, beta1=0.5)
-    part = IfMmin(data, preset="as_released", first=phase, second=phase)
-    found = part.train(tmp_path / "run", 1, progress=False)
+    system = IfMmin(preset="as_released", first=phase, second=phase)
+    found = system.train(data, tmp_path / "run", 1, progress=False)
     assert found["dataset"] == "iemocap fold 1"
     assert 0 <= found["valid_auilc"]["uar"] <= 1
 

@@ -51,17 +51,17 @@ def test_every_rml_speaker_is_tested_in_one_fold_and_in_one_split_of_each(tmp_pa
     data = rml(tmp_path)
     tested = []
     for fold in range(1, 6):
-        part = replace(data, fold=fold)
-        check_groups(part)
-        samples = {split: part.load(split) for split in SPLITS}
+        folded = replace(data, fold=fold)
+        check_groups(folded)
+        samples = {split: folded.load(split) for split in SPLITS}
         assert sum(map(len, samples.values())) == 48
-        assert {split: set(found.groups) for split, found in samples.items()} == part.groups()
+        assert {split: set(found.groups) for split, found in samples.items()} == folded.groups()
         assert all(
             name.startswith(group)
             for found in samples.values()
             for name, group in zip(found.ids, found.groups, strict=True)
         )
-        tested += sorted(part.groups()["test"])
+        tested += sorted(folded.groups()["test"])
     assert tested == [f"s{i}" for i in range(8)]
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.systems.encoders import GROUP, Encoder, SequenceEncoder, TextEncoder
+from training.systems.encoders import GROUP, Encoder, LstmEncoder, TextCnnEncoder
 
 STEPS, DIM = 12, 6
 
@@ -20,7 +20,7 @@ def drawn(spans: list[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(len(spans), STEPS, DIM) * counted[..., None], counted
 
 
-@pytest.mark.parametrize("kind", [SequenceEncoder, TextEncoder])
+@pytest.mark.parametrize("kind", [LstmEncoder, TextCnnEncoder])
 @settings(max_examples=20, deadline=None)
 @given(
     spans=st.lists(

@@ -39,8 +39,8 @@ def phases(epochs: int, batch: int = 32) -> dict[str, Phase]:
 
 @pytest.mark.parametrize("masks", ["conditions", "rates"])
 def test_classes_of_three_modalities_are_learned(tmp_path: Path, masks: Any) -> None:
-    part = IfMmin(masks=masks, **phases(12))
-    found = part.train(Classes(), tmp_path, 1, progress=False)
+    system = IfMmin(masks=masks, **phases(12))
+    found = system.train(Classes(), tmp_path, 1, progress=False)
     assert found["valid"]["metrics"]["accuracy"][0] > 0.8
     assert found["valid"]["metrics"]["accuracy"][-1] < 0.6  # nothing is left to see
     assert (tmp_path / "first_phase/best.ckpt").is_file()
@@ -169,9 +169,9 @@ config = "{other}"
     told = capsys.readouterr().out
     assert "NORM-TR" in told
     assert "IF-MMIN" in told
-    part = json.loads((tmp_path / "out/IF-MMIN/seed-1/run.json").read_text())["system"]
-    assert part["class_path"] == "training.systems.if_mmin.IfMmin"
-    assert part["init_args"]["second"]["init_args"]["decay"] == 0
+    system = json.loads((tmp_path / "out/IF-MMIN/seed-1/run.json").read_text())["system"]
+    assert system["class_path"] == "training.systems.if_mmin.IfMmin"
+    assert system["init_args"]["second"]["init_args"]["decay"] == 0
     ours, theirs = (str(tmp_path / "out" / name) for name in ("NORM-TR", "IF-MMIN"))
     found = [reported(tmp_path, *runs) for runs in ((ours, theirs), (theirs, ours), (theirs,))]
     assert "IF-MMIN (no. 2)" in found[0]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from training.evaluation.noise_scheduler import Scheduler
-from training.systems.encoders import SequenceEncoder, TextEncoder, invariant
+from training.systems.encoders import LstmEncoder, TextCnnEncoder, invariant
 from training.systems.nmer import FIRST, SECOND
 from training.systems.nmer_network import NmerConfig, NmerNetwork, NmerPretrained, Preset, Vae, kl
 from training.systems.nmer_phases import NmerSecondPhase, Teaching
@@ -55,9 +55,9 @@ def drawn(n: int = 6, steps: int = 7, seed: int = 1) -> tuple[dict[str, Tensor],
 def test_parameters_are_the_papers() -> None:
     config = NmerConfig(PAPER, 4)
     network, first = NmerNetwork(config), NmerPretrained(config)
-    assert count(SequenceEncoder(130)) == 133_120
-    assert count(SequenceEncoder(342)) == 241_664
-    assert count(TextEncoder(1024)) == 1_622_528
+    assert count(LstmEncoder(130)) == 133_120
+    assert count(LstmEncoder(342)) == 241_664
+    assert count(TextCnnEncoder(1024)) == 1_622_528
     assert count(network.specific) == count(network.invariant) == 1_997_312
     assert count(invariant()) == count(network.common) == 33_024
     assert count(network.vae.encoder) == 12_814_720

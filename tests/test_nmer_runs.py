@@ -179,8 +179,8 @@ noises = ["gaussian", "zero"]
 
 @pytest.mark.parametrize("preset", ["sound", "as_released"])
 def test_classes_of_three_modalities_are_learned(preset: Preset, tmp_path: Path) -> None:
-    part = Nmer(preset=preset, first=SMALL, second=SMALL, clean=True, noise_steps=20)
-    got = part.train(Classes(), tmp_path, 1, progress=False)
+    system = Nmer(preset=preset, first=SMALL, second=SMALL, clean=True, noise_steps=20)
+    got = system.train(Classes(), tmp_path, 1, progress=False)
     assert got["valid"]["metrics"]["accuracy"][0] > 0.7
     assert {"emotion", "invariant", "reconstruction", "kl", "kl_per_dimension"} <= set(
         (tmp_path / "metrics.csv").read_text().splitlines()[0].split(",")

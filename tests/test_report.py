@@ -281,7 +281,7 @@ def test_systems_are_named_by_what_they_change() -> None:
         replace(base, network=Architecture(components={"text": 8})),
         replace(base, network=Architecture(16, 3, 4, masked=True)),
     ]
-    (section,) = run_groups.sections([toy(part) for part in (base, *others)])
+    (section,) = run_groups.sections([toy(system) for system in (base, *others)])
     assert [system.name for system in section.groups] == [
         "reference",
         "network.depth = 4",
@@ -298,16 +298,16 @@ def test_systems_are_named_by_what_they_change() -> None:
 
 def test_a_panel_has_few_lines_and_every_system_one() -> None:
     base = NormTrSystem()
-    parts = [
+    others = [
         *(replace(base, network=Architecture(depth=depth)) for depth in range(3, 15)),
         *(replace(base, network=Architecture(width=width)) for width in (32, 64)),
         *(replace(base, learning=Learning(lr=lr)) for lr in (1e-3, 1e-2)),
     ]
-    (section,) = run_groups.sections([toy(part) for part in (base, *parts)])
+    (section,) = run_groups.sections([toy(system) for system in (base, *others)])
     panels = figures.families(section)
     assert all(len(panel) <= figures.LINES for panel in panels)
     numbers = [system.number for panel in panels for system in panel]
-    assert sorted(numbers) == list(range(2, len(parts) + 2))
+    assert sorted(numbers) == list(range(2, len(others) + 2))
     for panel in panels:
         assert len({name.split(".")[0] for system in panel for name in system.changed}) == 1
 

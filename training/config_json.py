@@ -1,4 +1,4 @@
-"""Configs as JSON and back: what a run folder says it was made from."""
+"""Turns configs into JSON and back, so that a run folder can say what it was made from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any, get_args, get_type_hints
 from normtr.errors import UserError
 
 OURS = ("training.", "normtr.")
+"""Only classes of these packages are restored."""
 
 
 def describe(config: Any) -> Any:
-    """A dataclass -> {"class_path": ..., "init_args": {...}}, all in it likewise."""
+    """Return a dataclass as {"class_path": ..., "init_args": {...}}, and so all that is in it."""
     if is_dataclass(config):
         kind = type(config)
         return {
@@ -28,7 +29,11 @@ def describe(config: Any) -> Any:
 
 
 def restore(described: Any) -> Any:
-    """What `describe` was given. Raises UserError for anything but dataclasses of ours."""
+    """Return what `describe` was given; lists come back as tuples.
+
+    Raises UserError for a class that is no dataclass of this program, or for fields that it does
+    not take.
+    """
     if isinstance(described, list):
         return tuple(restore(value) for value in described)
     if not isinstance(described, dict):

@@ -1,4 +1,4 @@
-"""A batch over the cores of a CPU: slices that fit the cache, each by one thread.
+"""Spreads a batch over the cores of a CPU, in slices that fit the cache, one thread for each.
 
 The slices depend on the batch alone and are joined in order, so results do not depend on the
 number of cores.
@@ -19,25 +19,28 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 SLICE_STEPS = 1_500
-"""Steps of all modalities in a slice, in one version: what they become still fits the cache."""
-
+"""A slice has about this many steps, counted over all modalities and in one noisy version, so that
+its intermediate results still fit the cache."""
 
 CORES = torch.get_num_threads()
-"""As torch finds them when it starts, so OMP_NUM_THREADS counts."""
+"""The number of threads that torch starts with, which OMP_NUM_THREADS sets."""
 
 
 def slices(count: int, steps: int, least: int = 1) -> list[slice]:
-    """Even parts, `least` or more, of `count` samples of `steps` steps (of all modalities) each."""
+    """Cut `count` samples into even slices, at least `least` of them.
+
+    `steps` is the number of steps of one sample, counted over all modalities.
+    """
     size = -(-count // max(least, -(-count * steps // SLICE_STEPS)))
     return [slice(i, i + size) for i in range(0, count, size)]
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it a tensor operation takes one thread.
+    """Let every tensor operation within this context use one thread.
 
-    Work that is spread over the cores in slices, or comes in many small pieces, is faster so, and
-    what it gives does not depend on the number of cores.
+    This is faster for work that is spread over the cores in slices or consists of many small
+    pieces, and makes its result independent of the number of cores.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -53,20 +56,24 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def over_cores(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-    """What `work` makes of every part; each part by one thread, as many at a time as CORES."""
+    """Return the results of `work` on every part, in order.
+
+    Each part runs on one thread, and CORES of them run at the same time.
+    """
 
     def alone(part: Part) -> Result:
         torch.set_num_threads(1)
         return work(part)
 
-    with one_thread():  # MKL's number is every thread's
+    with one_thread():  # MKL keeps one number of threads for the whole process
         if CORES == 1 or len(parts) == 1:
             return [work(part) for part in parts]
         return list(_pool(CORES).map(alone, parts))
 
 
 class _Sliced(torch.autograd.Function):
-    """Each slice keeps its own graph; what they say of a parameter is added in order."""
+    """Runs a function slice by slice. Each slice keeps its own graph, and the slices' gradients of
+    a parameter are added in order."""
 
     @staticmethod
     def forward(
@@ -112,9 +119,10 @@ def sliced(
     steps: int,
     *inputs: Tensor,
 ) -> tuple[Tensor, ...]:
-    """`function` of inputs [B, ...] whose outputs are [B, ...], slice by slice on a CPU.
+    """Return `function` of the inputs, computed slice by slice on a CPU.
 
-    `steps`: of all modalities of a sample. Gradients reach the `parameters`, not the inputs.
+    Inputs and outputs are [B, ...]. `steps` is the number of steps of one sample, counted over all
+    modalities. Gradients reach the `parameters`, but not the inputs.
     """
     parts = slices(len(inputs[0]), steps, least=2)
     if inputs[0].is_cuda or len(parts) == 1:

@@ -1,4 +1,4 @@
-"""Pieces of work over processes; a process that dies takes only its own piece with it."""
+"""Spreads pieces of work over processes. A process that dies loses only the piece it had."""
 
 from __future__ import annotations
 
@@ -26,33 +26,36 @@ R = TypeVar("R")
 
 
 LEAVE_S = 5.0
-"""For a process to end by itself."""
+"""A process has this many seconds to end by itself before it is terminated."""
 
 
 @dataclass(frozen=True)
 class Raised:
-    """What a process could not handle; raised in the first one."""
+    """An error in a process, to be raised in the process that started it."""
 
     error: Exception
 
 
 @dataclass
 class WorkerProcess(Generic[T]):
-    """A process and the piece it works on; None while it starts."""
+    """A process and the piece that it works on."""
 
     process: BaseProcess
     connection: Connection[Any, Any]
     piece: T | None = None
+    """None while it starts, and when there is nothing left to do."""
 
 
 def spread(
     pieces: Sequence[T], start: Callable[[], Callable[[T], R]], jobs: int
 ) -> Generator[tuple[T, R | None], None, None]:
-    """Each piece with its result, as they finish; None where the process died of it.
+    """Yield each piece with its result as soon as it is finished.
 
-    Every process calls `start` once and what it gives for each of its pieces; everything must
-    be picklable. What is raised there is raised here. Closing the iterator ends the processes;
-    they also end when this process dies.
+    The result is None if the process died while it worked on the piece. Every process calls
+    `start` once, and then the function that `start` returned with each of its pieces; all of this
+    must be picklable. An error in a process is raised here. Closing the iterator ends the
+    processes, and they also end when this process dies. Raises UserError when a process dies
+    while it starts.
     """
     context = multiprocessing.get_context("spawn")
     waiting = deque(pieces)
@@ -80,7 +83,7 @@ def spread(
                     raise result.error
                 if waiting:
                     worker.piece = waiting.popleft()
-                    with contextlib.suppress(ConnectionError):  # it died: told by the next recv
+                    with contextlib.suppress(ConnectionError):  # it died, which the next recv tells
                         worker.connection.send(worker.piece)
                 if piece is not None:
                     yield piece, result
@@ -90,8 +93,11 @@ def spread(
 
 
 def apart(work: Callable[[T], bool], pieces: Sequence[T]) -> None:
-    """Trainings that do not depend on each other, each by one thread in a process of its own; on a
-    GPU one after the other. `work` gives True; it and the pieces must be picklable."""
+    """Run trainings that do not depend on each other, each on one thread in its own process.
+
+    With a GPU they run one after the other. `work` must return True, and it and the pieces must be
+    picklable. Raises UserError when a process dies.
+    """
     jobs = 1 if torch.cuda.is_available() else CORES
     for _, done in spread(pieces, partial(_by_one_thread, work), jobs):
         if not done:
@@ -106,7 +112,7 @@ def _by_one_thread(work: Callable[[T], bool]) -> Callable[[T], bool]:
 def _started(context: SpawnContext, start: Callable[[], Callable[[T], Any]]) -> WorkerProcess[T]:
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, start), daemon=True)
-    # Ctrl-C goes to all processes of a terminal; it is this one that ends the others.
+    # Ctrl-C reaches all processes of a terminal. The others ignore it, because this one ends them.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process.start()
@@ -117,7 +123,7 @@ def _started(context: SpawnContext, start: Callable[[], Callable[[T], Any]]) -> 
 
 
 def _end(worker: WorkerProcess[T]) -> None:
-    """One that waits for a piece goes by itself, which gives back its semaphores."""
+    """End a process. One without a piece has time to end by itself, which frees its semaphores."""
     worker.connection.close()
     if worker.piece is None:
         worker.process.join(LEAVE_S)
@@ -126,7 +132,11 @@ def _end(worker: WorkerProcess[T]) -> None:
 
 
 def _end_with_parent() -> None:
-    """A piece may take an hour: nobody would get its result, and a new start would meet it."""
+    """End this process as soon as its parent has ended.
+
+    Otherwise a piece could go on for an hour, though nobody waits for its result, and get into
+    the way of a new start.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -134,7 +144,7 @@ def _end_with_parent() -> None:
 
 
 def _serve(connection: Connection[Any, Any], start: Callable[[], Callable[[T], Any]]) -> None:
-    """In the process: say that it is ready, then answer each piece."""
+    """Run in the process: say that it is ready, then answer each piece with its result."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         do = start()

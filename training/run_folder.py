@@ -1,4 +1,4 @@
-"""A run on disk: `run.json` (what it is made from), `model.safetensors`, Lightning's checkpoints."""
+"""A run on disk: `run.json` (its settings), `model.safetensors` and Lightning's checkpoints."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from training.config_json import describe, restore
 
 SETTINGS, MODEL = "run.json", "model.safetensors"
 LOGS = ("hparams.yaml", "metrics.csv", "events.out.tfevents.*", "*.partial")
-"""Files from which nothing can be resumed."""
+"""Patterns of files from which no training can be resumed."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the folder of a run on a data set says; `model` is its file of weights."""
+    """What the folder of a run on a data set says."""
 
     data: Any
     """The data set (`training.samples.DataSet`)."""
@@ -35,20 +35,22 @@ class Run:
     """The system (`training.systems.system.System`)."""
     seed: int
     model: Path
+    """The file of weights."""
 
 
 def rate_folder(rate: float) -> str:
-    """Where a per-rate run keeps the model of one rate."""
+    """Return the name of the folder in which a per-rate run keeps the model of one rate."""
     return f"rate-{rate:g}"
 
 
 def begin(
     out: Path, configs: Mapping[str, Any], seed: int, *, resume: bool, force: bool = False
 ) -> None:
-    """Make the folder, or see that it is one of the same settings.
+    """Make the folder of a run, or check that the run in it has the same settings.
 
-    `configs`: `data` and `system`, or the `part` of a recognizer. `resume`: it must be there. `force`: a run that is there goes, and other files may lie beside
-    the new one. Raises UserError.
+    `configs` holds `data` and `system`, or the `part` of a recognizer. With `resume` the run must
+    be there already. With `force` a run that is there is deleted, and the folder may hold other
+    files. Raises UserError when the folder cannot be used so.
     """
     path = out / SETTINGS
     if path.is_file() and force:
@@ -68,16 +70,19 @@ def begin(
 
 
 def refuse_filled(folder: Path, force: bool, but: Collection[str] = ()) -> None:
-    """As `refuse_existing`, but a folder may be there that is empty `but` for these names."""
+    """Raise UserError when `folder` exists and `force` does not allow it.
+
+    A folder that is empty, or holds only files with the names in `but`, is never refused.
+    """
     if not folder.is_dir() or any(path.name not in but for path in folder.iterdir()):
         refuse_existing(folder, force)
 
 
 @contextmanager
 def gone_if_failed(out: Path) -> Iterator[None]:
-    """A folder that is made within goes again after an error, unless there is something to resume.
+    """Remove the run folder after an error if it was made within this context.
 
-    What was interrupted stays.
+    It stays if a training can be resumed from it, or if the user interrupted the program.
     """
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
@@ -92,7 +97,7 @@ def gone_if_failed(out: Path) -> Iterator[None]:
 
 
 def _resumable(out: Path) -> bool:
-    """Whether it holds more than its settings and logs."""
+    """Return whether the folder holds more than its settings and logs."""
     return any(
         path.is_file() and not any(path.match(name) for name in (SETTINGS, *LOGS))
         for path in out.rglob("*")
@@ -100,7 +105,10 @@ def _resumable(out: Path) -> bool:
 
 
 def _made_from(settings: Mapping[str, Any], configs: Mapping[str, Any], seed: int) -> bool:
-    """A field that came later is in the settings what it is by default."""
+    """Return whether these settings were written for the same configs and seed.
+
+    A field that did not exist when they were written counts as having its default value.
+    """
     if settings.keys() != {*configs, "seed"} or settings["seed"] != seed:
         return False
     try:
@@ -111,7 +119,7 @@ def _made_from(settings: Mapping[str, Any], configs: Mapping[str, Any], seed: in
 
 
 def write_model(out: Path, model: nn.Module) -> None:
-    """Write the weights."""
+    """Write the weights into the folder of the run."""
     write_tensors(out / MODEL, model.state_dict())
 
 
@@ -134,7 +142,10 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read(run: Path) -> Run:
-    """Read a run on a data set from its folder, or the file of weights in it. Raises UserError."""
+    """Read a run on a data set; `run` is its folder or the file of weights in it.
+
+    Raises UserError when there is no such run, or when it has not ended.
+    """
     folder = run.parent if run.is_file() else run
     if not (folder / SETTINGS).is_file():
         raise UserError(f"{folder} is no run: it has no {SETTINGS}.")
@@ -152,7 +163,7 @@ def read(run: Path) -> Run:
 
 
 def fill(model: nn.Module, run: Run) -> None:
-    """Load the run's weights into the model. Raises UserError."""
+    """Load the run's weights into the model. Raises UserError when they do not fit."""
     try:
         model.load_state_dict(load_file(run.model))
     except (SafetensorError, OSError, RuntimeError) as error:

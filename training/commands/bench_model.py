@@ -1,4 +1,4 @@
-"""`normtr bench model`: what NORM-TR alone costs, live and in training."""
+"""`normtr bench model`: measures the time that NORM-TR alone takes, live and in training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BenchModel:
     json: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ValueError where nothing can be measured."""
+        """Raise ValueError for too few repeats."""
         if self.repeats < 4:
             raise ValueError(f"--repeats is 4 or more, not {self.repeats}")
 

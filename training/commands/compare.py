@@ -1,4 +1,4 @@
-"""`normtr compare`: several systems on one data set, the same seeds, tuning budget and protocol."""
+"""`normtr compare`: several systems on one data set, with equal seeds, tuning and protocol."""
 
 from __future__ import annotations
 
@@ -32,54 +32,60 @@ from training.reports.run_groups import Section
 from training.samples import Split
 
 TRIAL_SEED = 0
+"""The seed that draws the trials and trains them."""
 RESERVED = ("class_path", "config", "space")
-"""Keys of a system that are none of its fields."""
+"""Keys of a system's table that are not fields of the system."""
 DATA = "data."
-"""Fields of the data set are named so."""
+"""The names of fields of the data set begin with this."""
 
 
 @dataclass(frozen=True)
 class Compare:
     """Train and evaluate several systems, given by how they differ from one config.
 
-    Every run is a folder of `out`, so that a stopped comparison goes on where it was.
+    Every run is a folder in `out`, so that a stopped comparison goes on where it was.
     """
 
     base: str | tuple[str, ...]
-    """The config that every system starts from, of data and system, or one of each."""
+    """The config that every system starts from, or one config of data and one of a system."""
     out: Path
+    """Folder of all runs and of the written comparison."""
     systems: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By name: what differs from the base, fields by their dotted names, those of the data set under
-    `data.`; `class_path` for a system of another class, `config` for another base, `space` for other
-    fields to tune, `like` for all that a system before it has, to change some of it. The first
-    system is the reference."""
+    """How each system, by its name, differs from the base: fields by their dotted names, those of
+    the data set after `data.`. `class_path` names another class of system, `config` another base,
+    `space` other fields to tune, and `like` a system before it whose differences it takes over.
+    The first system is the reference."""
     common: dict[str, Any] = field(default_factory=dict)
-    """Fields in which all systems differ from the base; where one has a `class_path`, only those of
-    the data set."""
+    """Fields in which all systems differ from the base. A system with a `class_path` takes only
+    those of the data set."""
     systems_of: Path | None = None
-    """A TOML file of systems that come before these; of one that is in both, the fields here, and
-    those of its `space`, come over the fields there."""
+    """A TOML file with systems that come before these. If one is in both, its fields here, and
+    those of its `space`, replace the ones there."""
     seeds: str = "1,2,3,4,5"
-    """Of training, with commas."""
+    """Seeds of training, separated by commas."""
     space: dict[str, list[Any]] = field(default_factory=dict)
-    """Fields to tune and the values that may be drawn, where a system has no own `space`."""
+    """Fields to tune and their values to draw from, for systems without a `space` of their own."""
     folds: dict[str, list[Any]] = field(default_factory=dict)
-    """A field that every trial is repeated with, such as the fold that validates; its score is
-    the mean."""
+    """A field and its values, such as the fold that validates: every trial is repeated with each
+    value, and its score is the mean."""
     across: list[dict[str, Any]] = field(default_factory=list)
-    """Fields that split the data, by fold: each system is trained for every fold, and what it says
-    of all their test samples is judged together."""
+    """Fields that split the data, for each fold: every system is trained on every fold, and its
+    answers on all their test samples are judged together."""
     trials: int = 20
-    """Random draws from the space for each system; the one with the best validation AUILC (of MAE,
-    for classes of accuracy) is kept."""
+    """Random draws from the space for each system. The one with the best validation AUILC is kept
+    (of MAE, or of accuracy for classes)."""
     split: Split = "test"
+    """The split on which the systems are compared."""
     jobs: int = 2
     """Runs at the same time, one thread each."""
     json: bool = False
     """Print records of system, dataset, condition, metric, mean, std and n_seeds."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where seeds are no numbers, or there are no systems or no such file."""
+        """Raise ValueError for seeds that are no numbers, or when there are no systems.
+
+        Raises UsageError when the file of systems cannot be read.
+        """
         if not self.entrants:
             raise ValueError("there are no systems to compare")
         try:
@@ -89,12 +95,12 @@ class Compare:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The seeds."""
+        """The seeds as numbers."""
         return tuple(int(seed) for seed in self.seeds.split(","))
 
     @cached_property
     def entrants(self) -> dict[str, dict[str, Any]]:
-        """All systems, in their order."""
+        """The fields of every system by its name, in order."""
         found = _systems_in(self.systems_of) if self.systems_of else {}
         for name, own in self.systems.items():
             there = found.get(name, {})
@@ -103,9 +109,9 @@ class Compare:
         return found
 
     def fields(self, name: str) -> dict[str, Any]:
-        """What a system says, over what the one says that it is `like`.
+        """Return a system's fields, together with those of the system that it is `like`.
 
-        Raises UserError where that one does not stand before it.
+        Raises UserError when that system does not come before it.
         """
         own = dict(self.entrants[name])
         other = own.pop("like", None)
@@ -118,7 +124,10 @@ class Compare:
 
 
 def _systems_in(path: Path) -> dict[str, dict[str, Any]]:
-    """Raises UsageError where the file cannot be read or holds anything but systems."""
+    """Read the systems of a TOML file.
+
+    Raises UsageError when it cannot be read or holds anything else.
+    """
     content = read(path)
     systems = content.pop("systems", None)
     tables = systems.values() if isinstance(systems, dict) else [systems]
@@ -129,12 +138,14 @@ def _systems_in(path: Path) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a comparison; `split`: what to evaluate it on, None for a trial."""
+    """One run of a comparison."""
 
     run: Path
+    """The folder of the run."""
     train: Train
     seed: int
     split: Split | None
+    """The split to evaluate it on; None for a trial, which is only validated."""
 
 
 def run(argv: list[str]) -> int:
@@ -159,7 +170,7 @@ def run(argv: list[str]) -> int:
 
 
 def _cells(config: Compare, name: str, overrides: Mapping[str, Any]) -> list[list[Cell]]:
-    """Of one system, for each seed: one run, or one for each fold."""
+    """Return the runs of one system: for each seed one run, or one for each fold."""
     found = []
     for seed in config.numbers:
         run = config.out / name / f"seed-{seed}"
@@ -174,9 +185,9 @@ def _cells(config: Compare, name: str, overrides: Mapping[str, Any]) -> list[lis
 
 
 def run_config(config: Compare, overrides: Mapping[str, Any]) -> Train:
-    """The run of the base, or of the config that is named, with some fields changed.
+    """Return the settings of the base, or of the config in `overrides`, with some fields changed.
 
-    Raises UserError where a config, field or value is none.
+    Raises UserError for a config, field or value that does not exist.
     """
     bases = overrides.get("config", config.base)
     content = {"system": {"class_path": NORM_TR}}
@@ -195,7 +206,7 @@ def run_config(config: Compare, overrides: Mapping[str, Any]) -> Train:
 
 
 def _set(content: dict[str, Any], key: str, value: Any) -> None:
-    """Set a field by its dotted name, in classes among their `init_args`."""
+    """Set a field by its dotted name; the fields of a class stand in its `init_args`."""
     *path, last = key.split(".")
     for name in path:
         content = content.setdefault(name, {})
@@ -204,7 +215,10 @@ def _set(content: dict[str, Any], key: str, value: Any) -> None:
 
 
 def tuned(config: Compare, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The best of a system's trials, if it has a space; all are logged in its `trials.json`."""
+    """Run a system's trials and return the fields of the best one.
+
+    It is empty if there is nothing to tune. All trials are logged in the system's `trials.json`.
+    """
     space = fields.get("space", config.space)
     if not space:
         return {}
@@ -234,14 +248,15 @@ def tuned(config: Compare, name: str, fields: Mapping[str, Any]) -> dict[str, An
 
 
 def _score(trial: Cell) -> float:
+    """Return a trial's score on validation samples; lower is better."""
     found = json.loads((trial.run / "metrics.json").read_text())
-    # Of one rate there is no area.
+    # A system that is validated at one rate has no area.
     areas = found["valid_auilc"] or {k: v[0] for k, v in found["valid"]["metrics"].items()}
     return float(areas["mae"] if "mae" in areas else -areas["accuracy"])
 
 
 def draws(space: Mapping[str, list[Any]], trials: int) -> list[dict[str, Any]]:
-    """Random points of the space, the same for every system that has it."""
+    """Draw random points of the space; every system with this space gets the same ones."""
     random = np.random.default_rng(TRIAL_SEED)
     return [
         {key: values[random.integers(len(values))] for key, values in space.items()}
@@ -250,9 +265,9 @@ def draws(space: Mapping[str, list[Any]], trials: int) -> list[dict[str, Any]]:
 
 
 def train_all(cells: list[Cell], jobs: int) -> None:
-    """Train and evaluate what is not there yet, several runs at a time, one thread each.
+    """Train and evaluate the runs that are not there yet, `jobs` at a time, one thread each.
 
-    Raises UserError where a run that is there has other settings.
+    Raises UserError when a run that is there has other settings, or when a process dies.
     """
     waiting = [cell for cell in cells if not (cell.run / "metrics.json").is_file()]
     for cell in cells:
@@ -260,7 +275,7 @@ def train_all(cells: list[Cell], jobs: int) -> None:
             run_folder.begin(cell.run, cell.train.configs, cell.seed, resume=True)
     if not waiting:
         return
-    # For the workers: it is read where torch and tqdm are imported.
+    # The workers read these when they import torch and tqdm.
     os.environ.update(OMP_NUM_THREADS="1", TQDM_DISABLE="1")
     for cell, metrics in tqdm(spread(waiting, _worker, jobs), "runs", len(waiting)):
         if metrics is None:
@@ -268,12 +283,12 @@ def train_all(cells: list[Cell], jobs: int) -> None:
                 f"the process of {cell.run} ended; where memory is short, fewer --jobs help."
             )
         run_folder.write_json(cell.run / "metrics.json", metrics)
-        for checkpoint in cell.run.rglob("*.ckpt"):  # a hundred runs' of them fill a disk
+        for checkpoint in cell.run.rglob("*.ckpt"):  # those of a hundred runs fill a disk
             checkpoint.unlink()
 
 
 def _worker() -> Callable[[Cell], dict[str, Any]]:
-    """In a worker, where the bar over all runs is enough to look at."""
+    """Start a worker, which stays quiet because the bar over all runs is enough to look at."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     return _train
@@ -292,7 +307,7 @@ def _train(cell: Cell) -> dict[str, Any]:
 
 
 def table(section: Section) -> Table:
-    """Mean and deviation over the seeds, of what matters most."""
+    """Return a table of the main metrics: their mean and deviation over the seeds."""
     protocol = section.reference.results[0].protocol
     title = f"{section.name}, noise {protocol.noise}, mask stage {protocol.mask_stage}"
     shown = measures(section.reference.metrics)[:3]

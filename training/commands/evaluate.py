@@ -1,4 +1,4 @@
-"""`normtr evaluate`: a run on one split of a data set, over noise rates."""
+"""`normtr evaluate`: judges a run on one split of a data set, over noise rates."""
 
 from __future__ import annotations
 
@@ -23,33 +23,37 @@ from training.reports.evaluation_result import EvaluationResult, per_rate_result
 from training.samples import Split, loaded
 
 PROTOCOLS = {"one": "one checkpoint for all rates", "per-rate": "one checkpoint per rate"}
+"""What the report says for each value of --protocol."""
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Evaluate a run over noise rates; `--part face --help` tells of a recognizer's networks."""
+    """Evaluate a run over noise rates; see `--part face --help` for a recognizer's networks."""
 
     run: str
     """A run folder, or the model.safetensors in it, or a recognizer's folder (normtr/weights)."""
     data: Path | None = None
-    """Folder of the data set; without it the one the run was trained on."""
+    """Folder of the data set, if not the one that the run was trained on."""
     split: Split = "test"
+    """The split whose samples are judged."""
     rates: str = ",".join(f"{rate:g}" for rate in RATES)
-    """Noise rates from 0 to 1, with commas."""
+    """Noise rates from 0 to 1, separated by commas."""
     noise: str = "steps"
-    """steps, windows, or modality:NAME[+NAME] (steps of these)."""
+    """What is erased: steps, windows, or modality:NAME[+NAME] (steps of these modalities)."""
     mask_stage: Literal["feature", "word"] = "feature"
-    """Erase rows, or words before BERT."""
+    """Erase rows (feature), or words before BERT reads them (word)."""
     erased: str = "zero"
     """What erased rows become: zero, or noise that no system is told of, gaussian:STEPS or
-    impulse:STEPS (NMER's schedule of so many steps, at a random one)."""
+    impulse:STEPS (a random step of NMER's schedule with STEPS steps)."""
     protocol: Literal["one", "per-rate"] = "one"
     """One model for all rates, or one for each, as the run was trained."""
     conditions: bool = False
-    """Instead of noise: every choice of modalities with the others missing, and all."""
+    """Judge every choice of modalities with the others missing, instead of noise."""
     json: bool = False
+    """Print the report as JSON."""
 
     def noises(self) -> Protocol:
+        """Return the noise to judge under. Raises UserError when the rates are no numbers."""
         try:
             rates = tuple(float(rate) for rate in self.rates.split(","))
         except ValueError:
@@ -102,7 +106,7 @@ def _tables(report: dict[str, Any]) -> Iterator[Table]:
 
 
 def _written(value: float) -> str:
-    """A dash for what has no meaning."""
+    """Return the number with three decimals, or a dash for NaN."""
     return "-" if np.isnan(value) else f"{value:.3f}"
 
 
@@ -118,9 +122,10 @@ def _table_of_conditions(report: dict[str, Any]) -> Table:
 
 
 def in_conditions(config: Evaluate) -> dict[str, Any]:
-    """What `--conditions --json` prints. Raises UserError.
+    """Return what `--conditions --json` prints.
 
-    `mean`: of each metric over the conditions in which something is missing.
+    Its `mean` is the mean of each metric over the conditions in which a modality is missing.
+    Raises UserError when the run cannot be judged.
     """
     whole = _result(config, Protocol(rates=(0.0,)))
     modalities = list(loaded(whole.data, config.split).windows.rows)
@@ -144,7 +149,7 @@ def in_conditions(config: Evaluate) -> dict[str, Any]:
 
 
 def _metrics(found: EvaluationResult) -> dict[str, float]:
-    """Of the one rate that the result has."""
+    """Return the metrics at the only rate that the result has."""
     return {name: values[0] for name, values in found.curves().items()}
 
 
@@ -154,7 +159,7 @@ def _result(config: Evaluate, protocol: Protocol) -> EvaluationResult:
 
 
 def evaluate(config: Evaluate) -> dict[str, Any]:
-    """What `--json` prints. Raises UserError."""
+    """Return what `--json` prints. Raises UserError when the run cannot be judged."""
     found = _result(config, config.noises())
     protocol = found.protocol
     curves = found.curves()

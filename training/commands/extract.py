@@ -1,4 +1,4 @@
-"""`normtr extract`: media files and a table of labels -> a cache of rows to train on."""
+"""`normtr extract`: makes a cache of rows to train on from media files and a table of labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from normtr.progress import say
 from normtr.shipped import SHIPPED
 
 NAMED = 5
-"""So many are named where many could be."""
+"""A message names at most this many clips or people."""
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,21 @@ class Extract:
     media: Path
     """Folder of the clips."""
     labels: Path
-    """CSV with the columns clip (path inside the folder), split (train, valid or test), label
-    (numbers, if all can be read as such and one is not whole; else classes), person."""
+    """CSV with the columns clip (a path inside the folder), split (train, valid or test), label and
+    person. Labels are numbers if all can be read as numbers and one is not whole; otherwise they
+    are classes."""
     out: Path
-    """Folder of the cache; a stopped extraction goes on, a finished one is brought up to date."""
+    """Folder of the cache. A stopped extraction goes on; a finished one is brought up to date."""
     checkpoint: Path = SHIPPED
     """Folder of the recognizer whose networks make the rows."""
     text: Literal["on", "off"] = "on"
     """Whether speech is transcribed (English)."""
     jobs: int | None = None
-    """Processes, each of about 1 GB; without it one a core."""
+    """Processes, which need about 1 GB each; one for each core if not given."""
     regression: bool = False
-    """Labels are numbers even if all are whole."""
+    """Read labels as numbers even if all are whole."""
     shared_people: bool = False
-    """Let a person be in two splits."""
+    """Allow a person to be in two splits."""
     allow_skipped: bool = False
     """End with status 0 although clips were skipped."""
 
@@ -82,7 +83,7 @@ def run(argv: list[str]) -> int:
 
 
 def _say_unnamed(media: Path, clips: Sequence[str]) -> None:
-    """Files of the clips' kinds that the table does not name."""
+    """Print which files of the same kinds as the clips are not in the table."""
     named = {media / clip for clip in clips}
     kinds = {path.suffix for path in named}
     rest = [

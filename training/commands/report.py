@@ -1,4 +1,4 @@
-"""`normtr report`: runs -> Markdown and pictures."""
+"""`normtr report`: compares runs in Markdown and pictures."""
 
 from __future__ import annotations
 
@@ -40,12 +40,13 @@ class Report:
     out: Path = Path("runs/report")
     """Folder for report.md and its pictures."""
     split: Split = "test"
+    """The split whose samples are judged."""
     noise: str = "steps"
-    """steps, windows, or modality:NAME (steps of that one)."""
+    """What is erased: steps, windows, or modality:NAME (steps of that modality)."""
     mask_stage: Stage = "feature"
-    """Erase rows, or words before BERT."""
+    """Erase rows (feature), or words before BERT reads them (word)."""
     force: bool = False
-    """Write into a folder that holds something; files of the report's names are replaced."""
+    """Write into a folder that is not empty; files with the report's names are replaced."""
 
 
 def run(argv: list[str]) -> int:
@@ -73,7 +74,10 @@ def run(argv: list[str]) -> int:
 
 
 def evaluated(runs: Sequence[Path], split: Split, protocol: Protocol) -> list[EvaluationResult]:
-    """Results in the order of the runs; those on the same data are made together."""
+    """Return the results in the order of the runs.
+
+    Runs on the same data are evaluated one after the other, so that the data are loaded once.
+    """
     by_data = sorted(runs, key=lambda path: repr(run_folder.read(path).data))
     found = {path: result(path, split, protocol) for path in tqdm(by_data, "runs")}
     return [found[path] for path in runs]
@@ -91,7 +95,7 @@ def _explained() -> str:
 
 
 def written(section: Section, out: Path) -> list[str]:
-    """The section's Markdown; its pictures lie in `out`."""
+    """Return the section's Markdown, and write its pictures into `out`."""
     shown = measures(section.reference.metrics)
     said = tables.caption(section)
     stem = section.name.replace(" ", "-")
@@ -126,7 +130,7 @@ def written(section: Section, out: Path) -> list[str]:
 
 
 def _within(section: Section, out: Path, stem: str, said: str) -> list[str]:
-    """What NORM-TR's networks do inside."""
+    """Return the Markdown on what happens inside NORM-TR's networks."""
     if not section.groups:
         return []
     figure = f"{stem}-similarity.png"

@@ -1,4 +1,4 @@
-"""`normtr train`: one run, of a system on a data set or of a part of the recognizer."""
+"""`normtr train`: one run of a system on a data set, or of a part of the recognizer."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from training.systems.norm_tr import NormTrSystem
 from training.systems.system import System
 
 NORM_TR = f"{NormTrSystem.__module__}.{NormTrSystem.__qualname__}"
-"""The class path of the system that is trained where no config names one."""
+"""The class path of the system that is trained if no config names one."""
 
 
 class Part(Protocol):
-    """A part of the recognizer: what a config's `part.class_path` names."""
+    """A part of the recognizer; a config's `part.class_path` names its class."""
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
         """Train into the folder `out` (resuming what is there); return validation metrics."""
@@ -38,7 +38,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Train:
-    """Train a system on a data set, or a part of the recognizer, as configs say.
+    """Train a system on a data set, or a part of the recognizer, as its configs say.
 
     A run that was stopped goes on from its last finished epoch.
     """
@@ -46,27 +46,28 @@ class Train:
     data: DataSet | None = None
     """The data set, named by a config of configs/data; --data FOLDER reads it from elsewhere."""
     system: System | None = None
-    """The system, named by a config of configs/systems; without one NORM-TR."""
+    """The system, named by a config of configs/systems; NORM-TR if none is named."""
     part: Part | None = None
-    """Instead of both: a part of the recognizer, named by a config of configs/recognizer."""
+    """A part of the recognizer to train instead, named by a config of configs/recognizer."""
     out: Path | None = None
-    """Folder of the run; without it runs/CONFIG-SEED."""
+    """Folder of the run; runs/CONFIG-SEED if not given."""
     resume: Path | None = None
-    """The same, but it must be there already."""
+    """Folder of a run that is there already and shall go on."""
     seed: int = 1
+    """Seed of all random draws."""
     devices: int = 1
-    """GPUs, or processes where there is none; a data set's runs only."""
+    """Number of GPUs, or of processes without a GPU; only for a run on a data set."""
     protocol: Literal["one", "per-rate"] = "one"
-    """One model for all noise rates, or one for each (into RUN/rate-0 .. RUN/rate-1)."""
+    """One model for all noise rates, or one for each (in RUN/rate-0 to RUN/rate-1)."""
     shared_people: bool = False
     """Whether the data set's splits may share a video or speaker; otherwise that is refused."""
     force: bool = False
     """Replace a run of other settings, or train into a folder that holds other files."""
     json: bool = False
-    """Print the validation metrics as JSON, as they also lie in RUN/metrics.json."""
+    """Print the validation metrics as JSON; they are also in RUN/metrics.json."""
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what has no meaning together."""
+        """Raise UsageError for options that exclude each other, and when there is no data."""
         if self.resume and self.out:
             raise UsageError(
                 "say where the run lies once: --out RUN, or --resume RUN if it is there."
@@ -83,7 +84,7 @@ class Train:
 
     @property
     def configs(self) -> dict[str, Any]:
-        """What the run folder says the run was made from."""
+        """What the run is made from; the run folder keeps it."""
         if self.part is not None:
             return {"part": self.part}
         return {"data": self.data, "system": self.trained}
@@ -96,8 +97,8 @@ class Train:
 
 def run(argv: list[str]) -> int:
     argv, folder = _without_folder(argv)
-    # First, so that what follows may set its fields or name another class, which then has its own
-    # defaults; as a default of the field it would leave its values to the other class.
+    # NORM-TR comes first, so that later arguments may set its fields or name another class, which
+    # then has its own defaults. As the field's default it would pass its values on to that class.
     config = parse(Train, ["--system", NORM_TR, *argv], "train")
     if folder is not None:
         if config.data is None:
@@ -119,7 +120,10 @@ def run(argv: list[str]) -> int:
 
 
 def _without_folder(argv: Sequence[str]) -> tuple[list[str], Path | None]:
-    """Take `--data FOLDER` out: to the parser `data` is a class with fields of its own."""
+    """Split `--data FOLDER` from the other arguments; the folder is None if it is not given.
+
+    The parser could not read it, because to it `data` is a class with fields.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--data", type=Path)
     try:
@@ -130,7 +134,7 @@ def _without_folder(argv: Sequence[str]) -> tuple[list[str], Path | None]:
 
 
 def _all(config: Train, out: Path) -> dict[str, Any]:
-    """Train the one model, or that of every rate."""
+    """Train the one model, or the model of every rate; return the validation metrics."""
     if config.protocol == "one":
         return _train(config, out)
     if config.data is None:

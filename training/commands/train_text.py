@@ -1,4 +1,4 @@
-"""What `normtr train` says at the end: figures of validation, where the run lies, what comes next."""
+"""What `normtr train` prints at the end: validation figures, where the run is, what to do next."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from training.reports.measures import measures
 from training.samples import LiveData
 
 SHOWN = 3
-"""So many metrics of a data set; the others are in metrics.json."""
+"""This many metrics of a data set are printed; the others are in metrics.json."""
 
 
 def lines(data: Any, metrics: Mapping[str, Any], out: Path) -> Iterator[str]:
-    """Yield the lines for what `train` gave; of a per-rate run that of every model by its name.
+    """Yield the lines to print.
 
-    `data`: the data set, None for a part of a recognizer.
+    `data` is the data set, or None for a part of the recognizer. `metrics` is what `train`
+    returned; for a per-rate run it holds that of every model by its name. `out` is the run folder.
     """
     if data is None:
         yield from _figures(metrics)
@@ -46,7 +47,7 @@ def _validated(valid: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """The numbers of a part of the recognizer, and of what it tells of each by its name."""
+    """Yield one line with the numbers in `metrics`, and one for each mapping with its name."""
     own = {name: value for name, value in metrics.items() if isinstance(value, float)}
     if own:
         yield ", ".join(f"{name} {value:.3f}" for name, value in own.items())

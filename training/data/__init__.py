@@ -1,1 +1,1 @@
-"""One file for each data set, and what clips are extracted into."""
+"""Data sets, one file each, and the extraction of clips into caches."""

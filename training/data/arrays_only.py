@@ -1,4 +1,4 @@
-"""Pickles of arrays in plain containers, read without running what a pickle may ask for."""
+"""Reads pickles of arrays in plain containers without running any code that a pickle may name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from normtr.errors import UserError
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How protocols 0 to 2 write bytes."""
+    """Return bytes that pickle protocols 0 to 2 wrote as text."""
     if encoding != "latin1":
         raise UserError(f"the pickle asks for the codec {encoding}, which holds no array.")
     return text.encode("latin1")
@@ -29,7 +29,7 @@ ADMITTED: dict[str, Callable[..., Any]] = {
     "numpy.ndarray": np.ndarray,
     "numpy.dtype": np.dtype,
     "_codecs.encode": _latin1,
-    # numpy 2 renamed its core; files name either.
+    # numpy 2 renamed its core, and files name either.
     **{
         f"numpy.{core}.{name}": call
         for core in ("core", "_core")
@@ -48,10 +48,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load(path: Path) -> Any:
-    """What the pickle at `path` holds: numpy arrays, numbers and text in dicts, lists and tuples.
+    """Return what a pickle holds: numpy arrays, numbers and text in dicts, lists and tuples.
 
-    Text of Python 2 is taken as Latin-1. Raises UserError when the pickle names anything else,
-    which is then not imported, or cannot be read.
+    Text of Python 2 is read as Latin-1. Raises UserError when the pickle cannot be read, or when it
+    names anything else, which is then not imported.
     """
     try:
         with path.open("rb") as file:

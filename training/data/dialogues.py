@@ -14,30 +14,31 @@ from training.data import meld
 
 SENTIMENTS = ("negative", "neutral", "positive")
 UNKNOWN = -1
-# IEMOCAP's six classes: happy, sad, neutral, angry, excited, frustrated.
+"""The index of a label that is not known."""
+# IEMOCAP's six classes are happy, sad, neutral, angry, excited and frustrated.
 _EMOTIONS = ("happy", "sad", "neutral", "angry", "happy", None)
 _SENTIMENTS = ("positive", "negative", "neutral", "negative", "positive", "negative")
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """`emotion` indexes `normtr.spec.LABELS`, `sentiment` SENTIMENTS; UNKNOWN: not labelled.
-
-    `dialogue` is unique within both corpora; `before`: what was said in it before. IEMOCAP's
-    turns have no known order, so nothing stands before them.
-    """
+    """An utterance with its labels, and what was said before it."""
 
     text: str
     emotion: int
+    """Index into `normtr.spec.LABELS`, or UNKNOWN."""
     sentiment: int
+    """Index into SENTIMENTS."""
     dialogue: str
+    """A name that is unique within both corpora."""
     before: str = ""
+    """What was said in the dialogue before; empty for IEMOCAP, whose turns have no known order."""
 
 
 def load(folder: Path, split: Literal["train", "valid"]) -> list[Utterance]:
-    """train: MELD's training part and IEMOCAP's sessions 1 to 4; valid: MELD's dev part.
+    """Return MELD's train part and IEMOCAP's sessions 1 to 4 (train), or MELD's dev part (valid).
 
-    Raises UserError.
+    Raises UserError when a file is missing or cannot be read.
     """
     if split == "valid":
         return table(folder / "meld_dev_sent_emo.csv")
@@ -47,11 +48,11 @@ def load(folder: Path, split: Literal["train", "valid"]) -> list[Utterance]:
 
 
 def table(path: Path) -> list[Utterance]:
-    """MELD's table, or IEMOCAP's transcripts (`name`, `english`) with `iemocap_label_6way.json`
-    beside them.
+    """Read MELD's table, or IEMOCAP's transcripts with `iemocap_label_6way.json` beside them.
 
-    IEMOCAP's frustrated speakers have a sentiment only, and excited ones are happy. Raises
-    UserError.
+    A table with a column `english` holds transcripts. IEMOCAP's frustrated speakers have only a
+    sentiment, and excited ones count as happy. Raises UserError when a file is missing or cannot
+    be read.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -22,7 +22,7 @@ EMOTIONS = {
 
 
 def load(folder: Path) -> list[Clip]:
-    """Clips of `folder/*.flac`; boredom (L), which is not among our labels, is left out.
+    """Return the clips of `folder/*.flac`, without boredom (L), which is not among our labels.
 
     Raises UserError for a missing folder or a file name of another form.
     """

@@ -1,4 +1,4 @@
-"""A cache that `normtr extract` made: each clip one window, as it is judged live at its end."""
+"""A data set from a cache of `normtr extract`: each clip is one window, as live at its end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ Clips = list[tuple[Labelled, Place]]
 
 
 def check_labels(own: Sequence[str], of: Path, known: Sequence[str], where: Path) -> None:
-    """Raises UserError, with the nearest of the `known` of `where`, for labels that are none."""
+    """Raise UserError for labels in `own` that are not `known`; it names the nearest known ones.
+
+    `of` and `where` are the caches that the message names: the one with the labels, and the one
+    whose labels are known.
+    """
     said = []
     for name in own:
         if name not in known:
@@ -44,22 +48,22 @@ def check_labels(own: Sequence[str], of: Path, known: Sequence[str], where: Path
 
 @dataclass(frozen=True)
 class Extracted:
-    """The last T steps of each clip, mapped; before the start of a shorter one there is nothing.
+    """The last T steps of each clip, mapped; steps before the start of a clip are not valid.
 
-    A modality that the cache was extracted without is never there. Groups are people.
+    A modality that the cache was extracted without is never valid. Groups are people.
     """
 
     path: Path
     steps: int = 16
     modalities: tuple[str, ...] = MODALITIES
     spec: FeatureSpec = field(default_factory=FeatureSpec)
-    """What the rows must be; a cache of other features is refused."""
+    """The features that the rows must have; a cache of other features is refused."""
     checkpoint: Path | None = None
-    """The recognizer that extracted it, whose text model looks at words when some are erased, and
-    whose networks make the rows live; None: the shipped one."""
+    """The recognizer that extracted the cache; None is the shipped one. Its text model reads the
+    words again when some are erased, and its networks make the rows live."""
     labels: tuple[str, ...] | None = None
-    """The classes in the order of what a model says, some of which the cache may lack; None: those
-    of the cache, sorted."""
+    """The classes in the order of a model's outputs, some of which the cache may lack; None means
+    those of the cache, sorted."""
 
     @property
     def name(self) -> str:
@@ -95,7 +99,10 @@ class Extracted:
         return {split: {c.person for c in clips if c.split == split} for split in SPLITS}
 
     def at(self, path: Path) -> Self:
-        """Raises UserError where rows or labels are others than those of the cache here."""
+        """Return this data set with the cache at `path`.
+
+        Raises UserError when its rows or labels do not fit those of the present cache.
+        """
         moved = replace(self, path=path)
         if not self.path.exists():
             return moved
@@ -127,7 +134,10 @@ class Extracted:
         )
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
-        """As the interface says; the word list of the whole clip is thinned, and then looked at."""
+        """Return the samples of the split with words erased at `rate`.
+
+        The words of the whole clip are thinned out, and then BERT reads what is left.
+        """
         whole = self.load(split)
         cache, clips = self._opened(split)
         if "text" not in {*self.modalities} & {*cache.manifest.features.modalities}:
@@ -186,7 +196,7 @@ class Extracted:
         return cache, clips
 
     def _cache(self) -> Cache:
-        """Raises UserError where the cache is not one of the features wanted."""
+        """Open the cache. Raises UserError when it has other features than `spec`."""
         cache = open_cache(self.path)
         features = cache.manifest.features
         if features.spec_sha256 != self.spec.sha256():

@@ -1,6 +1,6 @@
 """FER2013: 48 x 48 grey faces with one of seven labels (Goodfellow et al., 2013).
 
-With FERPlus's votes of ten raters (Barsoum et al., ICMI 2016) the majority is the label.
+If FERPlus's votes of ten raters are there (Barsoum et al., ICMI 2016), the majority is the label.
 """
 
 from __future__ import annotations
@@ -20,32 +20,34 @@ from normtr.spec import LABELS
 
 TRAINING, PUBLIC_TEST = 0, 1
 VOTED = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear")
-"""FERPlus's first columns; contempt, unknown and no face follow, of which we know nothing."""
+"""FERPlus's first columns. Contempt, unknown and no face follow, which are not among our labels."""
 UNKNOWN = -1
+"""The label of a face that is left out."""
 MAJORITY = 5
-"""So many of ten raters, or more, must agree."""
+"""At least this many of the ten raters must agree."""
 
 
 @dataclass(frozen=True)
 class Faces:
-    """`images` uint8 [n, 48, 48]; `labels` int64 [n], index into `normtr.spec.LABELS`.
-
-    `numbers` int64 [n]: each picture's place in its split.
-    """
+    """Grey faces with their labels."""
 
     images: NDArray[np.uint8]
+    """uint8 [n, 48, 48]."""
     labels: NDArray[np.int64]
+    """int64 [n], indices into `normtr.spec.LABELS`."""
     numbers: NDArray[np.int64]
+    """int64 [n]: each picture's place in its split."""
 
     def part(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Faces:
         return Faces(self.images[chosen], self.labels[chosen], self.numbers[chosen])
 
 
 def load(path: Path, split: int) -> Faces:
-    """Read one split of `fer2013.npz`, whose faces are plain `images` or one `faces_jpeg`.
+    """Read one split of `fer2013.npz`, whose faces are plain `images` or one JPEG `faces_jpeg`.
 
-    Where it has `votes` int8 [N, 10] instead of `label`, faces without a majority are left out, and
-    so are pictures that stand in it twice (`repeat`, `copy_of_training`). Raises UserError when the file cannot be read or has no face of the split.
+    If it has `votes` int8 [N, 10] instead of `label`, faces without a majority are left out, and so
+    are pictures that occur twice (`repeat`, `copy_of_training`). Raises UserError when the file
+    cannot be read or has no face of the split.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -70,7 +72,7 @@ def load(path: Path, split: int) -> Faces:
 
 
 def _voted(file: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
-    """[N] labels by majority, UNKNOWN where there is none or the picture is a copy."""
+    """Return the labels [N] by majority; UNKNOWN if there is none or the picture is a copy."""
     votes = file["votes"][:, : len(VOTED)]
     labels = np.array([LABELS.index(name) for name in VOTED])[votes.argmax(1)]
     most = votes.max(1)
@@ -80,7 +82,7 @@ def _voted(file: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
 
 
 def _cut(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One JPEG with many pictures, row by row -> uint8 [places, 48, 48]."""
+    """Cut one JPEG with many pictures, row by row, into uint8 [places, 48, 48]."""
     sheet = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
     if sheet is None:
         raise ValueError("its pictures cannot be decoded")

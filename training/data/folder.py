@@ -1,4 +1,4 @@
-"""Where data sets are looked for, unless a config or a command names another place."""
+"""The folder in which data sets are looked for if neither a config nor a command names another."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import os
 from pathlib import Path
 
 DATA = Path(os.environ.get("NORMTR_DATA") or "../shared/data")
-"""The folder that the variable NORMTR_DATA names."""
+"""The environment variable NORMTR_DATA sets it."""

@@ -1,4 +1,4 @@
-"""Features that somebody else extracted: what the loaders of such files have in common."""
+"""Features that somebody else extracted: what the loaders of their files have in common."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from training.samples import Samples, Split
 Rows = NDArray[np.floating[Any]]
 There = NDArray[np.bool_]
 KEYS = {"face": "vision", "voice": "audio", "text": "text"}
-"""What pickles of CMU's and MMSA's kind call our modalities."""
+"""The names of our modalities in pickles of CMU's and MMSA's kind."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """A data set at `path` whose text, if any, is rows and not words."""
+    """A data set at `path` whose text, if any, is given as rows and not as words."""
 
     path: Path
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Their names in the order of the labels; None where labels are numbers."""
+        """The names of the classes in the order of the labels; None when labels are numbers."""
         return None
 
     @property
     def outputs(self) -> int:
-        """How many classes, or 1 where labels are numbers."""
+        """The number of classes, or 1 when labels are numbers."""
         return 1 if self.classes is None else len(self.classes)
 
     def at(self, path: Path) -> Self:
@@ -45,7 +45,10 @@ class Given:
 
 
 def arrays(path: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Arrays of an .npz file. Raises UserError when it lacks one or cannot be read."""
+    """Return the arrays `keys` of an .npz file.
+
+    Raises UserError when it lacks one or cannot be read.
+    """
     try:
         with np.load(path, allow_pickle=False) as data:
             return {key: data[key] for key in keys}
@@ -55,7 +58,7 @@ def arrays(path: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 @contextmanager
 def layout(path: Path) -> Iterator[None]:
-    """Raises UserError where what is done with the file's content does not suit that content."""
+    """Raise UserError when the code within fails because the file's content has another layout."""
     try:
         yield
     except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
@@ -65,10 +68,10 @@ def layout(path: Path) -> Iterator[None]:
 def check(
     path: Path, ids: Sequence[str], labels: NDArray[Any], rows: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Raises UserError, with the clip's id, unless every clip has a label and rows.
+    """Raise UserError, with the clip's id, unless every clip has a label and rows.
 
-    `labels` [n]: integers name classes, where a negative one is none; floats are values, where
-    NaN and inf are none. `rows` [n, t, dim] by modality.
+    `labels` [n] are classes if they are integers, and values if they are floats; a negative class,
+    NaN and inf mean that there is no label. `rows` are [n, t, dim] by modality.
     """
     for what, found in (("label", labels), *((f"{m} row", x) for m, x in rows.items())):
         if len(found) != len(ids):
@@ -81,20 +84,23 @@ def check(
 
 
 def there(rows: Rows) -> There:
-    """Rows [n, t, dim] -> bool [n, t]: not all zero, which is padding or nothing found."""
+    """Return which rows of [n, t, dim] are not all zero, bool [n, t].
+
+    A row of zeros is padding, or nothing was found there.
+    """
     return np.asarray((rows != 0).any(axis=2))
 
 
 def to_steps(
     rows: Mapping[str, Rows], valid: Mapping[str, There], steps: int
 ) -> tuple[dict[str, Rows], dict[str, There]]:
-    """Rows [n, t, dim] and validity [n, t] by modality, t each its own -> all with T = `steps`.
+    """Fit rows [n, t, dim] and validity [n, t] by modality, whose t may differ, to T = `steps`.
 
-    Up to T rows stay where they are, and steps beyond them are not valid. Of more, the extent of
-    a clip (from its first to its last valid row; of all modalities at once where they have the
-    same t) is moved to the front, and, where it is longer than T, cut into T slices of equal
-    length: a step is the mean of a slice's valid rows, and not valid where there is none. Rows
-    with NaN or inf are not valid.
+    A modality with t <= T keeps its rows where they are, and the steps beyond them are not valid.
+    With t > T, the extent of a clip (from its first to its last valid row) is moved to the front.
+    Modalities that all have the same t have one extent together. An extent longer than T is cut
+    into T slices of equal length: a step's row is the mean of a slice's valid rows, and it is not
+    valid if there are none. Rows with NaN or inf are not valid.
     """
     valid = {m: valid[m] & np.isfinite(x).all(axis=2) for m, x in rows.items()}
     aligned = len({x.shape[1] for x in rows.values()}) == 1

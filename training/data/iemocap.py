@@ -1,4 +1,4 @@
-"""IEMOCAP's four classes: split as Tsai et al. (ACL 2019) distribute it, or by session."""
+"""IEMOCAP's four classes, split as Tsai et al. (ACL 2019) distribute them, or by session."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from training.samples import SPLITS, Samples, Split, windows
 
 CLASSES = ("neutral", "happy", "sad", "angry")
 UTTERANCE = re.compile(r"Ses0([1-5])[FM]_.+_([FM])\w+")
-"""Session (and who wears the markers), dialogue, speaker and number."""
+"""A name holds the session, who wears the markers, the dialogue, the speaker and a number."""
 
 
 @dataclass(frozen=True)
 class _Iemocap(Given):
-    """`path/file`, a pickle of {train, valid, test}, each of them a dict with
+    """The pickle `path/file` of {train, valid, test}, each of them a dict with
 
     - `text`, `audio`, `vision` [n, t, dim],
-    - `labels` [n, 4, 2]: for neutral, happy, sad and angry each the pair (absent, present), of
+    - `labels` [n, 4, 2]: a pair (absent, present) for each of neutral, happy, sad and angry, of
       which exactly one is present,
     - and, for `IemocapSessions`, `id` [n].
 
-    Rows of zeros are not valid; `given.to_steps` says what becomes of a t other than `steps`.
+    Rows of zeros are not valid. `given.to_steps` fits a t other than `steps`.
     """
 
     file: str = "iemocap_data.pkl"
@@ -47,7 +47,10 @@ class _Iemocap(Given):
         return CLASSES
 
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
-        """Of the four classes, and of each against the rest (the paper's Acc-2 and F1)."""
+        """Return the metrics of the four classes, and of each class against the rest.
+
+        The latter are the Acc-2 and F1 of NORM-TR's paper.
+        """
         chosen = outputs.argmax(1)
         each = metrics.one_versus_rest(labels, chosen, CLASSES)
         return {**metrics.emotions(labels, chosen), **each}
@@ -57,7 +60,7 @@ class _Iemocap(Given):
         return self.path / self.file
 
     def _arrays(self, part: dict[str, Any]) -> dict[str, NDArray[Any]]:
-        """`labels` int64 [n], -1 where there is not one, and rows by modality."""
+        """Return `labels` int64 [n] (-1 where there is not exactly one), and rows by modality."""
         pairs = np.asarray(part["labels"])
         if pairs.shape[1:] != (len(CLASSES), 2):
             raise ValueError(f"labels of shape {pairs.shape}")
@@ -76,14 +79,14 @@ class _Iemocap(Given):
 
 @dataclass(frozen=True)
 class IemocapGiven(_Iemocap):
-    """The file's own parts (2,717, 798 and 938 clips in the one of Tsai et al.).
+    """The file's own parts (2,717, 798 and 938 clips in that of Tsai et al.).
 
-    That file has no ids: its authors split by session and then left them out. A clip is named
-    by its place, and is a group of its own.
+    That file has no ids, because its authors split by session and then left them out. A clip is
+    named by its place, and is a group of its own.
     """
 
     def groups(self) -> dict[Split, set[str]]:
-        """Not known: empty."""
+        """Return empty sets, because it is not known who speaks."""
         return {split: set() for split in SPLITS}
 
     def load(self, split: Split) -> Samples:
@@ -96,9 +99,9 @@ class IemocapGiven(_Iemocap):
 
 @dataclass(frozen=True)
 class IemocapSessions(_Iemocap):
-    """All parts together, split again: one session is test, one validates, three are trained on.
+    """All parts together, split again: one session tests, one validates, three are trained on.
 
-    `id`: the data set's own, such as Ses01F_impro01_M003. A sample's group is its speaker (01M).
+    `id` is the data set's own, such as Ses01F_impro01_M003. A sample's group is its speaker (01M).
     """
 
     test_session: int = 5
@@ -135,7 +138,10 @@ class IemocapSessions(_Iemocap):
 
 
 def speaker(name: str) -> str:
-    """Ses01F_impro01_M003 -> 01M. Raises UserError for another kind of name."""
+    """Return the speaker of an utterance, 01M for Ses01F_impro01_M003.
+
+    Raises UserError for a name of another form.
+    """
     if (found := UTTERANCE.fullmatch(name)) is None:
         raise UserError(f"{name} is not named like an IEMOCAP clip (Ses01F_impro01_M003).")
     return f"0{found[1]}{found[2]}"

@@ -1,10 +1,10 @@
-"""IEMOCAP's four classes in the files of MMIN's authors, which IF-MMIN and NMER were published on.
+"""IEMOCAP's four classes in the files of MMIN's authors, on which IF-MMIN and NMER were published.
 
     A/comparE.h5, V/denseface.h5, L/bert_large.h5    rows [t, dim] by the utterance's name
     target/FOLD/trn_int2name.npy                     names, bytes [n, 1]; also val_, tst_
     target/FOLD/trn_label.npy                        one-hot [n, 4]
 
-Ten folds, of which one speaker of a session is tested and the other one validates.
+There are ten folds. Each tests one speaker of a session, and validates on the other one.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from training.samples import SPLITS, Samples, Split, windows
 
 CLASSES = ("angry", "happy", "neutral", "sad")
 FILES = {"voice": "A/comparE.h5", "face": "V/denseface.h5", "text": "L/bert_large.h5"}
-"""Of each modality, in the authors' order."""
+"""The file of each modality, in the authors' order."""
 PARTS = {"train": "trn", "valid": "val", "test": "tst"}
+"""The authors' names of the splits."""
 
 Sequences = list[NDArray[np.float32]]
 
@@ -35,7 +36,7 @@ Sequences = list[NDArray[np.float32]]
 class IemocapFolds(Given):
     """One of the ten folds; `path` holds the folders A, V, L and target.
 
-    Rows of zeros are not valid; `given.to_steps` says what becomes of more than `steps` of them.
+    Rows of zeros are not valid. `given.to_steps` fits more or fewer than `steps` rows.
     """
 
     fold: int = 1
@@ -43,7 +44,7 @@ class IemocapFolds(Given):
     modalities: tuple[str, ...] = tuple(FILES)
 
     def __post_init__(self) -> None:
-        """Raises ValueError where there is no such fold."""
+        """Raise ValueError when there is no such fold."""
         if not 1 <= self.fold <= 10:
             raise ValueError(f"folds are 1 to 10, not {self.fold}")
 
@@ -71,7 +72,10 @@ class IemocapFolds(Given):
         return Samples(tuple(names), people, windows(rows, valid, labels))
 
     def _named(self, split: Split) -> tuple[list[str], NDArray[np.int64]]:
-        """The names of a part, and their classes int64 [n], -1 where there is not one."""
+        """Return the utterances' names and their classes, int64 [n], -1 where there is not one.
+
+        Raises UserError when the files cannot be read.
+        """
         folder = self.path / "target" / str(self.fold)
         try:
             names = np.load(folder / f"{PARTS[split]}_int2name.npy", allow_pickle=False)
@@ -103,7 +107,7 @@ class IemocapFolds(Given):
 
 
 def _padded(found: Sequences) -> NDArray[np.float32]:
-    """[t, dim] each -> [n, longest t, dim], zeros after the end."""
+    """Stack sequences [t, dim] to [n, longest t, dim], with zeros after the end of each."""
     out = np.zeros((len(found), max(map(len, found)), found[0].shape[1]), np.float32)
     for mine, x in zip(out, found, strict=True):
         mine[: len(x)] = x

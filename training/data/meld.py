@@ -23,21 +23,22 @@ EMOTIONS = {
 
 @dataclass(frozen=True)
 class MeldUtterance:
-    """`label` indexes `normtr.spec.LABELS`; typographic quotes are made plain.
-
-    `sentiment`: negative, neutral or positive. `dialogue`: its name, or the row's number where
-    the table has none. `before`: what anyone said in it before, in the order of the table.
-    """
+    """An utterance and what was said before it."""
 
     text: str
+    """What was said; typographic quotes are replaced by plain ones."""
     label: int
+    """Index into `normtr.spec.LABELS`."""
     sentiment: str
+    """negative, neutral or positive."""
     dialogue: str
+    """The dialogue's name, or the row's number if the table names no dialogues."""
     before: str = ""
+    """What anyone said in the dialogue before, in the order of the table."""
 
 
 def load(path: Path) -> list[MeldUtterance]:
-    """Utterances of `meld_{train,dev}_sent_emo.csv`; those without words are left out.
+    """Return the utterances of a table such as `meld_train_sent_emo.csv` that have words.
 
     Raises UserError when the file is missing or has other columns or emotions.
     """

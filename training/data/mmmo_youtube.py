@@ -1,9 +1,8 @@
 """ICT-MMMO and the YouTube opinions, word-aligned, as Zadeh et al. (AAAI 2018) share them.
 
-Of the train part there is no text here, so face and voice are all that is used. There are no ids:
-a clip is named by its place, who speaks is not known, and the given parts are taken as they are.
-Rows of zeros (no word, no face, no voice) are not valid; of YouTube, 72 % of the train clips have
-no voice row at all.
+The train part has no text here, so only face and voice are used. There are no ids: a clip is named
+by its place, it is not known who speaks, and the given parts are taken as they are. Rows of zeros
+(no word, no face, no voice) are not valid; 72 % of YouTube's train clips have no voice row at all.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from training.samples import SPLITS, Samples, Split, windows
 FOLDER = DATA / "mmmo_youtube_steps"
 KEYS = {"face": "video", "voice": "audio"}
 NEUTRAL = 3.0
-"""ICT-MMMO's ratings go from 1 to 5."""
+"""The middle of ICT-MMMO's ratings, which go from 1 to 5."""
 CLASSES = ("first", "second", "third")
-"""YouTube's, which the source does not name."""
+"""YouTube's classes; the source does not name them."""
 
 
 @dataclass(frozen=True)
 class _Opinions(Given, ABC):
-    """`path/NAME.npz` with SPLIT_audio and SPLIT_video [n, 20, dim] and SPLIT_y."""
+    """A data set in `path/NAME.npz` with SPLIT_audio and SPLIT_video [n, 20, dim] and SPLIT_y."""
 
     path: Path = FOLDER
     steps: int = 20
@@ -43,10 +42,10 @@ class _Opinions(Given, ABC):
 
     @abstractmethod
     def labels(self, y: NDArray[Any]) -> NDArray[Any]:
-        """The file's y [n, ...] -> labels [n]."""
+        """Return labels [n] for the file's y [n, ...]."""
 
     def groups(self) -> dict[Split, set[str]]:
-        """Not known: empty."""
+        """Return empty sets, because it is not known who speaks."""
         return {split: set() for split in SPLITS}
 
     def load(self, split: Split) -> Samples:
@@ -65,10 +64,10 @@ class _Opinions(Given, ABC):
 
 @dataclass(frozen=True)
 class Mmmo(_Opinions):
-    """Sentiment of film reviews; the labels are the ratings less their neutral, in [-2, 2].
+    """Sentiment of film reviews. The labels are the ratings minus the neutral one, in [-2, 2].
 
-    So `acc2_a` and `acc2_b` part the reviews at the neutral rating, and `acc5` is the rating to
-    the nearest whole one.
+    So `acc2_a` and `acc2_b` split the reviews at the neutral rating, and `acc5` compares ratings
+    rounded to whole numbers.
     """
 
     @property

@@ -17,16 +17,17 @@ from training.samples import SPLITS, Samples, Split, windows
 
 @dataclass(frozen=True)
 class Mmsa(Given):
-    """`path/file`, a pickle of {train, valid, test}, each of them a dict with
+    """The pickle `path/file` of {train, valid, test}, each of them a dict with
 
     - `id` [n]: VIDEO$_$CLIP; a sample's group is its video,
-    - `regression_labels` [n]: sentiment in [-3, 3], of CH-SIMS in [-1, 1],
-    - `vision`, `audio`, `text` [n, t, dim], t each its own (the face, the voice, BERT's rows),
-    - and, where they are known, `text_bert` [n, 3, t] (its second row says which tokens there
-      are), `vision_lengths` and `audio_lengths` [n].
+    - `regression_labels` [n]: sentiment in [-3, 3], or in [-1, 1] for CH-SIMS,
+    - `vision`, `audio`, `text` [n, t, dim]: rows of the face, the voice and BERT, whose t may
+      differ,
+    - and, if they are known, `text_bert` [n, 3, t] (its second row is the token mask),
+      `vision_lengths` and `audio_lengths` [n].
 
-    Rows beyond a length or token mask, and rows of zeros (padding, no face), are not valid;
-    `given.to_steps` says what becomes of a t other than `steps`.
+    Rows beyond a length or outside the token mask, and rows of zeros (padding, no face), are not
+    valid. `given.to_steps` fits a t other than `steps`.
     """
 
     corpus: Literal["mosi", "mosei", "sims"] = "mosi"
@@ -69,7 +70,10 @@ def _video(name: str) -> str:
 
 
 def _within(part: dict[str, Any], key: str, t: int) -> There:
-    """Which of t steps a clip's length or token mask covers, bool [n, t]; [1] where neither is."""
+    """Return which of t steps a clip's length or token mask covers, bool [n, t].
+
+    It is [1] and True if there is neither.
+    """
     if f"{key}_lengths" in part:
         return np.arange(t) < np.asarray(part[f"{key}_lengths"], np.int64).reshape(-1, 1)
     if key == "text" and "text_bert" in part and np.shape(part["text_bert"])[2] == t:

@@ -1,4 +1,4 @@
-"""CMU-MOSI as Poria et al. (2017) split it: transcripts, word times and one vector an utterance."""
+"""CMU-MOSI as Poria et al. (2017) split it: transcripts, and vectors for whole utterances."""
 
 from __future__ import annotations
 
@@ -28,26 +28,28 @@ from training.samples import SPLITS, Samples, Split, windows
 
 FOLDER = DATA / "mosi_utterance"
 WORDS_VALID = 12
-"""Videos of train_ that validate the words configs."""
+"""The number of train_'s videos that validate in the views with words."""
 GIVEN_VALID = 6
-"""Videos of test_ that validate the given features, whose extractors saw train_'s labels."""
+"""The number of test_'s videos that validate the given features, whose extractors saw train_'s
+labels."""
 
 Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Utterances:
-    """One part of the file, ordered by video and place in it. Labels float32 [n] in [-3, 3]."""
+    """One part of the file, ordered by video and by the place in the video."""
 
     ids: tuple[str, ...]
     videos: tuple[str, ...]
     labels: NDArray[np.float32]
+    """float32 [n] in [-3, 3]."""
     texts: tuple[str, ...]
     vectors: dict[str, Rows]
-    """By modality: the given features [n, dim]."""
+    """The given features by modality, float [n, dim]."""
 
     def of(self, videos: set[str], *, there: bool) -> Utterances:
-        """Those of the videos, or (not `there`) all others."""
+        """Return the utterances of these videos, or of all others if not `there`."""
         chosen = [i for i, video in enumerate(self.videos) if (video in videos) == there]
         return Utterances(
             tuple(self.ids[i] for i in chosen),
@@ -59,7 +61,10 @@ class Utterances:
 
 
 def load(folder: Path, part: str) -> Utterances:
-    """`part`: train or test. Utterances without a label are left out. Raises UserError."""
+    """Read a part of the file, train or test, without the utterances that have no label.
+
+    Raises UserError when it cannot be read.
+    """
     path = folder / "mosi_utterance.npz"
     try:
         with np.load(path, allow_pickle=False) as data:
@@ -82,13 +87,19 @@ def load(folder: Path, part: str) -> Utterances:
 
 
 def smallest(videos: Sequence[str], count: int, fold: int = 0) -> set[str]:
-    """The `count` videos with the smallest sha256 of their id; `fold`: the next ones after them."""
+    """Return the `count` videos whose ids have the smallest sha256.
+
+    Fold 1 has the `count` videos after them, and so on.
+    """
     by_hash = sorted(set(videos), key=lambda video: hashlib.sha256(video.encode()).hexdigest())
     return set(by_hash[fold * count : (fold + 1) * count])
 
 
 def history(videos: Sequence[str], steps: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Indices [n, T] of each utterance (last) and those before it in its video, and which exist."""
+    """Return the indices [n, T] of each utterance (last) and of those before it in its video.
+
+    Also return which of them exist, bool [n, T].
+    """
     index = np.arange(len(videos))[:, None] + np.arange(1 - steps, 1)[None]
     named = np.asarray(videos)
     there = (index >= 0) & (named[np.maximum(index, 0)] == named[:, None])
@@ -97,7 +108,7 @@ def history(videos: Sequence[str], steps: int) -> tuple[NDArray[np.int64], NDArr
 
 @dataclass(frozen=True)
 class _Mosi(ABC):
-    """What every view of the folder has."""
+    """What all views of the folder have in common."""
 
     path: Path = FOLDER
     steps: int = 8
@@ -116,7 +127,7 @@ class _Mosi(ABC):
 
     @abstractmethod
     def utterances(self, split: Split) -> Utterances:
-        """Those of the split."""
+        """Return the utterances of the split."""
 
     def groups(self) -> dict[Split, set[str]]:
         return {split: set(self.utterances(split).videos) for split in SPLITS}
@@ -142,9 +153,10 @@ def word_rows(
     layers: tuple[int, ...],
     adapted: bool,
 ) -> dict[str, tuple[Rows, NDArray[np.bool_]]]:
-    """Of each utterance of a part: rows [words, dim] and which words were kept; an erased one is 0.
+    """Return for each utterance of a part, by its id, rows [words, dim] and which words were kept.
 
-    Remembered, because every fold and view of the part needs the same.
+    BERT does not read an erased word, and its row is zero. The result is remembered, because every
+    fold and view of the part needs the same.
     """
     encoder = _encoder(model, dim, layers, adapted)
     said = load(folder, part)
@@ -162,23 +174,23 @@ def word_rows(
 
 @dataclass(frozen=True)
 class _Transcripts(_Mosi):
-    """A view with rows of words, which can be erased before BERT."""
+    """A view with rows of words, which can be erased before BERT reads them."""
 
     model: str = models.TEXT
     dim: int = 384
     layers: tuple[int, ...] = (3, 4, 5, 6)
-    """BERT's hidden states of which a row is the concatenation."""
+    """The layers of BERT whose hidden states are concatenated to a row."""
     adapted: bool = True
     """Whether our adapter for emotion in speech is added to the embedded BERT."""
     fold: int = 0
-    """Which dozen of train_'s videos validates, 0 to 4 (in the order of their hashes)."""
+    """Which dozen of train_'s videos validates, from 0 to 4 (in the order of their hashes)."""
 
     def load(self, split: Split) -> Samples:
         return self.without_words(split, 0.0, 0)
 
     @abstractmethod
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
-        """As the data set's interface says."""
+        """Return the samples of the split without the erased words."""
 
     def utterances(self, split: Split) -> Utterances:
         if split == "test":
@@ -189,7 +201,7 @@ class _Transcripts(_Mosi):
     def spoken(
         self, split: Split, rate: float, seed: int
     ) -> tuple[Utterances, list[tuple[Rows, NDArray[np.bool_]]]]:
-        """The split's utterances and the rows of their words; see `word_rows`."""
+        """Return the split's utterances, and for each the rows of its words and which were kept."""
         said, part = self.utterances(split), "test" if split == "test" else "train"
         how = (self.model, self.dim, self.layers, self.adapted)
         of = word_rows(self.path, part, rate, seed, *how)
@@ -198,10 +210,11 @@ class _Transcripts(_Mosi):
 
 @dataclass(frozen=True)
 class MosiSentences(_Transcripts):
-    """An utterance and those before it in its video, a mean word vector and an audio vector each.
+    """A window is an utterance and those before it in its video, a step each.
 
-    Validation: 12 train_ videos; test: all of test_. Erased words shorten a sentence's mean; a
-    sentence without words is not valid.
+    A step has the mean of the utterance's word vectors and its audio vector. 12 train_ videos
+    validate, and all of test_ tests. Erased words do not count in the mean, and a sentence without
+    words is not valid.
     """
 
     @property
@@ -223,9 +236,9 @@ class MosiSentences(_Transcripts):
 
 @dataclass(frozen=True)
 class MosiWords(_Transcripts):
-    """The words of one utterance, a row each; its audio vector stands at every word.
+    """A window is one utterance, a word for each step, with its audio vector at every word.
 
-    What goes beyond T words is cut off at the end; steps beyond the words are not valid.
+    Words after the first T are cut off, and steps beyond the last word are not valid.
     """
 
     steps: int = 50
@@ -256,10 +269,10 @@ class MosiWords(_Transcripts):
 
 @dataclass(frozen=True)
 class MosiGiven(_Mosi):
-    """The three given vectors of an utterance and of those before it in its video.
+    """A window is an utterance and those before it in its video, with three given vectors each.
 
-    The text and video extractors were trained on train_'s labels, so all of train_ is trained on,
-    6 test_ videos validate and the other test_ videos are reported.
+    The extractors of text and video were trained on train_'s labels, so all of train_ is trained
+    on, 6 test_ videos validate and the other test_ videos are reported.
     """
 
     modalities: tuple[str, ...] = ("face", "voice", "text")

@@ -24,10 +24,10 @@ EMOTIONS = {
 
 
 def load(folder: Path, calm_is_neutral: bool) -> list[Clip]:
-    """Clips of `folder/Actor_NN/*.flac`; speaker `17` is actor 17.
+    """Return the clips of `folder/Actor_NN/*.flac`; speaker `17` is actor 17.
 
-    The emotion `calm`, which is not among our labels, becomes neutral or is left out. Raises
-    UserError for a missing folder or a file name of another form.
+    The emotion `calm`, which is not among our labels, becomes neutral if `calm_is_neutral`, and is
+    left out otherwise. Raises UserError for a missing folder or a file name of another form.
     """
     clips = []
     for path in files(folder, "Actor_*/*.flac"):

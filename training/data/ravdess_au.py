@@ -1,4 +1,4 @@
-"""RAVDESS speech by action units of the face and one coefficient of the voice a frame."""
+"""RAVDESS speech, given as action units of the face and one coefficient of the voice per frame."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "su
 
 @dataclass(frozen=True)
 class RavdessAu(Given):
-    """`path/ravdess_au_mfcc.npz`, with `ids`, `au`, `audio_track`, `emotion` (1 .. 8), `actor`.
+    """The arrays `ids`, `au`, `audio_track`, `emotion` (1 .. 8) and `actor` of ravdess_au_mfcc.npz.
 
     The voice's frames are cut into T blocks of equal length (.43 s at T = 7), and a step's row is
-    a block; it is valid where all its frames are of the clip (the rest is zeros). The action units are one
-    vector a clip, which stands at every step that has a voice.
+    a block. It is valid when the clip fills all its frames (zeros come after the clip). Each clip
+    has one vector of action units, which is repeated at every step that has a voice.
 
-    There is no official split: actors 1 to 12 are trained on, 13 to 16 validate, 17 to 20 test.
+    There is no official split. By default actors 13 to 16 validate, 17 to 20 test, and the others
+    are trained on.
 
-    `paired` by label: while training and validating, a clip's action units are those of a random
-    clip of the same label (as windows of the recognizer are made); tests keep the true pairs.
+    With `paired = "label"` the action units of a training or validation clip come from a random
+    clip with the same label, like the windows of the recognizer; tests keep the true pairs.
     """
 
     path: Path = DATA / "ravdess_au"
@@ -91,7 +92,10 @@ class RavdessAu(Given):
         )
 
     def _blocks(self, track: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Frames [n, frames] -> rows [n, T, frames / T, rounded up] and which are whole [n, T]."""
+        """Cut frames [n, frames] into rows [n, T, frames / T rounded up].
+
+        Also return which rows are whole, bool [n, T].
+        """
         n, frames = track.shape
         block = -(-frames // self.steps)
         padded = np.pad(track, ((0, 0), (0, block * self.steps - frames)))
@@ -100,7 +104,7 @@ class RavdessAu(Given):
 
 
 def _of_the_same_label(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[n]: a random partner for each, so that every one is taken once."""
+    """Draw for each clip a random partner [n] with its label; every clip is taken exactly once."""
     random = np.random.default_rng(0)
     partner = np.arange(len(labels))
     for label in np.unique(labels):

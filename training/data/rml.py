@@ -18,15 +18,14 @@ CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 
 @dataclass(frozen=True)
 class Rml(Given):
-    """`path/rml.npz`, the owner's own features, with the arrays
+    """Features that its user extracted into `path/rml.npz`, with the arrays
 
-    - `ids` and `speakers` [n], text; `labels` int [n], index into `CLASSES`,
-    - `face`, `voice` float [n, t, dim], t each its own; rows of zeros are not valid.
+    - `ids` and `speakers` [n], text; `labels` int [n], indices into `CLASSES`,
+    - `face` and `voice`, float [n, t, dim], where t may differ; rows of zeros are not valid.
 
-    The sorted speakers are dealt into `folds` parts of neighbours, as equal as can be (of 8
-    speakers and 5 folds: 2, 2, 2, 1, 1, the paper's "about 8:2"). Fold k (1 ..) tests part k,
-    the part after it validates, and the others are trained on. `given.to_steps` says what
-    becomes of a t other than `steps`.
+    The sorted speakers are cut into `folds` parts of nearly equal size (2, 2, 2, 1, 1 for 8
+    speakers and 5 folds, the paper's "about 8:2"). Fold k (from 1) tests part k, the part after it
+    validates, and the others are trained on. `given.to_steps` fits a t other than `steps`.
     """
 
     folds: int = 5
@@ -43,7 +42,7 @@ class Rml(Given):
         return CLASSES
 
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
-        """Accuracy (Acc-6), UAR and weighted F1."""
+        """Return accuracy (Acc-6), UAR and weighted F1."""
         return metrics.emotions(labels, outputs.argmax(1))
 
     def groups(self) -> dict[Split, set[str]]:

@@ -1,4 +1,4 @@
-"""A clip of acted speech: what RAVDESS and EmoDB have in common."""
+"""Clips of acted speech: what RAVDESS and EmoDB have in common."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from normtr.errors import UserError
 
 @dataclass(frozen=True)
 class Clip:
-    """`label` indexes `normtr.spec.LABELS`; `speaker` is unique within its data set."""
+    """A file of one sentence."""
 
     path: Path
     label: int
+    """Index into `normtr.spec.LABELS`."""
     speaker: str
+    """A name that is unique within the data set."""
 
 
 def samples(clip: Clip, rate: int) -> NDArray[np.float32]:
-    """The clip's sound, float32 mono [n]. Raises UserError when it is not `rate` Hz mono."""
+    """Return the clip's sound, float32 [n].
+
+    Raises UserError when it cannot be read or is not mono at `rate` Hz.
+    """
     try:
         sound, found = soundfile.read(clip.path, dtype="float32")
     except soundfile.LibsndfileError as error:
@@ -33,7 +38,7 @@ def samples(clip: Clip, rate: int) -> NDArray[np.float32]:
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
-    """Sorted files of a data folder. Raises UserError when there are none."""
+    """Return the sorted files of a data folder. Raises UserError when there are none."""
     found = sorted(folder.glob(pattern))
     if not found:
         raise UserError(f"there is no {pattern} in {folder}; name the data folder in the config.")

@@ -1,1 +1,1 @@
-"""Noise, metrics, curves over noise rates, calibration, statistics."""
+"""Noise protocols, metrics, curves over noise rates, calibration and statistics."""

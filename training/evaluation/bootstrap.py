@@ -12,19 +12,23 @@ from scipy.stats import bootstrap
 
 DRAWS = 10_000
 LEVEL = 0.95
+"""The confidence level of the intervals."""
 BATCH = 500
-"""Draws that are in memory together."""
+"""The number of draws that are in memory together."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of one system minus the other's, and its interval; NaN where it cannot be drawn."""
+    """The mean of one system minus that of the other, and its interval [low, high].
+
+    The interval and p are NaN if there is only one group.
+    """
 
     mean: float
     low: float
     high: float
     p: float
-    """Two-sided, by how many draws lie on either side of 0."""
+    """Two-sided; it counts how many draws lie on either side of 0."""
 
     @property
     def shown(self) -> bool:
@@ -38,11 +42,12 @@ def difference(
     groups: Sequence[str],
     seed: int = 0,
 ) -> Difference:
-    """Of the means over samples [n]; `groups` [n]: the video or speaker that each is of.
+    """Return the difference of two systems' means, given a figure for each sample, [n] each.
 
-    Paired percentile bootstrap (Efron & Tibshirani 1993, ch. 13): a draw takes as many groups as
-    there are, with replacement, the same for both systems, and all their samples. One group alone
-    has no interval.
+    `groups` [n] names the video or speaker of each sample. The interval is a paired percentile
+    bootstrap (Efron & Tibshirani 1993, ch. 13): a draw takes as many groups as there are, with
+    replacement, the same for both systems, and all their samples. There is no interval if there is
+    only one group.
     """
     _, of = np.unique(np.asarray(groups), return_inverse=True)
     apart = np.asarray(own, np.float64) - np.asarray(other, np.float64)
@@ -65,6 +70,7 @@ def difference(
     beyond = min(
         (drawn.bootstrap_distribution <= 0).sum(), (drawn.bootstrap_distribution >= 0).sum()
     )
-    # Of few groups all draws may agree; signs alone could do so by chance, too.
+    # All draws may agree if there are few groups, but k groups have the same sign by chance with
+    # probability 2 ** (1 - k).
     p = max(2 * (float(beyond) + 1) / (DRAWS + 1), 2.0 ** (1 - len(sums)))
     return Difference(mean, float(low), float(high), min(p, 1.0))

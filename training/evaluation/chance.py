@@ -1,4 +1,4 @@
-"""What one answer to everything would reach, and whether a model is shown to do better."""
+"""Tells what a constant answer would reach, and whether a model is shown to be better."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from scipy.stats import binomtest, wilcoxon
 from training.samples import DataSet
 
 LEVEL = 0.05
-"""A model that knows nothing is taken for better than chance so often."""
+"""The probability that a model that knows nothing is taken for better than chance."""
 
 
 @dataclass(frozen=True)
 class Chance:
-    """`answer`: the most frequent class, or the mean of the labels; `metrics`: its scores."""
+    """What the best constant answer reaches."""
 
     answer: str | float
+    """The most frequent class, or the mean of the labels."""
     metrics: dict[str, float]
+    """The scores of that answer."""
     beaten: bool
     """Whether the model was shown to be better, in accuracy or in absolute error."""
 
@@ -29,7 +31,10 @@ class Chance:
         return f"always {always}"
 
     def verdict(self, n: int) -> str:
-        """A sentence where nothing was shown to be learned, of `n` samples; else empty."""
+        """Return a sentence if `n` samples do not show that the model learned anything.
+
+        It is empty otherwise.
+        """
         if self.beaten:
             return ""
         return (
@@ -39,10 +44,11 @@ class Chance:
 
 
 def chance(data: DataSet, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> Chance:
-    """What to hold outputs [n, C or 1] against, of labels [n] that number the classes, if any.
+    """Compare outputs [n, C or 1] with the best constant answer, given labels [n].
 
-    Classes: a binomial test of the share of right answers against the most frequent class's;
-    numbers: Wilcoxon's signed-rank test of the absolute errors against those of the mean.
+    For classes (labels are their numbers) it is a binomial test of the share of right answers
+    against the share of the most frequent class; for numbers it is Wilcoxon's signed-rank test of
+    the absolute errors against those of the mean.
     """
     answers = np.zeros_like(outputs)
     if (classes := data.classes) is not None:
@@ -59,7 +65,7 @@ def chance(data: DataSet, outputs: NDArray[np.floating[Any]], labels: NDArray[An
 
 
 def confusion(outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Outputs [n, C] and labels [n] -> counts [C, C]: a row a true class, a column an answer."""
+    """Count answers, given outputs [n, C] and labels [n]: [true class, answered class]."""
     counts = np.zeros((outputs.shape[1],) * 2, np.int64)
     np.add.at(counts, (labels, outputs.argmax(1)), 1)
     return counts

@@ -1,4 +1,4 @@
-"""Test noise of NMER's kind: erased steps are not gone but noisy, and no system is told which."""
+"""Test noise of NMER's kind: erased steps become noisy, and no system is told which these are."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from training.windows import Windows
 
 KINDS: tuple[Noise, ...] = ("gaussian", "impulse")
 Statistics = Mapping[str, tuple[Tensor, Tensor]]
-"""Mean and deviation [dim] of the training rows, by modality: the unit of the noise."""
+"""The mean and deviation of the training rows by modality, float [dim]; the noise is scaled by
+them."""
 
 
 def schedule(erased: str) -> tuple[Noise, int]:
-    """`gaussian:100` -> the kind of noise and the steps of its schedule. Raises UserError."""
+    """Return the kind of noise and the number of steps of its schedule, given e.g. `gaussian:100`.
+
+    Raises UserError for anything else.
+    """
     named, _, steps = erased.partition(":")
     for kind in KINDS:
         if kind == named and steps.isdecimal() and int(steps) > 0:
@@ -28,7 +32,7 @@ def schedule(erased: str) -> tuple[Noise, int]:
 
 
 def statistics(windows: Windows) -> Statistics:
-    """Of the valid rows."""
+    """Return the mean and deviation of the valid rows of each modality."""
     out = {}
     for m in windows.rows:
         rows = windows.valid_rows(m)
@@ -37,10 +41,10 @@ def statistics(windows: Windows) -> Statistics:
 
 
 def diffused(samples: Samples, left: Windows, erased: str, unit: Statistics, seed: int) -> Windows:
-    """The samples, their rows noisy where `left` has lost them.
+    """Return the samples with noise on the rows that are not valid in `left`.
 
-    Each modality of a sample is at one random step of the schedule, which depends on the seed and
-    their names only.
+    `erased` names the noise (see `schedule`), and `unit` is its scale. Each modality of a sample is
+    at one random step of the schedule, which depends only on the seed and the names of both.
     """
     kind, steps = schedule(erased)
     abar = kept(steps)

@@ -1,4 +1,4 @@
-"""Scores of predictions: sentiment, emotion classes, and the area under a noise curve."""
+"""Scores predictions of sentiment and of emotion classes, and the area under a noise curve."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, recal
 Values = NDArray[np.floating]
 Classes = NDArray[np.integer]
 ROUNDING = 1e-5
-"""Predictions from one and the same input differ by so much between places in a batch."""
+"""Predictions from the same input may differ by up to this between places in a batch."""
 SIMS_BOUNDS = {"acc5": (-0.7, -0.1, 0.1, 0.7), "acc3": (-0.1, 0.1), "acc2": (0.0,)}
+"""The bounds between the classes of CH-SIMS."""
 
 
 def sentiment(truth: Values, predicted: Values) -> dict[str, float]:
-    """Of values in [-3, 3], both [n].
+    """Score predicted sentiment p against the truth y, [n] each with values in [-3, 3].
 
-    mae; corr: Pearson's, 0 where either is constant up to rounding; acc7, acc5, acc3: both
-    clipped to +-3, 2, 1 and rounded half to even; acc2_a, f1_a: y >= 0 against p >= 0, of all; acc2_b, f1_b: y > 0
-    against p > 0, of y != 0 only (NaN where there is none). F1 is weighted by the truth's support.
+    - `mae` is the mean absolute error, and `corr` is Pearson's correlation (0 if y or p is constant
+      up to rounding).
+    - `acc7`, `acc5` and `acc3` are accuracies after y and p are clipped to +-3, 2 and 1 and rounded
+      half to even.
+    - `acc2_a` and `f1_a` compare y >= 0 with p >= 0 for all samples.
+    - `acc2_b` and `f1_b` compare y > 0 with p > 0 for samples with y != 0 (NaN if there are none).
+
+    F1 is weighted by the truth's support.
     """
     out = {
         "mae": float(mean_absolute_error(truth, predicted)),
@@ -40,11 +46,11 @@ def sentiment(truth: Values, predicted: Values) -> dict[str, float]:
 
 
 def sims(truth: Values, predicted: Values) -> dict[str, float]:
-    """Of CH-SIMS's values in [-1, 1], both [n], as MMSA scores them.
+    """Score CH-SIMS's values in [-1, 1], [n] each, as MMSA does.
 
-    Both are clipped to [-1, 1] first. mae; corr as in `sentiment`; acc5, acc3, acc2: the classes
-    between the bounds, to which the upper bound belongs; f1: of acc2's, weighted by the truth's
-    support.
+    Both are clipped to [-1, 1] first. `mae` and `corr` are as in `sentiment`. `acc5`, `acc3` and
+    `acc2` are accuracies over the classes between SIMS_BOUNDS; an upper bound belongs to its class.
+    `f1` is that of the two classes of `acc2`, weighted by the truth's support.
     """
     y, p = np.clip(truth, -1, 1), np.clip(predicted, -1, 1)
     out = {"mae": float(mean_absolute_error(y, p)), "corr": _correlation(y, p)}
@@ -61,7 +67,7 @@ def _correlation(truth: Values, predicted: Values) -> float:
 
 
 def emotions(truth: Classes, predicted: Classes) -> dict[str, float]:
-    """Of class numbers, both [n]: accuracy, UAR over the classes that occur, weighted F1."""
+    """Score class numbers, [n] each: accuracy, UAR over the classes that occur, and weighted F1."""
     return {
         "accuracy": float(accuracy_score(truth, predicted)),
         "uar": float(recall_score(truth, predicted, average="macro", labels=np.unique(truth))),
@@ -70,7 +76,7 @@ def emotions(truth: Classes, predicted: Classes) -> dict[str, float]:
 
 
 def one_versus_rest(truth: Classes, predicted: Classes, labels: Sequence[str]) -> dict[str, float]:
-    """Accuracy and weighted F1 of each class against all others (IEMOCAP's tables)."""
+    """Return accuracy and weighted F1 of each class against all others, for IEMOCAP's tables."""
     out = {}
     for number, label in enumerate(labels):
         y, p = truth == number, predicted == number
@@ -80,9 +86,9 @@ def one_versus_rest(truth: Classes, predicted: Classes, labels: Sequence[str]) -
 
 
 def auilc(rates: Sequence[float], values: Sequence[float], upto: float = 1.0) -> float:
-    """Area under the curve of a metric over the noise rate (eq. 10): trapezoids, not normalised.
+    """Return the area under a metric's curve over noise rates up to `upto` (AUILC).
 
-    `upto`: only the rates up to there.
+    It is the sum of the trapezoids between the rates, not normalised (NORM-TR, eq. 10).
     """
     within = np.asarray(rates) <= upto + 1e-9
     return float(np.trapezoid(np.asarray(values)[within], np.asarray(rates)[within]))

@@ -1,4 +1,4 @@
-"""The missing-modality conditions: of three modalities six, each a set of those that are there."""
+"""The missing-modality conditions; each is a set of modalities that are there while others miss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from normtr.errors import UserError
 
 
 def conditions(modalities: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """{a}, {v}, {t}, {a, v} ..: not all, not none. Raises UserError where there are none."""
+    """Return every choice of at least one modality but not all, e.g. six for three modalities.
+
+    Raises UserError when there are fewer than two modalities.
+    """
     if len(modalities) < 2:
         raise UserError("where modalities shall be missing, the data need two or more.")
     sizes = range(1, len(modalities))
@@ -20,5 +23,5 @@ def conditions(modalities: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def as_masks(modalities: Sequence[str]) -> Tensor:
-    """Bool [conditions, M], True where a modality is there."""
+    """Return the conditions as bool [conditions, M], True where a modality is there."""
     return torch.tensor([[m in there for m in modalities] for there in conditions(modalities)])

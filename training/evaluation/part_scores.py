@@ -1,4 +1,4 @@
-"""How well a classifier of emotions does: the metrics of `normtr evaluate --part`."""
+"""The metrics of `normtr evaluate --part`, which judges one network of a recognizer."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from sklearn.metrics import precision_recall_fscore_support
 from normtr.spec import LABELS
 
 BINS = 15
+"""The number of bins of the calibration error."""
 
 
 def scores(
     probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64], judged: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """probabilities [n, C], labels [n] -> n, accuracy, uar, weighted_f1, ece, per_class.
+    """Score probabilities [n, C] against labels [n]: n, accuracy, uar, weighted_f1, ece, per_class.
 
-    A sample that was not `judged` [n] counts as wrong, whatever its probabilities. UAR and F1 are
-    over the classes that occur.
+    A sample that was not `judged` [n] counts as wrong, whatever its probabilities are. UAR and F1
+    are taken over the classes that occur.
     """
     found = np.where(judged, probabilities.argmax(1), -1)
     present = np.unique(labels)
@@ -46,9 +47,11 @@ def scores(
 
 
 def ece(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:
-    """Expected calibration error of the top label: sum over bins of n_b / n |accuracy - confidence|.
+    """Return the expected calibration error of the top label, given its confidence and whether it
+    is right, [n] each.
 
-    BINS bins of equal mass (Nixon et al., CVPR workshops 2019), so that none is nearly empty.
+    It is the sum over bins of n_b / n |accuracy - confidence|. The BINS bins have equal mass
+    (Nixon et al., CVPR workshops 2019), so that none is nearly empty.
     """
     order = np.argsort(confidence, kind="stable")
     gaps = [

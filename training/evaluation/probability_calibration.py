@@ -1,4 +1,4 @@
-"""Calibration and abstention: temperatures under gaps, and the threshold of confidence."""
+"""Fits calibration and abstention: the temperatures under gaps and the threshold of confidence."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from training.samples import numbered
 from training.windows import Windows, joined
 
 CONFIDENT = 0.80
-"""Wanted accuracy of what is not abstained from."""
+"""The accuracy wanted among the windows that are not abstained from."""
 CALIBRATED = noise.RATES[:9]
-"""Rates up to 0.8: what calibration and abstention are fitted on."""
+"""The noise rates (up to 0.8) on which calibration and abstention are fitted."""
 ENOUGH = 1_000
-"""Fewer windows are looked at several times, and say less of temperatures than that these are
-usual ones."""
+"""If there are fewer windows, they are used several times, and the temperatures are drawn to 1."""
 EVEN = (1 / len(LABELS),) * len(LABELS)
+"""A prior under which all labels are equally frequent."""
 
 
 def mixed_gaps(windows: Windows, seed: int) -> Windows:
-    """Each window under its own rate of 0..0.8 lost steps, four of ten lacking modalities."""
+    """Return each window under a rate of 0 to 0.8 lost steps; four of ten also lack modalities."""
     n, m, t = windows.valid.shape
     names = list(windows.rows)
     rates = [CALIBRATED[i // len(LABELS) % len(CALIBRATED)] for i in range(n)]
@@ -44,9 +44,10 @@ def mixed_gaps(windows: Windows, seed: int) -> Windows:
 def probabilities(
     calibration: Calibration, logits: Tensor, valid: Tensor, prior: Sequence[float] | None = None
 ) -> Probability:
-    """Of many windows, logits [n, classes] and valid [n, M, T]: float64 [n, classes].
+    """Return calibrated probabilities, float64 [n, classes].
 
-    M: the modalities of the calibration.
+    `logits` are [n, classes], and `valid` is [n, M, T] with the modalities of the calibration.
+    `prior` [classes] replaces how often each class is expected; None keeps that of the training.
     """
     share = valid.double().mean(2).numpy()
     named = dict(zip(calibration.missing, share.T, strict=True))
@@ -54,7 +55,7 @@ def probabilities(
 
 
 def shares(labels: Tensor, classes: int) -> tuple[float, ...]:
-    """How often each class occurs among labels [n]; one that does not, as if it once did."""
+    """Return how often each class occurs among labels [n], after adding one of every class."""
     counts = torch.bincount(labels, minlength=classes).double() + 1
     return tuple((counts / counts.sum()).tolist())
 
@@ -62,10 +63,10 @@ def shares(labels: Tensor, classes: int) -> tuple[float, ...]:
 def temperatures(
     logits: Tensor, windows: Windows, prior: tuple[float, ...] = EVEN, usual: float = 0.0
 ) -> Calibration:
-    """The temperatures with the least NLL; the threshold is still 0.
+    """Return a calibration with the temperatures of the least NLL; its threshold is still 0.
 
-    `prior`: how often each class occurred in training. `usual`: how strongly the temperatures are
-    drawn to 1.
+    `logits` are [n, classes]. `prior` is how often each class occurred in training. `usual` says
+    how strongly the temperatures are drawn to 1.
     """
     x, y = logits.double(), windows.labels
     gone = 1.0 - windows.valid.double().mean(2)
@@ -92,7 +93,10 @@ def temperatures(
 
 
 def threshold(probability: Probability, labels: NDArray[np.int64]) -> float:
-    """The smallest confidence from which on the accuracy is at least CONFIDENT (else 1)."""
+    """Return the smallest confidence from which upwards the accuracy is at least CONFIDENT.
+
+    `probability` is [n, classes] and `labels` [n]. It is 1 if no confidence reaches that accuracy.
+    """
     confidence = probability.max(1)
     order = np.argsort(-confidence, kind="stable")
     right = (probability.argmax(1) == labels)[order]
@@ -102,7 +106,10 @@ def threshold(probability: Probability, labels: NDArray[np.int64]) -> float:
 
 
 def with_threshold(calibration: Calibration, logits: Tensor, windows: Windows) -> Calibration:
-    """`windows`: pooled over the rates CALIBRATED."""
+    """Return the calibration with the threshold that fits these windows.
+
+    They must be pooled over the rates CALIBRATED. `logits` are [n, classes].
+    """
     p = probabilities(calibration, logits, windows.valid)
     return dataclasses.replace(calibration, threshold=threshold(p, windows.labels.numpy()))
 
@@ -110,13 +117,13 @@ def with_threshold(calibration: Calibration, logits: Tensor, windows: Windows) -
 def calibrated(
     scores: Scores, windows: Windows, seed: int, prior: tuple[float, ...] = EVEN
 ) -> Calibration:
-    """Temperatures and threshold of what gives those scores, on windows that lack nothing yet.
+    """Fit temperatures and threshold to a network that gives `scores`.
 
-    `prior`: how often each class occurred in training.
+    `windows` must have nothing erased yet. `prior` is how often each class occurred in training.
     """
     n = len(windows.labels)
     gapped = mixed_gaps(joined([windows] * -(-ENOUGH // n)), seed)
-    # A normal distribution of the log temperatures beside n windows.
+    # So strong is a standard normal prior of the log temperatures beside n windows.
     usual = 0.5 / n if n < ENOUGH else 0.0
     calibration = temperatures(scores(gapped), gapped, prior, usual)
     at_rates = joined([numbered(windows).under("windows", r, seed) for r in CALIBRATED])
@@ -124,7 +131,7 @@ def calibrated(
 
 
 def ece_of_others(scores: Scores, halves: list[Windows], seed: int) -> dict[str, float]:
-    """ECE by rate, of each half under the calibration of the other."""
+    """Return the ECE at each noise rate; each half is judged under the calibration of the other."""
     calibrations = [calibrated(scores, half, seed) for half in reversed(halves)]
     labels = joined(halves).labels.numpy()
     found = {}

@@ -1,1 +1,1 @@
-"""The shipped recognizer's own networks: face, voice, text and their fusion, trained and judged."""
+"""Trains and judges the shipped recognizer's own networks: face, voice, text and their fusion."""

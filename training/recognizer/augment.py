@@ -1,4 +1,4 @@
-"""Augmentation of training pictures, drawn from a torch generator."""
+"""Augments training pictures, by draws from a torch generator."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
 
 
 def faces(images: Tensor, generator: Generator) -> Tensor:
-    """What a webcam and a landmark detector do to a face: float [B, 1, H, W] in 0..255, same out.
+    """Change faces, float [B, 1, H, W] in 0..255, as a webcam and a landmark detector would.
 
-    Flip, turn, shift and scale (the detector's landmarks jitter by about 2 px at 48); on some,
-    light, a face of 20 to 40 px, blur, sensor noise, JPEG, a covered patch. Colour does not
-    occur: crops are grey.
+    All are turned, shifted, scaled (landmarks jitter by about 2 px at 48) and perhaps flipped. Some
+    have other light, the resolution of a face of 20 to 40 px, blur, sensor noise, JPEG, or a
+    covered patch. Colour does not change, because crops are grey.
     """
     n, _, height, width = images.shape
 
@@ -68,7 +68,7 @@ def _moved(images: Tensor, generator: Generator) -> Tensor:
 
 
 def _jpeg(image: Tensor, quality: int) -> Tensor:
-    """float [H, W] in 0..255 -> the same, compressed and decoded."""
+    """Compress and decode a picture, float [H, W] in 0..255."""
     _, data = cv2.imencode(
         ".jpg", image.round().to(torch.uint8).numpy(), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
@@ -76,7 +76,7 @@ def _jpeg(image: Tensor, quality: int) -> Tensor:
 
 
 def _cover(x: Tensor, generator: Generator) -> Tensor:
-    """Random erasing (Zhong et al., AAAI 2020) of up to a sixth of the area, on 3 of 10."""
+    """Cover up to a sixth of the area in 3 of 10 (random erasing, Zhong et al., AAAI 2020)."""
     n, _, height, width = x.shape
     for i in torch.flatten(torch.nonzero(torch.rand(n, generator=generator) < 0.3)).tolist():
         u = torch.rand(5, generator=generator).tolist()

@@ -1,4 +1,4 @@
-"""Rows of many people's faces, voices and words: what paired windows are made of."""
+"""Rows of many people's faces, voices and words, from which paired windows are made."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from training.recognizer.voice_rows import VoiceRows, voice_rows
 
 Rows = NDArray[np.floating[Any]]
 Folds = NDArray[np.int64]
-"""Which of several Parts reads a sample, by sample."""
+"""int64 [n]: the number of the Parts that reads each sample."""
 
 
 @dataclass(frozen=True)
 class Ragged:
-    """Sequences of rows, one after another: sequence i is values[offsets[i]:offsets[i + 1]].
-
-    A row of NaN is none (a voice's silent step).
-    """
+    """Sequences of rows, one after another: sequence i is values[offsets[i]:offsets[i + 1]]."""
 
     values: Rows
+    """float [rows, dim]; a row of NaN means that there is none, as in a voice's silent step."""
     offsets: NDArray[np.int64]
+    """int64 [sequences + 1]."""
     labels: NDArray[np.int64]
+    """int64 [sequences], indices into `normtr.spec.LABELS`."""
 
     def __getitem__(self, index: int) -> Rows:
         return self.values[self.offsets[index] : self.offsets[index + 1]]
@@ -46,15 +46,16 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Bank:
-    """`faces` [pictures, versions, dim]: augmented versions of each picture.
-
-    `voices`: rows of a clip on the 250 ms grid. `texts`: rows of an utterance's words.
-    """
+    """The rows of faces, voices and texts with their labels."""
 
     faces: Rows
+    """float [pictures, versions, dim]: the augmented versions of each picture."""
     face_labels: NDArray[np.int64]
+    """int64 [pictures]."""
     voices: Ragged
+    """A sequence for each version of a clip: its rows on the 250 ms grid."""
     texts: Ragged
+    """A sequence for each version of an utterance: the rows of its words."""
 
     @property
     def dims(self) -> dict[str, int]:
@@ -88,7 +89,7 @@ def ragged(sequences: Sequence[Rows], labels: Sequence[int]) -> Ragged:
 
 
 def some_of_each(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
-    """Numbers, in order, of at most `most` random samples of each label."""
+    """Choose at most `most` random samples of each label; return their numbers in order."""
     random = np.random.default_rng(seed)
     chosen = [random.permutation(np.flatnonzero(labels == c))[:most] for c in np.unique(labels)]
     return np.sort(np.concatenate(chosen))
@@ -104,7 +105,11 @@ def of_strangers(
     seed: int,
     read: bool,
 ) -> Bank:
-    """Of people that the parts never saw: all pictures, clips as recorded, all utterances."""
+    """Make a bank of people that the parts never saw.
+
+    It has `versions` of all pictures, the clips as recorded, and all utterances. With `read` its
+    rows are the centred logits of the parts' heads.
+    """
     one: Folds = np.zeros(max(map(len, (pictures.labels, clips, utterances))), np.int64)
     return Bank(
         faces(pictures, (parts,), one[: len(pictures.labels)], versions, seed, read),
@@ -117,7 +122,10 @@ def of_strangers(
 def faces(
     pictures: fer2013.Faces, parts: Sequence[Parts], of: Folds, versions: int, seed: int, read: bool
 ) -> Rows:
-    """[n, versions, dim] float16, or, `read` out by the heads, [n, versions, classes] float32."""
+    """Return the rows of augmented pictures, float16 [n, versions, dim].
+
+    With `read` they are the heads' centred logits, float32 [n, versions, classes].
+    """
     generator = torch.Generator().manual_seed(seed)
     rows = []
     parted = np.array_split(np.arange(len(of)), -(-len(of) // 64))
@@ -129,11 +137,11 @@ def faces(
         owner = np.repeat(of[numbers], versions)
         out = np.empty((len(x), _width(parts[0].face.head, read)), np.float32)
         with torch.inference_mode():
-            for k, part in enumerate(parts):
+            for k, reader in enumerate(parts):
                 mine = owner == k
                 if mine.any():
-                    row = part.face.row(x[torch.from_numpy(mine)])
-                    out[mine] = (centred(part.face.head, row) if read else row).numpy()
+                    row = reader.face.row(x[torch.from_numpy(mine)])
+                    out[mine] = (centred(reader.face.head, row) if read else row).numpy()
         rows.append(out.reshape(len(numbers), versions, -1))
     joined = np.concatenate(rows)
     return joined if read else joined.astype(np.float16)
@@ -146,14 +154,14 @@ def _width(head: torch.nn.Linear, read: bool) -> int:
 def voices(
     clips: Sequence[Clip], rows: VoiceRows, parts: Sequence[Parts], of: Folds, read: bool
 ) -> Ragged:
-    """Of each version of each clip its rows from its first heard step to its last."""
+    """Return the rows of each version of each clip, from its first heard step to its last."""
     x = torch.from_numpy(rows.values.astype(np.float32))
     values: Rows = np.empty((len(x), _width(parts[0].voice.head, read)), np.float32)
-    for k, part in enumerate(parts):
+    for k, reader in enumerate(parts):
         mine = of[rows.clip] == k
         with torch.inference_mode():
-            row = part.voice.row(x[torch.from_numpy(mine)])
-            values[mine] = (centred(part.voice.head, row) if read else row).numpy()
+            row = reader.voice.row(x[torch.from_numpy(mine)])
+            values[mine] = (centred(reader.voice.head, row) if read else row).numpy()
     if not read:
         values = values.astype(np.float16)
     sequences, labels = [], []
@@ -176,8 +184,11 @@ def texts(
     seed: int,
     read: bool,
 ) -> Ragged:
-    """Words of each utterance, after what was said before it: as written, bare, and as a
-    recogniser hears it."""
+    """Return the rows of each utterance's words in three versions.
+
+    They are as written, bare, and as a recogniser hears them. BERT reads them after what was said
+    before the utterance.
+    """
     hearing = Hearing(u.text for u in utterances)
     random = np.random.default_rng(seed)
     sequences: list[Rows] = []
@@ -188,15 +199,15 @@ def texts(
         [bare_said(s) for s in written],
         [hearing.said(s, random) for s in written],
     ]
-    for k, part in enumerate(parts):
+    for k, reader in enumerate(parts):
         mine = np.flatnonzero(of == k).tolist()
         for version in said:
-            vectors = word_vectors([version[i] for i in mine], spec.text, part.adapter)
+            vectors = word_vectors([version[i] for i in mine], spec.text, reader.adapter)
             for number, words in zip(mine, vectors, strict=True):
                 if len(words):
                     row: Rows = words.astype(np.float16)
                     if read:
-                        row = centred(part.text, torch.from_numpy(words)).numpy()
+                        row = centred(reader.text, torch.from_numpy(words)).numpy()
                     sequences.append(row)
                     labels.append(utterances[number].label)
     return ragged(sequences, labels)

@@ -1,4 +1,4 @@
-"""A head relieved of how often its classes occur, so that rare ones are found more often."""
+"""Takes the frequencies of the classes out of a head, so that it finds rare ones more often."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from torch import nn
 
 
 def evened(head: nn.Linear, labels: NDArray[np.int64], exponent: float) -> None:
-    """Take `exponent` times the log-frequency in `labels` [n] from the bias (Menon et al., ICLR
-    2021); a class counts once more than it occurs. The negative exponent undoes it."""
+    """Subtract `exponent` times the log-frequency of each class in `labels` [n] from the bias.
+
+    This is logit adjustment (Menon et al., ICLR 2021). A class counts once more than it occurs. The
+    negative exponent undoes it.
+    """
     counts = np.bincount(labels, minlength=head.out_features) + 1
     with torch.no_grad():
         head.bias.sub_(exponent * torch.from_numpy(np.log(counts / counts.sum())))

@@ -1,4 +1,4 @@
-"""A ResNet-18 trained as a classifier, so that its pooled features become rows."""
+"""Trains a ResNet-18 as a classifier, so that its pooled features can be used as rows."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from normtr.resnet import ResNetEnsemble
 
 @dataclass(frozen=True)
 class Coarse:
-    """The first `epochs` see pictures of `px`."""
+    """The first `epochs` of a training, which see pictures of `px` x `px`."""
 
     epochs: int
     px: int
 
 
 class Classifier(lightning.LightningModule):
-    """Nesterov SGD under a one-cycle schedule, label smoothing, and a moving average of weights.
+    """Trains by Nesterov SGD with a one-cycle schedule and label smoothing.
 
-    The average (decay 0.998 a step) is what is validated and kept.
+    A moving average of the weights (decay 0.998 a step) is validated and kept.
     """
 
     def __init__(

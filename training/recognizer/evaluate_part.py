@@ -1,4 +1,4 @@
-"""`normtr evaluate --part`: how well one network of a recognizer does, by itself."""
+"""`normtr evaluate --part`: judges one network of a recognizer by itself, or their fusion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from training.recognizer.text_rows import Said
 from training.recognizer.voice_rows import voice_rows
 
 Judged = tuple[NDArray[np.floating[Any]], NDArray[np.int64], NDArray[np.bool_]]
-"""Probabilities [n, C], labels [n], and which samples could be judged at all [n]."""
+"""Probabilities [n, C], labels int64 [n], and which samples could be judged at all, bool [n]."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class EvaluatePart:
     """Evaluate the face, voice or text network of a recognizer by its own head, or their fusion."""
 
     part: Literal["face", "voice", "text", "fusion"]
+    """Which network is judged."""
     data: Path | None = None
-    """face: fer2013.npz; voice: a folder of RAVDESS actors; text: a table of MELD, or IEMOCAP's transcripts."""
+    """face: fer2013.npz; voice: a folder of RAVDESS actors; text: a table of MELD or IEMOCAP's
+    transcripts."""
     split: int = 1
-    """face, fusion: which split of fer2013.npz; 0 training, 1 PublicTest."""
+    """face, fusion: the split of fer2013.npz; 0 is training, 1 is PublicTest."""
     detected: bool = False
-    """face: crops of the live detector around the faces that it finds in the enlarged pictures."""
+    """face: use the live detector's crops of the faces that it finds in enlarged pictures."""
     faces: Path | None = None
     """fusion: fer2013.npz."""
     voice: Path | None = None
@@ -51,13 +53,15 @@ class EvaluatePart:
     text: Path | None = None
     """fusion: a MELD table."""
     misheard: bool = False
-    """text: of the words 8 % dropped and 8 % taken for others, in Whisper's case and punctuation."""
+    """text: drop 8 % of the words and take 8 % for others, in Whisper's case and punctuation."""
     seed: int = 7
-    """fusion: of windows and gaps; text: of what is misheard."""
+    """fusion: seed of windows and gaps; text: seed of what is misheard."""
     n: int = 10_000
-    """fusion: windows, paired by label."""
+    """fusion: number of windows, which are paired by label."""
     checkpoint: Path = SHIPPED
+    """Folder of the recognizer."""
     json: bool = False
+    """Print the report as JSON."""
 
 
 def run(argv: list[str]) -> int:
@@ -112,7 +116,10 @@ def _show(report: dict[str, Any], console: Console) -> None:
 
 
 def _faces(recognizer: Checkpoint, data: Path, split: int, detected: bool) -> Judged:
-    """The pictures as they are, or, `detected`, those in which the live pipe finds a face."""
+    """Judge the pictures as they are or, if `detected`, the faces that the live pipe finds in them.
+
+    Raises UserError when it finds none.
+    """
     faces = fer2013.load(data, split)
     if detected:
         crops, seen = redetected(faces, recognizer.spec.face)
@@ -124,8 +131,10 @@ def _faces(recognizer: Checkpoint, data: Path, split: int, detected: bool) -> Ju
 
 
 def _voices(recognizer: Checkpoint, data: Path) -> Judged:
-    """Mean log-probability of the rows that the live pipe would compute of a clip; none where it
-    hears silence only. Calm counts as neutral."""
+    """Judge clips by the mean log-probability of the rows that the live pipe would compute.
+
+    A clip in which it hears only silence is not judged. Calm counts as neutral.
+    """
     clips = ravdess.load(data, calm_is_neutral=True)
     rows = voice_rows(clips, recognizer.spec, 1, seed=0)
     found, judged = voice.clip_probabilities(recognizer.voice, rows, len(clips))
@@ -133,8 +142,11 @@ def _voices(recognizer: Checkpoint, data: Path) -> Judged:
 
 
 def _texts(recognizer: Checkpoint, data: Path, misheard: int | None) -> Judged:
-    """The mean vector of an utterance's words, as written, or misheard by that seed, after those
-    of its dialogue before it."""
+    """Judge utterances by the mean vector of their words, read after what was said before them.
+
+    `misheard` is the seed by which words are misheard; None takes them as written. Raises UserError
+    when no utterance has an emotion.
+    """
     said = [u for u in dialogues.table(data) if u.emotion != UNKNOWN]
     if not said:
         raise UserError(f"{data} has no utterance with an emotion.")

@@ -1,4 +1,4 @@
-"""The face network: ResNet-18 on FER2013, and the two that cross-fitting needs."""
+"""Trains the face network, an ensemble of ResNet-18s, and the two networks of cross-fitting."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def normalised(faces: fer2013.Faces) -> TensorDataset:
 
 
 def logits(network: ResNetEnsemble, faces: fer2013.Faces) -> Tensor:
-    """[n, classes] of the rows that the live pipe would compute of the pictures."""
+    """Return logits [n, classes] of the rows that the live pipe would compute of the pictures."""
     with torch.inference_mode():
         loader = DataLoader(normalised(faces), 256)
         return torch.cat([network.head(network.row(x)) for x, _ in loader])
@@ -60,18 +60,22 @@ def logits(network: ResNetEnsemble, faces: fer2013.Faces) -> Tensor:
 
 @dataclass(frozen=True)
 class FacePart:
-    """Trains a network without each of two folds; both then go on on everything: the ensemble.
+    """Train the face network on FER2013.
 
-    Their targets are then the labels, softened by what the network that had not seen a picture
-    says of it: raters often disagree about FER2013's (Barsoum et al., ICMI 2016). Keeps the
-    epoch with the best validation accuracy.
+    Two networks are trained without one of two folds each. Both then go on with all pictures and
+    become the ensemble. Their targets are then the labels, softened by the probabilities of the
+    network that had not seen the picture, because raters often disagree about FER2013's pictures
+    (Barsoum et al., ICMI 2016). The epoch with the best validation accuracy is kept.
     """
 
     data: Path = DATA / "ferplus/ferplus.npz"
+    """fer2013.npz, or one with FERPlus's votes."""
     epochs: int = 70
+    """Epochs on all pictures."""
     fold_epochs: int = 32
+    """Epochs of the networks without a fold."""
     coarse: float = 0.55
-    """Share of the epochs, the first ones, on pictures of `coarse_px`: they take half as long."""
+    """Share of the first epochs that see pictures of coarse_px, which take half as long."""
     coarse_px: int = 32
     softened: float = 0.25
     """Share of the other fold's network in a target."""
@@ -79,7 +83,7 @@ class FacePart:
     lr: float = 0.1
     weight_decay: float = 5e-4
     evened: float = 0.6
-    """Exponent of the classes' frequencies that the heads are relieved of."""
+    """Exponent with which the classes' frequencies are taken out of the heads."""
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
@@ -104,7 +108,7 @@ class FacePart:
         return True
 
     def _member(self, out: Path, seed: int, k: int) -> bool:
-        """Go on with the network of fold `k` on everything."""
+        """Train the network of fold `k` further, on all pictures."""
         training, fold = self._training()
         start = [self._read(out / f"fold-{i}") for i in FOLDS]
         for network in start:
@@ -136,7 +140,10 @@ class FacePart:
         seed: int,
         start: ResNetEnsemble | None = None,
     ) -> ResNetEnsemble:
-        """Train into `out`, from the weights of `start`, or read what was trained there."""
+        """Train a network into `out`; it begins with the weights of `start`, if given.
+
+        A training that was interrupted there goes on.
+        """
         valid = fer2013.load(self.data, fer2013.PUBLIC_TEST)
         lightning.seed_everything(seed, verbose=False)
         network = ResNetEnsemble(self.spec.face.width, 1, len(LABELS))
@@ -171,7 +178,10 @@ class FacePart:
 
 
 def _scores(network: ResNetEnsemble, valid: fer2013.Faces) -> dict[str, Any]:
-    """`reported`: of the pictures that the temperature was not fitted on."""
+    """Return the metrics on all validation pictures.
+
+    `reported` holds those on the pictures on which the temperature was not fitted.
+    """
     rest = valid.part(~calibrating(valid))
     found = {"": valid, "reported": rest}
     out: dict[str, Any] = {}
@@ -192,5 +202,5 @@ def _cool(network: ResNetEnsemble, valid: fer2013.Faces) -> None:
 
 
 def calibrating(faces: fer2013.Faces) -> NDArray[np.bool_]:
-    """The half of validation pictures on which temperatures are fitted."""
+    """Return which pictures are in the half on which temperatures are fitted, bool [n]."""
     return np.asarray(folds([str(number) for number in faces.numbers]) == 0)

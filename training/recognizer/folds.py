@@ -1,9 +1,9 @@
-"""Two folds for cross-fitting: what judges a sample was not fitted on it.
+"""Deals samples into two folds for cross-fitting: no network reads samples it was fitted on.
 
-A network trusts the samples that it was fitted on too much; a fusion trained on what it says
-of them would too. So a part is fitted three times: for use, on everything, and for the fusion's
-training windows without each fold (cross-fitting: Chernozhukov et al., Econometrics Journal 21,
-2018; for stacking: Wolpert, Neural Networks 5, 1992).
+A network is too sure of the samples that it was fitted on, and a fusion that is trained on its
+answers to them would trust it too much. So a part is fitted three times: on everything for use, and
+without each fold for the fusion's training windows (cross-fitting: Chernozhukov et al.,
+Econometrics Journal 21, 2018; stacking: Wolpert, Neural Networks 5, 1992).
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ FOLDS = (0, 1)
 
 
 def folds(groups: list[str]) -> NDArray[np.int64]:
-    """The fold of each sample, by the BLAKE2b hash of its picture, speaker or dialogue."""
+    """Return the fold of each sample, int64 [n], by a hash of its picture, speaker or dialogue.
+
+    `groups` names these; the hash is BLAKE2b.
+    """
     hashes = [hashlib.blake2b(g.encode(), digest_size=4).digest() for g in groups]
     return np.array([int.from_bytes(h, "little") % len(FOLDS) for h in hashes], np.int64)

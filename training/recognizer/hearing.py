@@ -1,4 +1,4 @@
-"""What a recogniser makes of an utterance: words dropped, confused, often without punctuation."""
+"""Simulates what a speech recogniser makes of an utterance: some words are dropped or confused."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ import numpy as np
 from training.recognizer.text_rows import Said
 
 DROPPED = 0.08
+"""The share of words that are dropped."""
 CONFUSED = 0.08
+"""The share of words that are taken for another one."""
 
 
 def bare(text: str) -> str:
-    """Lower case without punctuation, as recognisers that know no sentences write."""
+    """Return a text in lower case without punctuation, as simple recognisers write it."""
     return " ".join(re.sub(r"[^a-z0-9' ]+", " ", text.lower()).split())
 
 
 def bare_said(said: Said) -> Said:
-    """A text and what was said before it, both bare."""
+    """Return a text and what was said before it, both bare."""
     return Said(*map(bare, said))
 
 
 def _sound(word: str) -> str:
-    """Roughly how a word sounds: its first letter and the consonants after it."""
+    """Return roughly how a word sounds: its first letter and the consonants after it."""
     return word[:1] + re.sub(r"(.)\1+", r"\1", re.sub(r"[aeiouyhw']", "", word[1:]))[:3]
 
 
 class Hearing:
-    """Knows which words of some texts sound alike."""
+    """Drops words, and confuses words that sound alike."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        """Words that occur twice or more in `texts` are what others are taken for."""
+        """Learn the words that others can be taken for: those that occur twice or more."""
         seen = Counter(word for text in texts for word in bare(text).split())
         self._alike: dict[str, list[str]] = defaultdict(list)
         for word, count in sorted(seen.items()):
@@ -42,9 +44,12 @@ class Hearing:
                 self._alike[_sound(word)].append(word)
 
     def __call__(self, text: str, random: np.random.Generator, written: bool = False) -> str:
-        """The bare text, or `written`, with case and punctuation; of its words DROPPED are missing
-        and CONFUSED are taken for a word that sounds alike, where there is one. Never empty where
-        the text has words."""
+        """Return the text as a recogniser hears it.
+
+        It is bare or, if `written`, with case and punctuation. The share DROPPED of its words is
+        missing, and the share CONFUSED is replaced by words that sound alike, if there are any. It
+        is never empty if the text has words.
+        """
         kept = text if written else bare(text)
         heard = []
         for word in kept.split():
@@ -58,11 +63,11 @@ class Hearing:
         return " ".join(heard) or kept
 
     def said(self, said: Said, random: np.random.Generator, written: bool = False) -> Said:
-        """The same of a text and what was said before it."""
+        """Return a text and what was said before it, both as a recogniser hears them."""
         return Said(*(self(text, random, written) for text in said))
 
 
 def _as_written(word: str, other: str) -> str:
-    """The other word in the place, case and punctuation of a word."""
+    """Replace a word by the other one, and keep its case and punctuation."""
     inside = word.strip(string.punctuation)
     return word.replace(inside, other.capitalize() if inside[:1].isupper() else other, 1)

@@ -1,8 +1,8 @@
-"""A training run as a recognizer: `normtr live --checkpoint RUN`.
+"""Makes a recognizer of a training run, for `normtr live --checkpoint RUN`.
 
-It was trained on rows of a recognizer's face, voice and text networks, or on what these say, so
-they come from there; the run's model takes NORM-TR's place, whichever system it is of, and its
-labels are the recognizer's.
+The run was trained on rows or logits of a recognizer's face, voice and text networks, which are
+taken from that recognizer. The run's model, of whichever system, takes the place of NORM-TR, and
+its labels become the recognizer's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from training.windows import Windows
 
 
 class OnRows(nn.Module):
-    """Lets the model judge the rows of its modalities, or the logits that `heads` read in them."""
+    """Gives a model the rows of its modalities, or the centred logits of `heads` for them."""
 
     def __init__(
         self, model: nn.Module, modalities: tuple[str, ...], heads: Mapping[str, nn.Linear]
@@ -47,7 +47,7 @@ class OnRows(nn.Module):
         self.heads = nn.ModuleDict(heads)
 
     def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
-        """rows [B, T, N_m] per modality, valid bool [B, M, T] -> logits [B, C]."""
+        """Return logits [B, C] for rows [B, T, N_m] by modality, and valid bool [B, M, T]."""
         said = {m: self._said(m, rows[m]) for m in self.modalities}
         out: Tensor = self.model(said, valid[:, self.places])
         return out
@@ -62,15 +62,16 @@ class OnRows(nn.Module):
 
 @dataclass(frozen=True)
 class _Kept:
-    """What the run folder says of its data, which may be gone."""
+    """What the run folder keeps about its data, which may not exist any more."""
 
     labels: tuple[str, ...]
     rows_of: str | None
+    """The hash of the recognizer whose networks made the rows; None if it is not known."""
     calibration: Calibration
 
 
 def load(folder: Path) -> Checkpoint:
-    """Raises UserError with one sentence where the run is none that can be used live."""
+    """Load a run as a recognizer. Raises UserError when it cannot be used live."""
     run = run_folder.read(folder)
     data = run.data
     if not isinstance(data, LabelPaired | Extracted):
@@ -105,7 +106,7 @@ def load(folder: Path) -> Checkpoint:
 
 
 def _blank(widths: Mapping[str, int], spec: FeatureSpec) -> Windows:
-    """A window as the model's rows are."""
+    """Return an empty window with rows of the model's shape."""
     rows = {m: torch.zeros(1, spec.steps, dim) for m, dim in widths.items()}
     valid = torch.zeros(1, len(widths), spec.steps, dtype=torch.bool)
     return Windows(rows, valid, torch.zeros(1, dtype=torch.int64))
@@ -121,7 +122,7 @@ def _kept(folder: Path) -> _Kept:
         kept = dacite.from_dict(
             _Kept,
             {
-                "labels": metrics.get("labels", LABELS),  # as all runs had before they named them
+                "labels": metrics.get("labels", LABELS),  # older runs do not name them
                 "rows_of": metrics.get("rows_of"),
                 "calibration": metrics["calibration"],
             },

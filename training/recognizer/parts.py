@@ -1,4 +1,4 @@
-"""The three parts that a fusion hears: rows, and the linear heads that read emotions out of them."""
+"""The three parts before a fusion: networks that make rows, and heads that read emotions there."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from training.recognizer.text import ADAPTER
 
 @dataclass(frozen=True)
 class Parts:
-    """The networks, with their weights rounded as a checkpoint rounds them."""
+    """The networks for face, voice and text; their weights are rounded like a checkpoint's."""
 
     face: ResNetEnsemble
     voice: VoiceNetwork
     text: nn.Linear
+    """The head of the text part."""
     adapter: Mapping[str, Tensor]
+    """The adapter of the text part's BERT."""
 
     @property
     def heads(self) -> dict[str, nn.Linear]:
@@ -34,7 +36,7 @@ class Parts:
 
 
 def centred(head: nn.Linear, rows: Tensor) -> Tensor:
-    """Rows [..., dim] -> logits [..., classes] less their mean: what a fusion hears."""
+    """Return the logits [..., classes] of rows [..., dim] minus their mean, for a fusion."""
     with torch.inference_mode():
         logits: Tensor = head(rows)
         return logits - logits.mean(-1, keepdim=True)
@@ -45,12 +47,15 @@ def of_checkpoint(loaded: Checkpoint) -> Parts:
 
 
 def trained(folders: Mapping[str, Path], spec: FeatureSpec) -> Parts:
-    """The parts in `folders` (face, voice, text). Raises UserError where one is missing."""
+    """Read the parts from `folders` (face, voice, text). Raises UserError when one is missing."""
     return _read_all(folders, spec, spec.face.members)
 
 
 def cross_fitted(folders: Mapping[str, Path], spec: FeatureSpec) -> tuple[Parts, ...]:
-    """For each fold the parts that did not see it; its face network is one member alone."""
+    """Read for each fold the parts that did not see it.
+
+    Their face network has only one member. Raises UserError when a part is missing.
+    """
     return tuple(
         _read_all({m: f / f"fold-{k}" for m, f in folders.items()}, spec, 1) for k in FOLDS
     )

@@ -1,7 +1,7 @@
-"""Are weights trained anew those shipped? `python -m training.recognizer.recorded NEW SHIPPED`.
+"""Compares weights that were trained anew with those shipped.
 
-Equal hashes on the machine they were recorded on; elsewhere the metrics must agree within one
-point.
+Its command is `python -m training.recognizer.recorded NEW SHIPPED`. The hashes are equal on the
+machine on which they were recorded; elsewhere the metrics must agree within one point.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 POINT = 0.01
+"""Metrics agree if they differ by no more than this."""
 HEADLINES = {
     "face accuracy (FER2013 PublicTest)": ("face", "accuracy"),
     "voice UAR (RAVDESS actors 17-20)": ("voice", "ravdess", "uar"),
@@ -25,10 +26,12 @@ HEADLINES = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether all files are equal, and the headline figures of both sides."""
+    """How new weights compare with those shipped."""
 
     equal: bool
+    """Whether all files are equal."""
     figures: dict[str, tuple[float, float]]
+    """The headline figures (new, shipped) by name."""
 
     @property
     def agrees(self) -> bool:

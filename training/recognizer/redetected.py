@@ -1,4 +1,4 @@
-"""FER2013's faces as the live pipe would crop them, had it met them in a photograph."""
+"""Crops FER2013's faces as the live pipe would crop them in photographs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from normtr.thread_limits import one_thread_each
 from training.data.fer2013 import Faces
 
 ENLARGED = 4
+"""The factor by which a picture is enlarged."""
 PHOTOGRAPH_PX = 320
 
 
 def photograph(picture: Image) -> Image:
-    """uint8 [48, 48] -> RGB [320, 320, 3]: enlarged, in the middle, its border drawn out."""
+    """Make a photograph, uint8 RGB [320, 320, 3], of a picture, uint8 [48, 48].
+
+    The picture is enlarged and in the middle, and its border is repeated outwards.
+    """
     large = cv2.resize(picture, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
     around = (PHOTOGRAPH_PX - len(large)) // 2
     padded = cv2.copyMakeBorder(large, *(around,) * 4, cv2.BORDER_REPLICATE)
@@ -25,8 +29,10 @@ def photograph(picture: Image) -> Image:
 
 
 def redetected(faces: Faces, spec: FaceSpec) -> tuple[Faces, NDArray[np.bool_]]:
-    """The crops around the largest face that the detector finds in each photograph, and where it
-    found one [n]; elsewhere the picture stays as it is."""
+    """Return the crops of the largest face that the detector finds in each photograph.
+
+    Also return where it found one, bool [n]. Elsewhere the picture stays as it is.
+    """
     one_thread_each()
     detector = FaceDetector(spec)
     crops, found = faces.images.copy(), np.zeros(len(faces.labels), np.bool_)

@@ -1,4 +1,4 @@
-"""Augmentation of training sound: other voices, rooms, noises and lines, from a numpy generator."""
+"""Augments training sound by other rooms, noises and lines, with draws from a numpy generator."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ TELEPHONE_HZ = (300.0, 3_400.0)
 
 
 def elsewhere(sound: Samples, other: Samples, rate: int, random: Generator) -> Samples:
-    """float32 [n] at `rate` Hz -> the same said faster or slower, in another room, over another
-    line, beside noise or the voices of `other`, louder or softer. Its length changes."""
+    """Return a sound, float32 [n] at `rate` Hz, as if it had been recorded elsewhere.
+
+    It may be faster or slower, in another room, over a telephone, and beside noise or the voices of
+    `other`; it is louder or softer. Its length may change.
+    """
     x = sound
     if random.random() < 0.5:
         x = _faster(x, rate, float(random.uniform(0.9, 1.1)))
@@ -43,7 +46,7 @@ def _faster(x: Samples, rate: int, factor: float) -> Samples:
 
 
 def _in_a_room(x: NDArray[np.floating], rate: int, random: Generator) -> NDArray[np.floating]:
-    """Decaying noise after the direct sound: reverberation time 0.1 to 0.6 s."""
+    """Add reverberation of 0.1 to 0.6 s: decaying noise after the direct sound."""
     seconds = float(random.uniform(0.1, 0.6))
     t = np.arange(int(seconds * rate)) / rate
     tail = random.normal(size=len(t)) * 10.0 ** (-3.0 * t / seconds)
@@ -53,7 +56,7 @@ def _in_a_room(x: NDArray[np.floating], rate: int, random: Generator) -> NDArray
 
 
 def _coloured(n: int, random: Generator) -> NDArray[np.floating]:
-    """Noise whose power falls by 0 to 9 dB an octave."""
+    """Return noise [n] with a power that falls by 0 to 9 dB an octave."""
     spectrum = np.fft.rfft(random.normal(size=n))
     frequency = np.maximum(np.arange(len(spectrum)), 1.0)
     return np.fft.irfft(spectrum * frequency ** -random.uniform(0, 1.5), n)

@@ -1,4 +1,4 @@
-"""Temperature scaling of a head (Guo et al., ICML 2017), folded into its weights."""
+"""Scales a head by a temperature (Guo et al., ICML 2017), which is folded into its weights."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 
 def cooled(head: nn.Linear, logits: Tensor, labels: Tensor) -> float:
-    """Divide the head by the temperature at which its `logits` [n, C] have the least NLL on
-    `labels` [n]; return the temperature."""
+    """Divide the head's weights by the best temperature, and return the temperature.
+
+    It is the one at which the head's `logits` [n, C] have the least NLL on `labels` [n].
+    """
     found = minimize_scalar(
         lambda log_t: float(F.cross_entropy(logits.double() / math.exp(log_t), labels)),
         bounds=(-3.0, 3.0),

@@ -1,4 +1,4 @@
-"""The text part: a low-rank adapter of the embedded BERT and a head, on spoken utterances."""
+"""Trains the text part on spoken utterances: a low-rank adapter of the embedded BERT and a head."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from training.systems.fit import fit, weights_of
 LAYERS = ("attention.self.query", "attention.self.value", "intermediate.dense", "output.dense")
 ADAPTER, HEAD = "text_adapter.safetensors", "text.safetensors"
 Batch = tuple[list[Said], Tensor, Tensor]
-"""What was said, emotions and sentiments [n]."""
+"""What was said, and its emotions and sentiments, int64 [n] each."""
 WHOLE = len(FOLDS)
-"""A fold in which nothing lies."""
+"""The number of a fold without samples, so that training without it is on everything."""
 LOW_RANK = ".parametrizations.weight.0"
 
 
 class LowRank(nn.Module):
-    """W -> W + B A; B starts at zero (Hu et al., ICLR 2022, 4.1)."""
+    """Changes weights W to W + B A, where B begins at zero (Hu et al., ICLR 2022, section 4.1)."""
 
     def __init__(self, out: int, given: int, rank: int) -> None:
         super().__init__()
@@ -58,7 +58,10 @@ class LowRank(nn.Module):
 
 
 class ByLength(Sampler[list[int]]):
-    """Random batches of texts of like length, so that little is padded; (seed, epoch) decide."""
+    """Draws random batches of texts of similar length, so that little is padded.
+
+    They depend on (seed, epoch) only.
+    """
 
     def __init__(self, lengths: list[int], batch: int, seed: int) -> None:
         self._lengths, self._batch, self._seed, self._epoch = np.array(lengths), batch, seed, 0
@@ -81,8 +84,10 @@ class ByLength(Sampler[list[int]]):
 
 
 class Adapter(lightning.LightningModule):
-    """Mean of the words' last states -> emotion and sentiment, two linear heads; only the adapter
-    and the heads are trained."""
+    """Tells emotion and sentiment by two linear heads from the mean of the words' last states.
+
+    Only the adapter and the heads are trained.
+    """
 
     def __init__(self, spec: TextSpec, rank: int, lr: float, steps: int) -> None:
         super().__init__()
@@ -100,7 +105,10 @@ class Adapter(lightning.LightningModule):
         self.f1 = MulticlassF1Score(len(LABELS), average="weighted")
 
     def forward(self, said: list[Said]) -> Tensor:
-        """Means [n, dim] over the words of each text of the means of their tokens' last states."""
+        """Return the mean [n, dim] over the words of each text.
+
+        The vector of a word is the mean of its tokens' last states.
+        """
         parted = [one.words(self.spec) for one in said]
         tokens = self.tokenizer(
             [words for words, _ in parted],
@@ -146,19 +154,24 @@ class Adapter(lightning.LightningModule):
 
 
 def _shares(owner: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Of each token [tokens] in the mean over words of the means over their tokens."""
+    """Return the share of each token, float32 [tokens], in the mean over words.
+
+    `owner` [tokens] is the number of the word that a token belongs to, or -1. A word is the mean
+    over its tokens.
+    """
     counts = np.bincount(owner[owner >= 0], minlength=1)
     of = np.where(owner >= 0, counts[np.maximum(owner, 0)], np.inf)
     return np.asarray(1 / (of * max(1, np.count_nonzero(counts))), np.float32)
 
 
 class RecognisedSpeech:
-    """Collates utterances, some as a recogniser writes them: bare, and misheard too.
-
-    A share of them stands `after` the last words of what was said before, any number of them.
-    """
+    """Collates utterances, some of them as a speech recogniser writes them."""
 
     def __init__(self, hearing: Hearing, plain: float, misheard: float, after: float) -> None:
+        """`plain` is the share of utterances that are bare, and `misheard` that of those that are
+        bare and misheard. The share `after` comes after the last words (any number) of what was
+        said before.
+        """
         self._hearing, self._plain, self._misheard = hearing, plain, misheard
         self._after = after
 
@@ -180,7 +193,7 @@ class RecognisedSpeech:
 
 
 def as_written(after: bool, utterances: list[Utterance]) -> Batch:
-    """Collates utterances, `after` all that was said before them or alone."""
+    """Collate utterances as written: with `after`, after all that was said before, or alone."""
     return _batch([Said(u.text, u.before if after else "") for u in utterances], utterances)
 
 
@@ -195,35 +208,38 @@ def _batch(said: list[Said], utterances: list[Utterance]) -> Batch:
 def utterance_means(
     said: Sequence[Said], spec: TextSpec, adapter: Mapping[str, Tensor]
 ) -> NDArray[np.float32]:
-    """Mean of each text's word vectors [n, dim]; zero where it has none."""
+    """Return the mean of each text's word vectors [n, dim]; zero if it has none."""
     vectors = word_vectors(said, spec, adapter)
     return np.stack([v.mean(0) if len(v) else np.zeros(spec.dim, np.float32) for v in vectors])
 
 
 @dataclass(frozen=True)
 class TextPart:
-    """Trains on MELD's training part and IEMOCAP's transcripts; MELD's dev part validates.
+    """Train the text part on MELD's training part and IEMOCAP's transcripts.
 
-    The adapter for use is trained on everything; two more each leave out half of the dialogues.
+    MELD's dev part validates. The adapter for use is trained on everything, and each of two more
+    leaves out half of the dialogues.
     """
 
     data: Path = DATA / "transcripts_labels"
+    """Folder of the tables of MELD and IEMOCAP."""
     rank: int = 16
+    """Rank of the adapter."""
     lr: float = 5e-4
     epochs: int = 4
     batch: int = 32
     ema: float = 0.99
-    """Decay a step of the moving average of the weights that is kept; 0: none."""
+    """Decay per step of the moving average of the weights, which is kept; 0 means none."""
     plain: float = 0.3
-    """Share of the utterances seen in lower case and without punctuation."""
+    """Share of the utterances that are in lower case and without punctuation."""
     misheard: float = 0.35
-    """Share of those that are misheard too."""
+    """Share of the utterances that are misheard as well."""
     evened: float = 0.5
-    """Exponent of the classes' frequencies that the head is relieved of."""
+    """Exponent with which the classes' frequencies are taken out of the head."""
     after: float = 0.75
-    """Share of the utterances seen after what was said before them, or its last words."""
+    """Share of the utterances that come after the last words of what was said before."""
     cross_fit: bool = True
-    """Whether the two for the fusion are trained as well."""
+    """Whether the two adapters for the fusion's training are trained, too."""
     spec: TextSpec = field(default_factory=TextSpec)
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
@@ -250,7 +266,7 @@ class TextPart:
         return metrics
 
     def _run(self, out: Path, seed: int, without: int) -> bool:
-        """Train without a fold."""
+        """Train without the fold `without`; with WHOLE, on everything."""
         training, valid = dialogues.load(self.data, "train"), dialogues.load(self.data, "valid")
         fold = folds([u.dialogue for u in training])
         kept = [u for u, mine in zip(training, fold, strict=True) if mine != without]
@@ -258,7 +274,7 @@ class TextPart:
         return True
 
     def _fit(self, out: Path, training: list[Utterance], valid: list[Utterance], seed: int) -> None:
-        """Train into `out`."""
+        """Train an adapter and a head into `out`."""
         lightning.seed_everything(seed, verbose=False)
         order = ByLength([len(u.text) for u in training], self.batch, seed)
         heard = RecognisedSpeech(

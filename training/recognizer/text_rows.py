@@ -1,4 +1,4 @@
-"""Word vectors of many texts at once."""
+"""Computes the word vectors of many texts at once."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from normtr.spec import TextSpec
 
 
 class Said(NamedTuple):
-    """A text and what was said before it, as live: at most `max_words` words of both together."""
+    """A text and what was said before it, of which `max_words` words are used, as live."""
 
     text: str
     before: str = ""
 
     def words(self, spec: TextSpec) -> tuple[list[str], int]:
-        """The words in order, and how many of them stand before the text's own first ones."""
+        """Return the words in order, and how many of them come before the text's own words."""
         own = self.text.split()[: spec.max_words]
         room = spec.max_words - len(own)
         earlier = self.before.split()[-room:] if room else []
@@ -31,7 +31,10 @@ class Said(NamedTuple):
 
 
 def owners(word_ids: Sequence[int | None], first: int) -> NDArray[np.int64]:
-    """[tokens]: to which of the text's own words each belongs; -1: to none."""
+    """Return the number of the text's own word that each token belongs to, int64 [tokens].
+
+    It is -1 for none. `word_ids` are the tokenizer's, and `first` is the first own word's.
+    """
     of = np.array([-1 if word is None else word - first for word in word_ids], np.int64)
     return np.maximum(of, -1)
 
@@ -39,10 +42,10 @@ def owners(word_ids: Sequence[int | None], first: int) -> NDArray[np.int64]:
 def word_vectors(
     said: Sequence[Said], spec: TextSpec, adapter: Mapping[str, Tensor], batch: int = 64
 ) -> list[NDArray[np.float32]]:
-    """Of each text the vectors [words, dim] of its own words; a word of signs that the tokenizer
-    does not know has none.
+    """Return for each text the vectors [words, dim] of its own words.
 
-    Those of `normtr.text.TextEncoder` up to rounding, but many texts at once.
+    They are those of `normtr.text.TextEncoder` up to rounding, but for many texts at once. A word
+    for which the tokenizer has no token has no vector.
     """
     tokenizer, bert = text_model(spec.model)
     adapt(bert, adapter)

@@ -1,4 +1,4 @@
-"""What the voice network takes, of recorded clips as live, and of the same sounds elsewhere."""
+"""Computes the voice network's input for clips, as live, and for augmented copies of them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ from training.data.speech import Clip, samples
 from training.recognizer import sounds
 
 SEVERAL = 50
-"""Clips in a file: what an interruption can lose."""
+"""The number of clips in a file, which is what an interruption can lose."""
 
 
 @dataclass(frozen=True)
 class VoiceRows:
-    """`values` float16 [rows, 2 * width], statistics of states; of clip `clip` int64 [rows], in its version `version` (0: as
-    recorded), the grid's step `step`. Steps that the gate calls silent have no row."""
+    """Rows for the voice network; steps that are muted or silent have none."""
 
     values: NDArray[np.float16]
+    """float16 [rows, 2 * width]: statistics of Whisper's states."""
     clip: NDArray[np.int64]
+    """int64 [rows]: the number of the clip."""
     version: NDArray[np.int64]
+    """int64 [rows]: the version of the clip; 0 is as recorded."""
     step: NDArray[np.int64]
+    """int64 [rows]: the step of the grid."""
 
     def part(self, chosen: NDArray[np.bool_]) -> VoiceRows:
         return VoiceRows(*(x[chosen] for x in vars(self).values()))
@@ -39,9 +42,10 @@ class VoiceRows:
 def voice_rows(
     clips: list[Clip], spec: FeatureSpec, versions: int, seed: int, cache: Path | None = None
 ) -> VoiceRows:
-    """Rows of each clip as recorded and of `versions` - 1 augmented copies of it.
+    """Return the rows of each clip as recorded, and of `versions` - 1 augmented copies of it.
 
-    `cache`: a folder that keeps them, in pieces, so that an interrupted run goes on.
+    `cache` is a folder that keeps them in pieces, so that an interrupted run can go on; with None
+    they are not kept.
     """
     one_thread_each()
     encoder = States(spec.voice)
@@ -91,8 +95,10 @@ def _piece(
 
 
 def contexts(sound: Samples, spec: FeatureSpec, phase: int = 0) -> list[Samples]:
-    """The context of each step of a stream that holds `sound` and is silent before and after it,
-    on a grid that lies `phase` samples later."""
+    """Return the context of each step of a stream that is silent before and after `sound`.
+
+    The grid begins `phase` samples after the sound.
+    """
     per_step = spec.voice.sample_rate * spec.step_ms // 1000
     before = spec.voice.context_samples
     padded = np.pad(sound, (before, per_step + phase)).astype(np.float32)

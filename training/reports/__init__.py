@@ -1,1 +1,1 @@
-"""What runs say side by side: tables, figures, intervals."""
+"""Compares runs side by side, in tables, figures and intervals."""

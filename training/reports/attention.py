@@ -1,4 +1,4 @@
-"""Attention weights of the last block (the paper's figure 8), recomputed from what it was given."""
+"""Computes the attention weights of the last block (NORM-TR, fig. 8) again from its inputs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Weights = NDArray[np.float32]
 
 
 def weights(model: Reduced[NormTr], windows: Windows) -> Weights:
-    """Float32 [n, S, S] with S = M T, mean over the heads: [query token, attended token].
+    """Return the weights [window, query token, attended token], float32 [n, S, S] with S = M T.
 
-    The network needs at least one block.
+    They are means over the heads. The network needs at least one block.
     """
     found: list[Tensor] = []
     n, m, t = windows.valid.shape
@@ -40,7 +40,10 @@ def weights(model: Reduced[NormTr], windows: Windows) -> Weights:
 
 
 def of_block(block: AttentionBlock, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
-    """What a block is called with -> softmax(Q K' / sqrt(d)) [B, heads, S, S]."""
+    """Return softmax(Q K' / sqrt(d)) [B, heads, S, S] for the arguments of a block.
+
+    `mask` is False where a token must not be attended to; None means nowhere.
+    """
     queries, keys = block.split(q), block.split(k)
     scores = queries @ keys.transpose(-2, -1) / queries.shape[-1] ** 0.5
     if mask is not None:
@@ -49,9 +52,10 @@ def of_block(block: AttentionBlock, q: Tensor, k: Tensor, mask: Tensor | None) -
 
 
 def on_erased(clean: Weights, noisy: Weights, erased: NDArray[np.bool_]) -> tuple[float, float]:
-    """Attention that a step gets which noise erases, without and with it; 1 is its even share.
+    """Return the mean attention that erased steps get without noise, and with it.
 
-    clean, noisy [n, S, S]; erased [n, S]. Mean over the erased steps.
+    1 is an even share; both are NaN if nothing is erased. `clean` and `noisy` are [n, S, S], and
+    `erased` is bool [n, S].
     """
     before, after = (
         float(w.mean(1)[erased].mean() * w.shape[2]) if erased.any() else float("nan")

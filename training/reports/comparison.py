@@ -1,4 +1,4 @@
-"""What a comparison found: records for machines; tables and a picture for people."""
+"""Evaluates compared systems, and writes records for machines, tables and a picture for people."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ from training.samples import Split, loaded
 
 PICTURE, TEXT = "comparison.png", "comparison.md"
 PerSample = NDArray[np.float64]
-"""[n]: what a system is compared by, of each sample."""
+"""[n]: the figure of each sample by which systems are compared."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Systems under noise `steps`, and with modalities missing throughout; the first is the
-    reference."""
+    """Systems under noise `steps` and with modalities missing throughout.
+
+    The first system is the reference.
+    """
 
     under_steps: Section
     missing: dict[str, Section]
-    """By which modalities are there, e.g. `text+voice`."""
+    """The systems in each condition, by the modalities that are there, e.g. `text+voice`."""
 
     @property
     def measure(self) -> Measure:
@@ -42,11 +44,11 @@ class Compared:
 
 
 Runs = Mapping[str, Sequence[Sequence[Path]]]
-"""By system, for each seed: one run, or one for each fold."""
+"""The runs of each system by its name: for each seed one run, or one for each fold."""
 
 
 def found(runs: Runs, split: Split) -> Compared:
-    """Evaluate the runs of each system, where that is not kept beside them yet."""
+    """Evaluate the runs of each system, unless the result is kept beside the run already."""
 
     def section(protocol: Protocol) -> Section:
         return named(
@@ -65,8 +67,12 @@ def found(runs: Runs, split: Split) -> Compared:
 
 
 def records(comparison: Compared) -> Iterator[dict[str, Any]]:
-    """One for each system, metric and condition: `rate=R` of erased steps, `auilc` over these,
-    `there=NAMES` with the other modalities missing, `there=mean` over these. Mean and deviation over training seeds."""
+    """Yield a record for each system, metric and condition.
+
+    Conditions are `rate=R` of erased steps, `auilc` over these rates, `there=NAMES` with the other
+    modalities missing, and `there=mean` over these. A record has the mean and deviation over
+    training seeds.
+    """
     for group in comparison.under_steps.groups:
         for key in group.metrics:
             rates = group.results[0].protocol.rates
@@ -99,12 +105,12 @@ def _record(
 
 
 def _number(value: np.floating[Any]) -> float | None:
-    """JSON knows no NaN: what a metric is where it has no meaning."""
+    """Return the number, or None for NaN and inf, which JSON does not know."""
     return float(value) if np.isfinite(value) else None
 
 
 def write(comparison: Compared, out: Path) -> Path:
-    """Leave Markdown and a picture in the folder; the path of the former."""
+    """Write Markdown and a picture into the folder; return the path of the Markdown."""
     section = comparison.under_steps
     figures.over_rates(out / PICTURE, section)
     parts = [
@@ -133,7 +139,7 @@ _SAID = (
 
 
 def _missing(comparison: Compared) -> str:
-    """A row a system, a column a condition."""
+    """Return a table with a row for each system and a column for each condition."""
     measure = comparison.measure
     rows = []
     for n, group in enumerate(comparison.under_steps.groups):
@@ -145,7 +151,7 @@ def _missing(comparison: Compared) -> str:
 
 
 def _verdicts(comparison: Compared) -> str:
-    """A row a rival, a column what the systems are compared by."""
+    """Return a table with a row for each rival and a column for each figure compared."""
     measure, section = comparison.measure, comparison.under_steps
     rates = section.reference.results[0].protocol.rates
     columns = {
@@ -164,15 +170,18 @@ def _verdicts(comparison: Compared) -> str:
 
 
 def _differences(section: Section, of: Callable[[RunGroup], PerSample]) -> list[Difference]:
-    """Each other system minus the reference."""
+    """Return the difference of each other system and the reference."""
     groups = section.reference.results[0].groups
     ours = of(section.reference)
     return [bootstrap.difference(of(group), ours, groups) for group in section.others]
 
 
 def holm(differences: Sequence[Difference]) -> list[bool]:
-    """Which differences are shown when all are looked at (Holm 1979): from the smallest p on, until
-    one is not under (1 - LEVEL) / those that are left."""
+    """Return which differences are shown when all are tested together (Holm, 1979).
+
+    From the smallest p on they are shown, up to the first that is over (1 - LEVEL) / k, where k is
+    the number of differences that are left.
+    """
     order = [int(n) for n in np.argsort([found.p for found in differences])]  # NaN is last
     shown = [False] * len(differences)
     for place, n in enumerate(order):

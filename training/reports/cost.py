@@ -1,4 +1,4 @@
-"""What trained models cost at one window on one thread."""
+"""Measures what trained models cost for one window on one thread."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ROUNDS, REPEATS = 15, 10
 
 
 def forwards_ms(found: Sequence[EvaluationResult]) -> list[tuple[float, float]]:
-    """Median milliseconds of a forward, and parameters in millions, of the run of each result.
+    """Return for each result's run the median time of a forward, ms, and its parameters, millions.
 
-    In turns: what else the machine does meets them alike.
+    The models are measured in turns, so that other work on the machine disturbs them alike.
     """
     models = [_model(result) for result in found]
     times: list[list[float]] = [[] for _ in models]
@@ -42,7 +42,7 @@ def forwards_ms(found: Sequence[EvaluationResult]) -> list[tuple[float, float]]:
 
 
 def _model(found: EvaluationResult) -> tuple[nn.Module, Windows]:
-    """Of the run, and one window for it."""
+    """Return the run's model and one window for it."""
     run = run_folder.read(found.run)
     windows = loaded(found.data, found.split).windows
     model = run.system.model(windows, found.data.outputs)

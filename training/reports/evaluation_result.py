@@ -1,4 +1,4 @@
-"""What one run gave on one split under one protocol, kept beside the run."""
+"""Evaluates a run on one split under one protocol, and keeps the result beside the run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from training.systems.system import System
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """`outputs` float32 [rates, mask seeds, n, C or 1] of the samples `ids`, of `groups`."""
+    """A run's outputs on the samples of a split, under every rate and mask seed of a protocol."""
 
     run: Path
     data: DataSet
@@ -38,31 +38,33 @@ class EvaluationResult:
     checkpoint_sha256: str
     ids: tuple[str, ...]
     groups: tuple[str, ...]
+    """The video or person of each sample."""
     labels: NDArray[Any]
+    """[n]: numbers of classes, or values."""
     outputs: NDArray[np.float32]
+    """float32 [rates, mask seeds, n, C or 1]."""
 
     def curves(self) -> dict[str, list[float]]:
-        """Each metric over the rates, mean over the mask seeds."""
+        """Return each metric at each rate, as its mean over the mask seeds."""
         return noise_curves.curves(self.data, self.outputs, self.labels)
 
     def chance(self) -> Chance:
-        """What one answer reaches, beside the outputs at the lowest rate under the first mask seed."""
+        """Compare the outputs at the lowest rate and first mask seed with a constant answer."""
         return chance(self.data, self.outputs[0, 0], self.labels)
 
     def confusion(self) -> NDArray[np.int64]:
-        """Of the same outputs, where labels are classes."""
+        """Count the answers [C, C] at the lowest rate and first mask seed; only for classes."""
         return confusion(self.outputs[0, 0], self.labels)
 
 
 def result(
     run: Path, split: Split, protocol: Protocol, data: Path | None = None
 ) -> EvaluationResult:
-    """Evaluate a run on its own data set, or one of the same kind at `data`. Raises UserError.
+    """Evaluate a run on its own data set, or on one of the same kind at `data`.
 
-    `run` may be a recognizer's folder, too; `data` is then a cache of `normtr extract`.
-
-    On its own data set the outputs are kept in the run folder, and not computed again for the
-    same weights.
+    `run` may also be a recognizer's folder; `data` is then a cache of `normtr extract`. Outputs on
+    the run's own data set are kept in its folder, and not computed again for the same weights.
+    Raises UserError when the run, data and protocol do not fit.
     """
     if (run / "manifest.json").is_file():
         return _recognizer_result(run, split, protocol, data)
@@ -106,7 +108,7 @@ def result(
 def _recognizer_result(
     folder: Path, split: Split, protocol: Protocol, data: Path | None
 ) -> EvaluationResult:
-    """Of all the recognizer's classes one is given, whether the cache has it or not."""
+    """Evaluate a recognizer; it chooses among all its classes, even those that the cache lacks."""
     recognizer = checkpoint.load(folder)
     if data is None:
         raise UserError(f"{folder} is a recognizer; name a cache of `normtr extract` by --data.")
@@ -139,37 +141,43 @@ def _recognizer_result(
 def per_rate_result(
     run: Path, split: Split, protocol: Protocol, data: Path | None
 ) -> EvaluationResult:
-    """As `result`, of a run with a model for each rate (`normtr train --protocol per-rate`)."""
-    parts = [
+    """Evaluate a run that has a model for each rate (`normtr train --protocol per-rate`).
+
+    The arguments are those of `result`.
+    """
+    at_rates = [
         result(run / run_folder.rate_folder(rate), split, replace(protocol, rates=(rate,)), data)
         for rate in protocol.rates
     ]
-    digests = "".join(part.checkpoint_sha256 for part in parts)
+    digests = "".join(one.checkpoint_sha256 for one in at_rates)
     return replace(
-        parts[0],
+        at_rates[0],
         run=run,
         protocol=protocol,
         checkpoint_sha256=hashlib.sha256(digests.encode()).hexdigest(),
-        outputs=np.concatenate([part.outputs for part in parts]),
+        outputs=np.concatenate([one.outputs for one in at_rates]),
     )
 
 
-def joined(parts: Sequence[EvaluationResult]) -> EvaluationResult:
-    """Of the same system trained for each fold, whose samples lie side by side. Raises UserError."""
-    first = parts[0]
-    if len(parts) == 1:
+def joined(folds: Sequence[EvaluationResult]) -> EvaluationResult:
+    """Join the results of a system that was trained for each fold, with all folds' samples.
+
+    Raises UserError when two folds have the same samples.
+    """
+    first = folds[0]
+    if len(folds) == 1:
         return first
-    ids = tuple(name for part in parts for name in part.ids)
+    ids = tuple(name for fold in folds for name in fold.ids)
     if len(set(ids)) != len(ids):
         raise UserError(f"folds of {first.run} test the same samples.")
-    digests = "".join(part.checkpoint_sha256 for part in parts)
+    digests = "".join(fold.checkpoint_sha256 for fold in folds)
     return replace(
         first,
         checkpoint_sha256=hashlib.sha256(digests.encode()).hexdigest(),
         ids=ids,
-        groups=tuple(group for part in parts for group in part.groups),
-        labels=np.concatenate([part.labels for part in parts]),
-        outputs=np.concatenate([part.outputs for part in parts], axis=2),
+        groups=tuple(group for fold in folds for group in fold.groups),
+        labels=np.concatenate([fold.labels for fold in folds]),
+        outputs=np.concatenate([fold.outputs for fold in folds], axis=2),
     )
 
 
@@ -192,7 +200,7 @@ def _keep(path: Path, result: EvaluationResult) -> None:
 
 
 def _kept(path: Path, blank: EvaluationResult) -> EvaluationResult | None:
-    """The result in the file, if it is of the same weights and mask seeds and has the rates."""
+    """Return the result in the file; None if it has other weights or mask seeds or lacks a rate."""
     protocol = blank.protocol
     try:
         with np.load(path, allow_pickle=False) as kept:

@@ -1,4 +1,4 @@
-"""What the two extractors of a trained run make of samples."""
+"""Computes the features that the two extractors of a trained NORM-TR make of samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.windows import Windows
 
 
 def trained(run: Path, samples: Samples) -> Reduced[NormTr]:
-    """The run's model for samples like these. Raises UserError."""
+    """Return the run's model for samples like these. Raises UserError when it does not fit."""
     found = run_folder.read(run)
     model: Reduced[NormTr] = found.system.model(samples.windows, found.data.outputs)
     run_folder.fill(model, found)
@@ -24,7 +24,7 @@ def trained(run: Path, samples: Samples) -> Reduced[NormTr]:
 
 
 def features(model: Reduced[NormTr], windows: Windows) -> Features:
-    """NRGF and MF of every step of the windows, float [n, M, T, H] each."""
+    """Return NRGF and MF of every step of the windows, float [n, M, T, H] each."""
     n, m, t = windows.valid.shape
     with torch.inference_mode():
         parts = [
@@ -35,7 +35,7 @@ def features(model: Reduced[NormTr], windows: Windows) -> Features:
 
 
 def some(samples: Samples, most: int, seed: int = 0) -> Samples:
-    """At most so many samples, chosen by the seed."""
+    """Return at most `most` samples, chosen by the seed."""
     if len(samples) <= most:
         return samples
     chosen = np.sort(np.random.default_rng(seed).choice(len(samples), most, replace=False))

@@ -1,4 +1,4 @@
-"""Pictures of a report: metrics over noise rates, and over a setting."""
+"""Draws the pictures of a report: metrics over noise rates, and over a setting."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from training.reports.measures import Measure, measures
 from training.reports.run_groups import RunGroup, Section
 
 LINES = 5
-"""Systems beside the reference in one panel."""
+"""One panel shows at most this many systems beside the reference."""
 _CYCLE = matplotlib.style.library["tableau-colorblind10"]["axes.prop_cycle"].by_key()["color"]
 COLOURS = tuple(_CYCLE[i] for i in (0, 1, 2, 5, 4))
-"""Neighbours differ in lightness too."""
+"""Neighbours also differ in lightness."""
 MARKERS = "osD^v"
 
 
 def sized(width: float, height: float) -> Figure:
-    """Inches; everything is placed so that nothing overlaps."""
+    """Return a figure of this size in inches, whose contents are placed without overlaps."""
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -38,8 +38,11 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def families(section: Section) -> list[list[RunGroup]]:
-    """The other systems, at most `LINES` together: those that differ in the same settings first,
-    then those of the same part of the config. Those of a comparison all together."""
+    """Group the other systems into panels of at most LINES.
+
+    Systems that differ in the same settings come together, and then those that differ in the same
+    section of the config. The systems of a comparison share one panel.
+    """
     if section.reference.title:
         return [list(section.others)]
     alike: dict[tuple[str, ...], list[RunGroup]] = {}
@@ -63,9 +66,10 @@ def _top(name: str) -> str:
 
 
 def over_rates(path: Path, section: Section) -> None:
-    """The paper's figure 5, and the first metric minus the reference's, which shows more.
+    """Draw the first two metrics over noise rates (NORM-TR, fig. 5).
 
-    A line a system, a band of one deviation over the training seeds.
+    A panel between them shows the first one minus the reference's, where differences are easier to
+    see. Each system has a line, and a band of one deviation over the training seeds.
     """
     first, second = measures(section.reference.metrics)[:2]
     panels = families(section)
@@ -100,7 +104,7 @@ def _line(
 
 
 def sweeps(path: Path, section: Section) -> None:
-    """The paper's figure 6: the first metric, without noise and in area, over each setting."""
+    """Draw the first metric without noise, and its area, over each setting (NORM-TR, fig. 6)."""
     measure = measures(section.reference.metrics)[0]
     swept = section.swept()
     figure = sized(11, 3.3 * len(swept))
@@ -130,7 +134,7 @@ def sweeps(path: Path, section: Section) -> None:
 
 
 def _style(place: int) -> dict[str, Any]:
-    """Of the reference (0) and of the systems beside it."""
+    """Return the line style of the reference (place 0) or of a system beside it."""
     if place == 0:
         return {"color": "black", "linestyle": "--", "marker": "", "linewidth": 2, "zorder": 3}
     again, number = divmod(place - 1, len(COLOURS))
@@ -139,7 +143,7 @@ def _style(place: int) -> dict[str, Any]:
 
 
 def wrapped(name: str) -> str:
-    """Lines of a legend, broken between settings."""
+    """Return a legend's text with line breaks between settings."""
     return "\n".join(line for part in name.split(", ") for line in textwrap.wrap(part, 34))
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what is inside a network: likeness of its features, and where it attends."""
+"""Draws what happens inside a network: how alike its features are, and where it attends."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from training.reports.figures import COLOURS, save, sized, wrapped
 from training.reports.similarity import ACROSS, APART, WITH_MF
 
 KINDS = {ACROSS: (COLOURS[0], "-"), WITH_MF: (COLOURS[1], "--"), APART: ("black", ":")}
-"""Colour and line of each kind of pair."""
+"""The colour and line style of each kind of pair."""
 ALIKE = 1e-3
-"""Values within this are drawn as one line: their density has no width."""
+"""Values that differ by less than this are drawn as one line, because they have no density."""
 ERASED = COLOURS[1]
 
 
 def densities(path: Path, groups: dict[str, dict[str, NDArray[np.float32]]]) -> None:
-    """The paper's figure 7: kernel densities of cosines, a panel a system."""
+    """Draw kernel densities of cosines, a panel for each system (NORM-TR, fig. 7).
+
+    `groups` holds the cosines of each kind of pair, by the name of the system.
+    """
     columns = min(3, len(groups))
     rows = math.ceil(len(groups) / columns)
     figure = sized(max(6.5, 4.3 * columns), 3.4 * rows + 0.6)
@@ -56,20 +59,23 @@ def densities(path: Path, groups: dict[str, dict[str, NDArray[np.float32]]]) -> 
 
 @dataclass(frozen=True)
 class Attended:
-    """One sample's attention: weights [S, S] without and with noise, S = M T tokens."""
+    """The attention of one sample with S = M T tokens."""
 
     modalities: Sequence[str]
     clean: Weights
+    """float32 [S, S], without noise."""
     noisy: Weights
+    """float32 [S, S], with noise."""
     erased: NDArray[np.bool_]
-    """[S]"""
+    """bool [S]: which steps the noise erases."""
     query: str
+    """Which tokens are the queries: NRGF or MF."""
     memory: str
-    """Whose tokens they are: NRGF or MF."""
+    """Which tokens are attended to: NRGF or MF."""
 
 
 def attention(path: Path, sample: Attended) -> None:
-    """The paper's figure 8, and how much each step gets of all queries."""
+    """Draw the attention weights (NORM-TR, fig. 8), and how much attention each step gets."""
     size = len(sample.clean)
     figure = sized(15, 4.9)
     clean, noisy, sums = figure.subplots(1, 3, width_ratios=(1, 1, 0.9))
@@ -104,7 +110,10 @@ def attention(path: Path, sample: Attended) -> None:
 
 
 def _steps(ax: Axes, sample: Attended, both: bool) -> None:
-    """Ticks at steps, counted from 1 in each modality, and lines between the modalities."""
+    """Draw ticks at steps, counted from 1 in each modality, and lines between the modalities.
+
+    With `both`, the vertical axis gets them, too.
+    """
     count = len(sample.clean) // len(sample.modalities)
     every = max(1, math.ceil(count / 5))
     ticks, labels = [], []

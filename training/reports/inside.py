@@ -1,4 +1,4 @@
-"""What a report looks at inside the trained networks of a section, over its systems."""
+"""Looks into the trained networks of a report's section: probes, similarity and attention."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from training.reports.similarity import cosines
 from training.samples import Samples, Split, loaded
 
 SAMPLES = 1_000
-"""Of a split that are looked at, at most, chosen by seed 0."""
+"""At most this many samples of a split are used, chosen by seed 0."""
 RATE, MASK_SEED = 0.3, 1
-"""Noise of the attention figure, of the kind `steps`."""
+"""The attention figure shows noise `steps` of this rate and seed."""
 LEARNING = ("learning.d1", "learning.d2", "learning.reversal", "learning.ramped", "masks")
-"""Settings of noise-aware learning."""
+"""The settings of noise-aware learning."""
 
 
 def samples(result: EvaluationResult, split: Split) -> Samples:
@@ -31,7 +31,7 @@ def samples(result: EvaluationResult, split: Split) -> Samples:
 
 
 def probes(section: Section) -> dict[int, list[dict[str, Known]]]:
-    """System number -> what can be read from the features of each of its runs."""
+    """Return what can be read from the features of each run, by the number of the system."""
     out: dict[int, list[dict[str, Known]]] = {}
     splits: tuple[Split, ...] = ("train", section.reference.results[0].split)
     with threadpool_limits(1):  # beside a busy neighbour, BLAS threads wait for each other
@@ -44,7 +44,10 @@ def probes(section: Section) -> dict[int, list[dict[str, Known]]]:
 
 
 def densities(path: Path, section: Section) -> None:
-    """Of the reference and the systems of other noise-aware learning, all seeds together."""
+    """Draw the similarities of the reference and of the systems with other noise-aware learning.
+
+    The cosines of all seeds are taken together.
+    """
     shown = {}
     for group in tqdm(section.groups, "similarities"):
         if group is section.reference or any(name in group.changed for name in LEARNING):
@@ -62,9 +65,9 @@ def _cosines(group: RunGroup) -> dict[str, NDArray[np.float32]]:
 
 
 def attended(path: Path, section: Section) -> str | None:
-    """Draw one sample of the reference's first run; one sentence on all of them.
+    """Draw the attention on one sample of the reference's first run.
 
-    None where the network has no attention.
+    Return a sentence on all samples, or None if the network has no attention.
     """
     group = section.reference
     if not group.network.depth:
@@ -100,6 +103,6 @@ def attended(path: Path, section: Section) -> str | None:
 
 
 def _chosen(test: Samples) -> int:
-    """A random one (seed 0) of the samples with the most valid steps."""
+    """Choose one of the samples with the most valid steps at random (seed 0)."""
     count = test.windows.valid.sum((1, 2)).numpy()
     return int(np.random.default_rng(0).choice(np.flatnonzero(count == count.max())))

@@ -1,4 +1,4 @@
-"""Which metrics the tables show, and how they are written."""
+"""Says which metrics the tables show, and how they are written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """`key` in `metrics`; shown as value * `scale` with `digits` decimals."""
+    """A metric as tables show it: value * `scale` with `digits` decimals."""
 
     key: str
+    """Its name among the metrics of a data set."""
     label: str
     scale: int = 100
     digits: int = 1
@@ -27,7 +28,7 @@ class Measure:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def write(self, value: float, signed: bool = False) -> str:
-        """As tables have it; a dash where it has no meaning."""
+        """Return the value as tables show it; a dash for NaN."""
         if math.isnan(value):
             return "-"
         return f"{value * self.scale:{'+' if signed else ''}.{self.digits}f}"
@@ -48,12 +49,14 @@ KNOWN = (
     Measure("uar", "UAR"),
 )
 HIDDEN = ("acc5", "acc3")
-"""In the JSON, but not in tables that have Acc-7."""
+"""These metrics are in the JSON, but not in tables with Acc-7."""
 
 
 def measures(names: Sequence[str]) -> tuple[Measure, ...]:
-    """Of a data set with these metrics; the first is what systems are compared by, and the
-    first two are drawn over the noise rates."""
+    """Return the measures of a data set that has the metrics `names`.
+
+    Systems are compared by the first one, and the first two are drawn over the noise rates.
+    """
     known = {measure.key: measure for measure in KNOWN}
     hidden = HIDDEN if "acc7" in names else ()
     first = [key for key in known if key in names]

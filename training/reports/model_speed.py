@@ -19,10 +19,11 @@ from training.systems.noise_aware import Learning, NoiseAware
 from training.windows import Windows
 
 LARGE, TRAIN = 256, 16
+"""The number of windows in the batch that measures throughput, and in a training step."""
 
 
 def times_ms(work: Callable[[], object], repeats: int, device: str) -> list[float]:
-    """Wall time of each of `repeats` runs after a warm-up of a fifth as many."""
+    """Return the wall time, ms, of each of `repeats` runs after a warm-up of a fifth as many."""
     out = []
     for number in range(repeats + max(repeats // 5, 2)):
         began = time.perf_counter()
@@ -43,7 +44,10 @@ def random_windows(config: NormTrConfig, count: int, device: str) -> Windows:
 
 
 def training_step(config: NormTrConfig, device: str) -> Callable[[], Tensor]:
-    """Forward, all losses, backward and optimizer step on 16 windows and their noisy versions."""
+    """Return a function that does one training step and returns the loss.
+
+    The step is forward, all losses, backward and optimizer on TRAIN windows in two noisy versions.
+    """
     module = (
         NoiseAware(NormTr(config), Learning(d1="after", d2="slices"), 1000, seed=1)
         .to(device)
@@ -67,7 +71,10 @@ def training_step(config: NormTrConfig, device: str) -> Callable[[], Tensor]:
 
 
 def measure(steps: int, depth: int, width: int, device: str, repeats: int) -> dict[str, Any]:
-    """Measure NORM-TR of these sizes: the report. Raises UserError where the device is not there."""
+    """Measure NORM-TR of these sizes and return the report.
+
+    Raises UserError when the device does not exist, and UsageError for sizes that cannot be.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("there is no CUDA device here; use --device cpu.")
     torch.manual_seed(0)

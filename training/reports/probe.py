@@ -1,4 +1,4 @@
-"""A fresh linear probe on frozen features: do they hide modality and noise (3.5)?"""
+"""Tests with linear probes whether frozen features hide modality and noise (NORM-TR, 3.5)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from training.samples import Samples
 from training.systems.components import Reduced
 
 TOKENS = 5_000
-"""Tokens of training that a probe sees at most, chosen by seed 0."""
+"""A probe is trained on at most this many tokens, chosen by seed 0."""
 RATE, MASK_SEED = 0.5, 0
-"""Noise of the noisy slices, of the kind `steps`."""
+"""Noisy slices have noise `steps` of this rate and seed."""
 
 
 @dataclass(frozen=True)
 class Probed:
-    """Accuracy of a probe on the tested split, and of the most frequent answer."""
+    """The accuracy of a probe on the tested split, and that of the most frequent answer."""
 
     accuracy: float
     chance: float
@@ -33,7 +33,7 @@ class Probed:
 
 @dataclass(frozen=True)
 class Known:
-    """What can be read from one kind of feature; None where there is nothing to tell apart."""
+    """What probes can read from one kind of feature; None if there is nothing to tell apart."""
 
     modality: Probed | None
     noise: Probed | None
@@ -43,7 +43,10 @@ def probe(
     train: tuple[NDArray[np.float32], NDArray[np.int64]],
     test: tuple[NDArray[np.float32], NDArray[np.int64]],
 ) -> Probed | None:
-    """Logistic regression on standardised features [k, H] with answers [k]."""
+    """Train and test a logistic regression on standardised features [k, H] with answers [k].
+
+    Return None if there is only one answer, or nothing to test on.
+    """
     (x, y), (x_test, y_test) = train, test
     if len(np.unique(y)) < 2 or not len(y_test):
         return None
@@ -55,10 +58,10 @@ def probe(
 
 
 def known(model: Reduced[NormTr], train: Samples, test: Samples) -> dict[str, Known]:
-    """Of `nrgf` and `mf`: of which modality is a valid token, and is a modality's slice noisy?
+    """Probe `nrgf` and `mf` for the modality of a valid token and the noise of a modality's slice.
 
-    A slice is the mean over its steps, as D2 sees it. Each slice of which the noise erases a
-    valid step counts once clean and once noisy.
+    A slice is the mean over its steps, as D2 sees it. Each slice in which noise erases a valid step
+    counts once clean and once noisy.
     """
     clean, noisy, erased = zip(*(_both(model, samples) for samples in (train, test)), strict=True)
     out = {}
@@ -73,20 +76,24 @@ def known(model: Reduced[NormTr], train: Samples, test: Samples) -> dict[str, Kn
 
 
 def _both(model: Reduced[NormTr], samples: Samples) -> tuple[Features, Features, Tensor]:
-    """Features of the samples, of their noisy copies, and which slices [n, M] lost a step."""
+    """Return the features of the samples and of their noisy copies.
+
+    Also return which slices lost a step, bool [n, M].
+    """
     noisy = samples.under("steps", RATE, MASK_SEED)
     erased = (samples.windows.valid & ~noisy.valid).any(2)
     return features(model, samples.windows), features(model, noisy), erased
 
 
 def _tokens(x: Tensor, valid: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Valid tokens [k, H] and their modalities [k]."""
+    """Return the valid tokens [k, H] and the numbers of their modalities [k]."""
     return x[valid].numpy(), valid.nonzero()[:, 1].numpy()
 
 
 def _slices(
     clean: Tensor, noisy: Tensor, erased: Tensor
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Slices [k, H], first the clean ones (0), then the noisy ones (1)."""
+    """Return slices [k, H], and whether they are noisy [k]: first the clean ones (0), then the
+    noisy ones (1)."""
     x = torch.cat([clean.mean(2)[erased], noisy.mean(2)[erased]]).numpy()
     return x, np.repeat([0, 1], len(x) // 2)

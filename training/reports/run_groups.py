@@ -1,4 +1,4 @@
-"""Runs as systems: equal settings under different seeds, named by what sets them apart."""
+"""Groups runs into systems: runs of equal settings under different seeds, named by what differs."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from training.systems.system import System
 
 RATE_FOLDERS = {run_folder.rate_folder(rate) for rate in RATES}
 NAMED = 3
-"""Systems that differ from the reference in more settings are not named by all of them."""
+"""The name of a system tells at most this many of the settings that differ from the reference."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Run folders, and what was left out: folder -> reason."""
+    """The run folders that were found."""
 
     runs: tuple[Path, ...]
     left_out: dict[Path, str]
+    """The reason for each folder that was left out."""
 
 
 def find(paths: Sequence[Path]) -> Found:
-    """Runs on data sets: the folders themselves, or all below them in the order of their names.
+    """Find runs on data sets in or below the paths, in the order of their names.
 
-    Raises UserError where a path holds no run, or none of the runs can be used.
+    Raises UserError when a path holds no run, or when no run can be used.
     """
     folders: dict[Path, Path] = {}
     for path in paths:
@@ -70,9 +71,9 @@ def find(paths: Sequence[Path]) -> Found:
 
 
 def settings(data: DataSet, system: System) -> dict[str, Any]:
-    """Dotted name -> value of every field of the system, and of the data set under `data.`.
+    """Return every field of the system by its dotted name, and those of the data set after `data.`.
 
-    A path is absolute.
+    Paths are absolute.
     """
     return _flat(data, "data") | _flat(system)
 
@@ -93,15 +94,15 @@ def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Runs of equal settings, one for each seed, on the same samples."""
+    """A system: runs of equal settings, one for each seed, on the same samples."""
 
     number: int
-    """Place in its section; the reference is 1."""
+    """Its place in the section; the reference has 1."""
     changed: dict[str, Any]
-    """Settings in which it differs from the reference; None where it has no such field."""
+    """The settings that differ from the reference; None where it has no such field."""
     results: tuple[EvaluationResult, ...]
     title: str = ""
-    """What a comparison calls it; without one it is named by what is changed."""
+    """Its name in a comparison; if empty, it is named by what is changed."""
 
     @property
     def data(self) -> DataSet:
@@ -117,7 +118,7 @@ class RunGroup:
 
     @property
     def network(self) -> Architecture:
-        """The sizes of NORM-TR's network; only it has them."""
+        """The sizes of NORM-TR's network; other systems have none."""
         assert isinstance(self.system, NormTrSystem)
         return self.system.network
 
@@ -151,16 +152,19 @@ class RunGroup:
         return tuple(self._curves[0])
 
     def curves(self, key: str) -> NDArray[np.float64]:
-        """A metric, mean over the mask seeds: [training seeds, rates]."""
+        """Return a metric [training seeds, rates], as its mean over the mask seeds."""
         return np.array([curves[key] for curves in self._curves])
 
     def areas(self, key: str, upto: float = 1.0) -> NDArray[np.float64]:
-        """AUILC of a metric: [training seeds]."""
+        """Return the AUILC of a metric over rates up to `upto`, [training seeds]."""
         rates = self.results[0].protocol.rates
         return np.array([metrics.auilc(rates, list(curve), upto) for curve in self.curves(key)])
 
     def per_sample(self) -> NDArray[np.float64]:
-        """[rates, n]: absolute error, or for classes share of right answers, mean over all seeds."""
+        """Return a figure for each sample, [rates, n], as its mean over all seeds.
+
+        It is the absolute error, or for classes the share of right answers.
+        """
         labels = self.results[0].labels
         if self.data.outputs == 1:
             each = [np.abs(r.outputs[..., 0].astype(np.float64) - labels) for r in self.results]
@@ -185,14 +189,18 @@ class Section:
         return self.groups[1:]
 
     def of_norm_tr(self) -> Section:
-        """Its groups of single NORM-TRs; there may be none."""
+        """Return the section with only single NORM-TRs (no ensembles); there may be none."""
         ours = tuple(
             s for s in self.groups if isinstance(s.system, NormTrSystem) and s.system.members == 1
         )
         return replace(self, groups=ours)
 
     def swept(self) -> dict[str, list[tuple[float, RunGroup]]]:
-        """Numeric setting -> the reference and the systems that differ in it alone, by its value."""
+        """Return the systems that differ from the reference in one numeric setting alone.
+
+        For each such setting it is a list of values and systems, sorted by the value; the reference
+        is among them.
+        """
         base = self.reference.settings
         out: dict[str, list[tuple[float, RunGroup]]] = {}
         for group in self.others:
@@ -204,9 +212,10 @@ class Section:
 
 
 def sections(results: Sequence[EvaluationResult]) -> list[Section]:
-    """One for each kind and folder of data, and its samples, in the order of the results.
+    """Make a section of the results on the same kind and folder of data and the same samples.
 
-    The reference is the system of the first result.
+    Sections are in the order of the results; the system of a section's first result is the
+    reference.
     """
     apart: dict[Any, list[EvaluationResult]] = {}
     for result in results:
@@ -221,9 +230,9 @@ def sections(results: Sequence[EvaluationResult]) -> list[Section]:
 
 
 def named(results: Mapping[str, Sequence[EvaluationResult]]) -> Section:
-    """Systems on the same samples, by their names; the first is the reference.
+    """Make a section of systems, given their results by name; the first is the reference.
 
-    Raises UserError where the samples are not the same.
+    Raises UserError when the samples are not the same.
     """
     first = next(iter(results.values()))[0]
     for name, runs in results.items():
@@ -268,7 +277,7 @@ def _is_number(value: Any) -> bool:
 
 
 def written(value: Any) -> str:
-    """A setting as a config has it."""
+    """Return a setting as a config writes it."""
     if isinstance(value, tuple):
         return " + ".join(map(str, value))
     if isinstance(value, bool):

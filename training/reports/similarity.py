@@ -1,4 +1,4 @@
-"""How alike NRGFs and MFs are: cosines between the tokens of samples (the paper's figure 7)."""
+"""Computes how alike NRGFs and MFs are: cosines between the tokens of samples (NORM-TR, fig. 7)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ ACROSS, WITH_MF, APART = (
     "NRGFs of two samples, same modality",
 )
 MOST = 5_000
-"""Pairs of each kind."""
+"""At most this many pairs of each kind are kept."""
 
 
 def cosines(found: Features, valid: Tensor, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Features [n, M, T, H], valid bool [n, M, T] -> kind of pair -> cosines of some such pairs.
+    """Return the cosines of some pairs of each kind, float32 [pairs].
 
-    The paper does not say which pairs it took. Only valid steps count; `seed` chooses them.
+    `found` holds features [n, M, T, H], and `valid` is bool [n, M, T]; only valid steps count.
+    `seed` chooses the pairs. The paper does not say which pairs it took.
     """
     n, modalities, _ = valid.shape
     nrgf, mf = found.nrgf, found.mf

@@ -1,4 +1,4 @@
-"""Tables of a report in Markdown: metrics with deviation over seeds, differences, what was lost."""
+"""Writes a report's tables in Markdown: metrics, differences, and what is lost under noise."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from training.reports.probe import Known, Probed
 from training.reports.run_groups import RunGroup, Section, written
 
 TO = 0.8
-"""At rate 1 the two-class metrics depend on the sign of a constant, so areas also end here."""
+"""Areas are also taken up to this rate, because at rate 1 the two-class metrics depend only on the
+sign of a constant."""
 HALF = 0.5
+"""The rate at which losses are measured."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The first column is text, the others are numbers."""
+    """Return a Markdown table whose first column is text, and whose others are numbers."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def caption(section: Section, stage: str | None = None) -> str:
-    """What every table stands on."""
+    """Return a line that says how the figures of a table were measured.
+
+    `stage` names the mask stages, if it is not that of the section.
+    """
     first = section.reference.results[0]
     protocol = first.protocol
     groups = len(set(first.groups))
@@ -39,7 +44,7 @@ def caption(section: Section, stage: str | None = None) -> str:
 
 
 def ranged(seeds: Sequence[int]) -> str:
-    """1, 2, 3 -> 1-3."""
+    """Return seeds as text: `1-3` for 1, 2, 3, and `1, 3` for 1, 3."""
     whole = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
     return f"{seeds[0]}-{seeds[-1]}" if whole else ", ".join(map(str, seeds))
 
@@ -61,7 +66,7 @@ def groups(section: Section) -> str:
 
 
 def at_rate_0(section: Section) -> str:
-    """The last row is what one answer to everything would reach."""
+    """Return the metrics without noise; the last row is what a constant answer reaches."""
     result = section.reference.results[0]
     first = result.protocol.rates.index(0.0)
     chance = result.chance()
@@ -81,7 +86,10 @@ def _of(
     values: Callable[[RunGroup, str], NDArray[np.float64]],
     more: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> str:
-    """`more`: metrics of what is no system, by its name."""
+    """Return a table of `values` for each system and metric.
+
+    `more` holds further rows by name, with their metrics.
+    """
     shown = measures(section.reference.metrics)
     rows = [
         [group.name, *(spread(values(group, m.key), m) for m in shown)] for group in section.groups
@@ -91,7 +99,7 @@ def _of(
 
 
 def confusions(section: Section) -> str:
-    """Of each system how often a class (a row) got each answer (a column), mean over the seeds."""
+    """Return for each system how often a class (row) got each answer (column), as seeds' mean."""
     classes = section.reference.data.classes or ()
     share = Measure("share", "share")
     parts = []
@@ -107,7 +115,7 @@ def confusions(section: Section) -> str:
 
 
 def spread(values: NDArray[np.float64], measure: Measure) -> str:
-    """Mean ± deviation (of a sample) over seeds; one seed has none."""
+    """Return mean ± sample deviation over seeds; one seed has no deviation."""
     mean = measure.write(float(values.mean()))
     return f"{mean} ± {measure.write(float(values.std(ddof=1)))}" if len(values) > 1 else mean
 
@@ -122,7 +130,7 @@ def over_rates(section: Section, measure: Measure) -> str:
 
 
 def intervals(section: Section) -> str:
-    """What each system's figures would be on other videos or speakers."""
+    """Return intervals of each system's figures over videos or speakers."""
     measure = measures(section.reference.metrics)[0]
     reference = section.reference.results[0]
     rates, groups = reference.protocol.rates, reference.groups
@@ -139,7 +147,7 @@ def intervals(section: Section) -> str:
 
 
 def differences(section: Section) -> str:
-    """Each other system minus the reference, without noise and in area."""
+    """Return each other system minus the reference, without noise and in area."""
     measure = measures(section.reference.metrics)[0]
     reference = section.reference.results[0]
     rates, groups = reference.protocol.rates, reference.groups
@@ -163,12 +171,15 @@ def differences(section: Section) -> str:
 
 
 def area_of(values: NDArray[np.float64], rates: Sequence[float]) -> NDArray[np.float64]:
-    """[rates, n] -> AUILC of each sample [n]."""
+    """Return the AUILC of each sample [n], given its values [rates, n]."""
     return np.asarray(np.trapezoid(values, np.array(rates), axis=0), np.float64)
 
 
 def told(found: Difference, measure: Measure, shown: bool | None = None) -> list[str]:
-    """Mean, interval and verdict; `shown`: where something else than the interval says so."""
+    """Return mean, interval and verdict of a difference.
+
+    `shown` says whether it is shown; None means that its interval decides.
+    """
     mean = measure.write(found.mean, signed=True)
     if np.isnan(found.low):
         return [mean, "one group only", "no difference shown"]
@@ -180,7 +191,10 @@ def told(found: Difference, measure: Measure, shown: bool | None = None) -> list
 
 
 def lost(by_stage: Mapping[str, Sequence[RunGroup]], measure: Measure) -> str:
-    """Share of a metric that is lost from rate 0 to 0.5, by mask stage; results of two rates."""
+    """Return the share of a metric that is lost from rate 0 to HALF, for each mask stage.
+
+    The results must have exactly these two rates.
+    """
     share = Measure(measure.key, measure.label)
     rows = []
     for same in zip(*by_stage.values(), strict=True):
@@ -193,7 +207,7 @@ def lost(by_stage: Mapping[str, Sequence[RunGroup]], measure: Measure) -> str:
 
 
 def probes(section: Section, found: dict[int, list[dict[str, Known]]]) -> str:
-    """Accuracies of the linear probes; `found`: system number -> one for each seed."""
+    """Return the accuracies of the linear probes; `found` holds one per seed, by system number."""
     accuracy = Measure("accuracy", "accuracy")
     rows = []
     for group in section.groups:

@@ -1,1 +1,1 @@
-"""NORM-TR, IF-MMIN, NMER and plain rivals: one protocol, one file each."""
+"""NORM-TR, IF-MMIN, NMER and plain rivals, which all follow one protocol."""

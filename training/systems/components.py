@@ -1,4 +1,4 @@
-"""Principal components of wide rows, as part of what a run's model does before its network."""
+"""Principal components of wide rows, which a run's model takes before its network."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ from training.windows import Windows
 Network = TypeVar("Network", bound=nn.Module)
 
 SLICE = 4_096
-"""Windows that are projected at once."""
+"""The number of windows that are projected at once."""
 
 
 class Reduced(nn.Module, Generic[Network]):
-    """Rows of some modalities are projected on their components, then the network sees them.
-
-    `network.config.dims` are the widths after that; `given` the widths before.
-    """
+    """Projects the rows of some modalities on their components, and gives them to its network."""
 
     def __init__(self, network: Network, given: Mapping[str, int]) -> None:
+        """`given` are the widths of rows by modality; `network.config.dims` those after that."""
         super().__init__()
         self.network = network
         config: Any = network.config
@@ -38,7 +36,7 @@ class Reduced(nn.Module, Generic[Network]):
                 self.register_buffer(f"basis_{m}", torch.zeros(given[m], dim))
 
     def fit(self, windows: Windows) -> None:
-        """Take the components of the valid rows. Raises UserError where these are too few."""
+        """Compute the components from the valid rows. Raises UserError when these are too few."""
         for m in windows.rows:
             if self.given[m] != (dim := self.dims[m]):
                 rows = np.unique(windows.valid_rows(m).numpy(), axis=0)
@@ -49,7 +47,7 @@ class Reduced(nn.Module, Generic[Network]):
                 self.get_buffer(f"basis_{m}").copy_(torch.from_numpy(pca.components_.T.copy()))
 
     def reduce(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Rows [B, T, given] -> [B, T, dim]."""
+        """Return rows [B, T, given] as [B, T, dim]."""
         return {
             m: self._projected(m, x) if self.given[m] != self.dims[m] else x
             for m, x in rows.items()
@@ -64,19 +62,23 @@ class Reduced(nn.Module, Generic[Network]):
         return Windows(self.reduce(windows.rows), windows.valid, windows.labels)
 
     def _projected(self, modality: str, rows: Tensor) -> Tensor:
-        """In slices: the centred rows of mapped windows need not fit into memory."""
+        """Project in slices, because the centred rows of mapped windows may not fit into memory."""
         centre = self.get_buffer(f"centre_{modality}")
         basis = self.get_buffer(f"basis_{modality}")
         return torch.cat([(part - centre) @ basis for part in torch.split(rows, SLICE)])
 
     def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
-        """rows float [B, T, given] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""
+        """Return outputs [B, C or 1] for rows float [B, T, given] by modality, valid [B, M, T]."""
         out: Tensor = self.network(self.reduce(rows), valid)
         return out
 
 
 def reduced_dims(given: Mapping[str, int], components: Mapping[str, int]) -> dict[str, int]:
-    """Widths after the reduction, by modality. Raises UserError where rows are too narrow."""
+    """Return the widths after the reduction, by modality.
+
+    `components` names the number of components of some modalities. Raises UserError when their rows
+    are too narrow.
+    """
     for m, count in components.items():
         if m in given and count > given[m]:
             raise UserError(f"rows of {m} have {given[m]} numbers, so no {count} components.")

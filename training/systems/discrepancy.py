@@ -1,4 +1,4 @@
-"""Central moment discrepancy (Zellinger et al., ICLR 2017): how far two modalities' features lie apart."""
+"""Central moment discrepancy (Zellinger et al., ICLR 2017): how much two distributions differ."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 MOMENTS = 5
+"""The highest central moment that is compared."""
 LEAST = 1e-12
-"""Added under the root, whose gradient at 0 is no number."""
+"""Added under the square root, because its gradient at 0 would be NaN."""
 
 
 def cmd(x: Tensor, y: Tensor) -> Tensor:
-    """Of x, y [B, N] -> scalar: the distances of the means and of the central moments 2 to 5.
+    """Return the distance of x and y [B, N] in means and central moments 2 to 5, summed (scalar).
 
-    Neither scaled nor weighted, as in IF-MMIN.
+    The moments are neither scaled nor weighted, as in IF-MMIN's code.
     """
     first, second = x.mean(0), y.mean(0)
     x, y = x - first, y - second
@@ -26,7 +27,7 @@ def cmd(x: Tensor, y: Tensor) -> Tensor:
 
 
 def mean_cmd(features: Tensor) -> Tensor:
-    """[B, M, N] -> scalar: mean over the pairs of modalities."""
+    """Return the mean discrepancy (scalar) over the pairs of modalities in features [B, M, N]."""
     pairs = list(combinations(features.unbind(1), 2))
     return torch.stack([cmd(x, y) for x, y in pairs]).mean()
 

@@ -1,7 +1,7 @@
-"""What IF-MMIN and NMER (and MMIN before them) share: sequences as 128 numbers, invariant layers,
+"""The modules that IF-MMIN and NMER share (and MMIN before them): encoders, invariant layers and
 classifiers.
 
-Letters in the shape comments: B batch, T steps.
+Shapes are named by letters: B batch, M modalities, T steps.
 """
 
 from __future__ import annotations
@@ -15,23 +15,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Preset = Literal["sound", "as_released"]
-"""What makes sense, or what the authors' code does; each system says how they differ."""
+"""`as_released` does what the authors' code does, `sound` what makes sense; the module of each
+system says how they differ."""
 WIDTH = 128
-"""Of what an encoder gives."""
+"""The width of an encoder's output."""
 KERNELS = (3, 4, 5)
+"""The widths of the text encoder's convolutions, steps."""
 TEXT_DROPOUT = 0.5
 GROUP = 32
-"""Samples of similar length that a CPU encodes at a time."""
+"""A CPU encodes this many samples of similar length at a time."""
 
 
 class Encoder(nn.Module, ABC):
-    """A sequence as WIDTH numbers."""
+    """Turns a sequence into WIDTH numbers."""
 
     def forward(self, x: Tensor, counted: Tensor) -> Tensor:
-        """x [B, T, dim], counted bool [B, T], of which one is -> [B, WIDTH].
+        """Encode x [B, T, dim] as [B, WIDTH].
 
-        On a CPU the steps after the last counted one of a group are left out: most utterances
-        have few words.
+        `counted`, bool [B, T], names the steps that count; every sample must have one. On a CPU
+        the steps after the last counted one of a group are left out, because most utterances have
+        few words.
         """
         if x.is_cuda or len(x) <= GROUP:
             return self.encoded(x, counted)
@@ -39,17 +42,17 @@ class Encoder(nn.Module, ABC):
         order = ends.argsort(stable=True)
         found = []
         for group in torch.split(order, GROUP):
-            seen = int(ends[group[-1]]) + max(KERNELS) - 1  # by a kernel over the last counted step
+            seen = int(ends[group[-1]]) + max(KERNELS) - 1  # a kernel may begin at the last
             found.append(self.encoded(x[group, :seen], counted[group, :seen]))
         return torch.cat(found)[order.argsort()]
 
     @abstractmethod
     def encoded(self, x: Tensor, counted: Tensor) -> Tensor:
-        """As `forward`, of all steps."""
+        """Encode as `forward` does, but leave no step out."""
 
 
-class SequenceEncoder(Encoder):
-    """Face and voice: an LSTM, the maximum of its states over time."""
+class LstmEncoder(Encoder):
+    """Encodes face and voice: an LSTM, and the maximum of its states over time."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -60,8 +63,8 @@ class SequenceEncoder(Encoder):
         return _highest(states, counted)
 
 
-class TextEncoder(Encoder):
-    """Text: convolutions over 3, 4 and 5 steps, their maximum over time, one layer."""
+class TextCnnEncoder(Encoder):
+    """Encodes text by a TextCNN (Kim, EMNLP 2014): convolutions, maxima over time and a layer."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -70,8 +73,10 @@ class TextEncoder(Encoder):
         self.linear = nn.Linear(len(KERNELS) * WIDTH, WIDTH)
 
     def encoded(self, x: Tensor, counted: Tensor) -> Tensor:
-        """As `Encoder`; a kernel's place counts where its steps do, or if none is so, where
-        one of them does."""
+        """Encode x; a kernel's place counts if all of its steps do.
+
+        If a sample has no such place, those count that have a counted step.
+        """
         lacking = max(0, max(KERNELS) - x.shape[1])  # a kernel needs as many steps
         x = F.pad(x, (0, 0, 0, lacking)).transpose(1, 2)
         counted = F.pad(counted, (0, lacking))
@@ -83,21 +88,22 @@ class TextEncoder(Encoder):
 
 
 def _highest(x: Tensor, counted: Tensor) -> Tensor:
-    """[B, T, N] -> [B, N]: the maximum over the counted steps."""
+    """Return the maximum [B, N] of x [B, T, N] over the counted steps [B, T]."""
     return x.masked_fill(~counted[..., None], -torch.inf).amax(1)
 
 
 def _places(counted: Tensor, kernel: int) -> Tensor:
-    """Steps [B, T] -> places of a kernel [B, T - kernel + 1]."""
+    """Return which places of a kernel count, [B, T - kernel + 1], given which steps do, [B, T]."""
     covered = counted.unfold(1, kernel, 1)
     whole = covered.all(2)
     return whole | (covered.any(2) & ~whole.any(1, keepdim=True))
 
 
 def span(valid: Tensor) -> Tensor:
-    """Valid bool [B, M, T] -> bool [B, T]: from the first to the last step of which anything is.
+    """Return the steps from the first to the last one that is valid in any modality, bool [B, T].
 
-    So a missing modality is as long as the others. Where nothing is valid: all steps.
+    `valid` is bool [B, M, T]. So a missing modality is as long as the others. If nothing is valid,
+    all steps are returned.
     """
     there = valid.any(1)
     begun, goes_on = there.cumsum(1) > 0, there.flip(1).cumsum(1).flip(1) > 0
@@ -105,21 +111,21 @@ def span(valid: Tensor) -> Tensor:
 
 
 def encoders(dims: Mapping[str, int]) -> nn.ModuleDict:
-    """One for each modality, for rows of these widths."""
+    """Make an encoder for each modality, for rows of these widths."""
     return nn.ModuleDict(
-        {m: TextEncoder(dim) if m == "text" else SequenceEncoder(dim) for m, dim in dims.items()}
+        {m: TextCnnEncoder(dim) if m == "text" else LstmEncoder(dim) for m, dim in dims.items()}
     )
 
 
 def invariant() -> nn.Sequential:
-    """The layers that all modalities share: [B, WIDTH] -> [B, WIDTH]."""
+    """Make the layers that all modalities share: [B, WIDTH] -> [B, WIDTH]."""
     return nn.Sequential(
         nn.Linear(WIDTH, WIDTH), nn.LeakyReLU(), nn.Linear(WIDTH, WIDTH), nn.LeakyReLU()
     )
 
 
 def classifier(width: int, outputs: int, dropout: float) -> nn.Sequential:
-    """[B, width] -> [B, outputs]."""
+    """Make a classifier [B, width] -> [B, outputs] with two hidden layers."""
     return nn.Sequential(
         nn.Linear(width, WIDTH),
         nn.ReLU(),
@@ -132,7 +138,10 @@ def classifier(width: int, outputs: int, dropout: float) -> nn.Sequential:
 
 
 def initialise(module: nn.Module) -> None:
-    """As the authors: Kaiming's normal weights (fan in), no bias; all but such layers stay."""
+    """Initialise linear layers and convolutions as the authors do; other layers stay as they are.
+
+    Weights are normal (He et al., ICCV 2015, fan-in), and biases are zero.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv1d):
             nn.init.kaiming_normal_(layer.weight)

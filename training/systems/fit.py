@@ -1,4 +1,4 @@
-"""One training run: Lightning's loop with our rules (seeds per epoch, resume, atomic results)."""
+"""Runs Lightning's training loop with our rules: seeds per epoch, resuming, whole files."""
 
 from __future__ import annotations
 
@@ -22,22 +22,25 @@ from normtr.whole_file import whole_file
 from training.systems.progress import Progress
 
 UNWANTED = (
-    "Experiment logs directory .* exists",  # of a run that goes on
+    "Experiment logs directory .* exists",  # a run that goes on has one
     "Checkpoint directory .* exists",
     "The number of training batches",  # small sets have few
     "The '.*_dataloader' does not have many workers",  # batches are made in no time
     ".*LeafSpec.* is deprecated",  # Lightning's own use of torch
 )
-"""What Lightning warns of and no user of ours can or need change."""
+"""Warnings of Lightning about what no user of ours can or need change."""
 
 
 def first_process() -> bool:
-    """Whether this is the process that tells: torchrun and Lightning number theirs."""
+    """Return whether this is the process that prints and writes, of those that train together.
+
+    torchrun and Lightning number their processes in RANK or LOCAL_RANK.
+    """
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 class SeedEpoch(Callback):
-    """Random state depends on (seed, epoch) only, so that a resumed run equals an unbroken one."""
+    """Sets the random state by (seed, epoch) alone, so that resumed and unbroken runs are equal."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -48,7 +51,7 @@ class SeedEpoch(Callback):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's advertisements, and its UNWANTED warnings."""
+    """Silence Lightning's advertisements and its UNWANTED warnings."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(max(level, logging.WARNING))
@@ -62,7 +65,10 @@ def _quiet() -> Iterator[None]:
 
 
 class WholeFiles(TorchCheckpointIO):
-    """A checkpoint has its name only once it is whole: killed or on a full disk, the last stays."""
+    """Gives a checkpoint its name only once it is whole.
+
+    So the last one stays if the program is killed or the disk is full.
+    """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -90,8 +96,11 @@ def fit(
 ) -> Path:
     """Train, resuming from the last finished epoch in `run`; return the best checkpoint's path.
 
-    `ema`: decay of a moving average of the weights, which is validated and kept; 0: none.
-    `devices`: GPUs, or processes where there is none, which all return.
+    The best epoch is that of the `mode` ("min" or "max") of the metric `monitor`. `clip` bounds the
+    norm of the gradient; None means no bound. `ema` is the decay of a moving average of the
+    weights, which is then validated and kept; 0 means none. `devices` is the number of GPUs, or of
+    processes without a GPU, and all of them return. Raises KeyboardInterrupt when the user
+    interrupts the training.
     """
     keeper = ModelCheckpoint(
         run,
@@ -101,17 +110,17 @@ def fit(
         save_weights_only=not ema,  # an average of the weights is only in a whole checkpoint
         enable_version_counter=False,
     )
-    # Not the keeper's `save_last`, which keeps the last one that was the best so far.
+    # The keeper's `save_last` would keep the last checkpoint that was the best so far.
     latest = ModelCheckpoint(run, "last", enable_version_counter=False)
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="auto",
         devices=devices,
         strategy="auto" if devices == 1 else "ddp_find_unused_parameters_true",
-        use_distributed_sampler=False,  # the training set's own order knows the processes
+        use_distributed_sampler=False,  # EpochOrder already deals samples to the processes
         precision=precision,
         gradient_clip_val=clip,
-        enable_progress_bar=False,  # ours is a line
+        enable_progress_bar=False,  # Progress is one line
         logger=[
             CSVLogger(run, name=None, version=""),
             TensorBoardLogger(run, name=None, version=""),
@@ -130,16 +139,16 @@ def fit(
         enable_model_summary=False,
     )
     last = run / "last.ckpt"
-    with contextlib.redirect_stdout(sys.stderr):  # where progress belongs
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
         trainer.fit(
             module, train, valid, ckpt_path=str(last) if last.is_file() else None, weights_only=True
         )
     if trainer.interrupted:
         raise KeyboardInterrupt
-    return run / "best.ckpt"  # wherever the run has been moved to
+    return run / "best.ckpt"  # the keeper's own path is stale if the run was moved
 
 
 def weights_of(checkpoint: Path, prefix: str) -> dict[str, torch.Tensor]:
-    """The tensors under `prefix` of a Lightning checkpoint of ours."""
+    """Return the tensors under `prefix` in a Lightning checkpoint of ours, without the prefix."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     return {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}

@@ -1,15 +1,15 @@
 """IF-MMIN (Zuo et al., ICASSP 2023) on a data set: invariant features imagine missing modalities.
 
 Concatenations and masks are in the order of the data's modalities. An erased step is a row of
-zeros, and a missing modality one of zeros throughout, which still goes through its encoder.
+zeros. A missing modality has only rows of zeros, which still go through its encoder.
 
-`as_released` does what the authors' code does, `sound` (our default) what makes sense:
+`as_released` does what the authors' code does, and `sound` (our default) does what makes sense:
 
 | as released | sound |
 |---|---|
-| cascade: the codes are of h + k H', as when the paper was written | each block's input is the last one's output + H' (their code since September 2024) |
-| an encoder's maximum is taken over steps beyond the sample, too | from the first to the last step of which anything is there |
-| only the voice is standardised | all modalities are |
+| block k encodes h + k H', as when the paper was written | block k encodes the output of the block before it plus H' (their code since September 2024) |
+| an encoder takes its maximum also over steps beyond the sample | only from the first to the last step at which anything is there |
+| only the voice is standardised | all modalities are standardised |
 """
 
 from __future__ import annotations
@@ -43,21 +43,24 @@ class IfMmin(TwoPhases):
 
     name = "IF-MMIN"
     invariant: Invariant = "plain"
-    """The invariant layers: the code's default, or a deeper variant of it."""
+    """The invariant layers: the authors' default, or a deeper variant of it."""
     blocks: int = 5
-    """Autoencoders of the cascade."""
+    """Number of autoencoders in the cascade."""
     weights: Weights = field(default_factory=Weights)
     first: Phase = FIRST
     second: Phase = SECOND
 
     def __post_init__(self) -> None:
-        """Raises ValueError where no network can be built so."""
+        """Raise ValueError when no network can be built from these settings."""
         if min([self.blocks, *self.components.values()]) < 1:
             raise ValueError("blocks and components are 1 or more")
 
     def model(self, windows: Windows, outputs: int) -> Reduced[Imagining]:
-        """An untrained model for rows like these, of any steps. Raises UserError."""
-        conditions(list(windows.rows))  # there are some
+        """Return an untrained model for rows like these, with any number of steps.
+
+        Raises UserError when there are too few modalities, or rows too narrow for the components.
+        """
+        conditions(list(windows.rows))  # only for its UserError
         dims = reduced_dims(windows.dims, self.components)
         config = IfMminConfig(dims, outputs, self.preset, self.invariant, self.blocks)
         return Reduced(Imagining(config, self.second.dropout), windows.dims)

@@ -1,4 +1,7 @@
-"""The losses of IF-MMIN's two phases. Letters in the shape comments: B batch, M modalities, T steps."""
+"""The losses of IF-MMIN's two phases.
+
+Shapes are named by letters: B batch, M modalities, T steps.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +20,23 @@ from training.windows import Batch
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the losses beside the emotion's; 0: none."""
+    """The weights of the losses beside the emotion loss; 0 turns one off."""
 
     discrepancy: float = 1.0
-    """CMD of the invariant features, in the first phase."""
+    """Weight of the CMD of the invariant features, in the first phase."""
     imagination: float = 1.0
+    """Weight of the imagined features' error, in the second phase."""
     invariance: float = 100.0
+    """Weight of the invariant features' error, in the second phase."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where one is negative."""
+        """Raise ValueError when a weight is negative."""
         if min(self.discrepancy, self.imagination, self.invariance) < 0:
             raise ValueError("weights of losses are 0 or more")
 
 
 class IfMminFirstPhase(PhaseModule):
-    """Invariant features of complete data: L = L_er + L_cmd."""
+    """Learns invariant features of complete data: L = L_er + L_cmd."""
 
     network: IfMminPretrained
 
@@ -47,7 +52,10 @@ class IfMminFirstPhase(PhaseModule):
         self.weights = weights
 
     def losses(self, rows: dict[str, Tensor], valid: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """rows [B, T, N_m] per modality, valid bool [B, M, T], labels [B] -> weighted losses."""
+        """Return the weighted losses.
+
+        `rows` are [B, T, N_m] by modality, `valid` is bool [B, M, T], and `labels` are [B].
+        """
         embedded = self.network.embedded(rows, valid)
         return {
             "emotion": self.emotion_loss(self.network.judged(embedded), labels),
@@ -60,11 +68,11 @@ class IfMminFirstPhase(PhaseModule):
 
 
 class IfMminSecondPhase(TaughtModule[IfMminPretrained]):
-    """Imagination of what is missing: L = L_er + L_img + L_inv.
+    """Learns to imagine what is missing: L = L_er + L_img + L_inv.
 
-    The teacher is the first phase's network, frozen. Of what the student does not get, it says
-    what shall be imagined, so for what is there that is its answer to zeros; of everything, what
-    the student's invariant features shall be.
+    The teacher is the first phase's network, frozen. The student shall imagine the teacher's
+    specific features of the complementary input, in which what the student gets is replaced by
+    zeros; and its invariant features shall be those that the teacher finds in the complete input.
     """
 
     network: Imagining
@@ -84,7 +92,10 @@ class IfMminSecondPhase(TaughtModule[IfMminPretrained]):
     def losses(
         self, rows: dict[str, Tensor], valid: Tensor, mask: Tensor, labels: Tensor
     ) -> dict[str, Tensor]:
-        """As `FirstPhase.losses`; mask bool [B, M, T]: what the student gets of what is valid."""
+        """Return the weighted losses; the shapes are those of `IfMminFirstPhase.losses`.
+
+        `mask`, bool [B, M, T], says which of the valid steps the student gets.
+        """
         with torch.no_grad():
             whole = self.teacher.embedded(rows, valid)
             hidden = self.teacher.embedded(rows, valid & ~mask)
@@ -99,7 +110,7 @@ class IfMminSecondPhase(TaughtModule[IfMminPretrained]):
         }
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Every version that the masks leave of a sample is a sample."""
+        """Return the loss; every version that the masks leave of a sample counts as a sample."""
         rows, valid, labels, masks, _noisy = batch
         versions = len(masks)
         every: dict[str, Any] = {m: x.repeat(versions, 1, 1) for m, x in rows.items()}

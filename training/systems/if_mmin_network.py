@@ -1,6 +1,6 @@
-"""The two networks of IF-MMIN (ICASSP 2023): what is pre-trained, and what imagines.
+"""The two networks of IF-MMIN (Zuo et al., ICASSP 2023): one is pre-trained, the other imagines.
 
-Letters in the shape comments: B batch, M modalities, T steps, S = 128 M.
+Shapes are named by letters: B batch, M modalities, T steps, S = 128 M.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from training.systems.encoders import (
 
 Invariant = Literal["plain", "deep"]
 HIDDEN = (256, 128, 64)
-"""Of an autoencoder; the last is the width of its code."""
+"""The widths of an autoencoder's layers; the last one is that of its code."""
 
 
 @dataclass(frozen=True)
 class IfMminConfig:
-    """What the networks are built from."""
+    """The settings from which the networks are built."""
 
     dims: dict[str, int]
-    """Width of a row per modality, in the order of all that is concatenated."""
+    """The width of a row by modality, in the order of all concatenations."""
     outputs: int
-    """Classes, or 1 for regression."""
+    """The number of classes, or 1 for regression."""
     preset: Preset = "sound"
-    """as_released: steps outside of what is there count in the encoders' maximum, and the cascade
-    is the one before September 2024, of which no decoder's output is fed forward."""
+    """With as_released, steps beyond the sample count in the encoders' maximum, and no decoder's
+    output is fed forward in the cascade, as before September 2024."""
     invariant: Invariant = "plain"
     blocks: int = 5
-    """Autoencoders of the cascade."""
+    """The number of autoencoders in the cascade."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where no network can be built so."""
+        """Raise ValueError when no network can be built from these settings."""
         if min([*self.dims.values(), self.outputs, self.blocks]) < 1:
             raise ValueError("widths, outputs and blocks are 1 or more")
         if len(self.dims) < 2:
@@ -52,14 +52,14 @@ class IfMminConfig:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Of every modality what is its own and what all share, float [B, M, 128] each."""
+    """The specific and the invariant features of every modality, float [B, M, 128] each."""
 
     specific: Tensor
     invariant: Tensor
 
 
 def deep_invariant(dropout: float) -> nn.Sequential:
-    """The layers of the run that a figure of the authors shows, with one more of each kind."""
+    """Make the deeper invariant layers that the authors used in the run of one of their figures."""
     hidden = [
         layer
         for _ in range(3)
@@ -69,7 +69,7 @@ def deep_invariant(dropout: float) -> nn.Sequential:
 
 
 class Embedding(nn.Module):
-    """What both have: encoders and invariant layers, and the statistics of the training rows."""
+    """The common part of both networks: encoders, invariant layers and statistics of the rows."""
 
     def __init__(self, config: IfMminConfig, dropout: float) -> None:
         super().__init__()
@@ -82,9 +82,9 @@ class Embedding(nn.Module):
         self.invariant = deep_invariant(dropout) if deep else invariant()
 
     def embedded(self, rows: Mapping[str, Tensor], valid: Tensor) -> Embedded:
-        """rows float [B, T, N_m] per modality, valid bool [B, M, T].
+        """Embed rows float [B, T, N_m] by modality; `valid` is bool [B, M, T].
 
-        What is not valid is a row of zeros, also where a modality is missing throughout: zeros
+        A step that is not valid is a row of zeros. Even if a modality is missing throughout, zeros
         go through its encoder.
         """
         sound = self.config.preset == "sound"
@@ -99,7 +99,7 @@ class Embedding(nn.Module):
 
 
 class IfMminPretrained(Embedding):
-    """First phase: complete windows -> outputs of specific and invariant features together."""
+    """The network of the first phase: it judges complete windows by all their features."""
 
     def __init__(self, config: IfMminConfig, dropout: float = 0.3) -> None:
         super().__init__(config, dropout)
@@ -107,18 +107,18 @@ class IfMminPretrained(Embedding):
         initialise(self)
 
     def judged(self, embedded: Embedded) -> Tensor:
-        """-> outputs [B, C or 1]."""
+        """Return outputs [B, C or 1]."""
         both = torch.cat([embedded.specific, embedded.invariant], 1)
         out: Tensor = self.classifier(both.flatten(1))
         return out
 
     def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
-        """As `embedded` -> outputs [B, C or 1]."""
+        """Return outputs [B, C or 1]; the inputs are those of `embedded`."""
         return self.judged(self.embedded(rows, valid))
 
 
 def autoencoder(width: int) -> tuple[nn.Sequential, nn.Sequential]:
-    """Encoder [B, width] -> [B, 64] and decoder back."""
+    """Make an encoder [B, width] -> [B, 64] and a decoder back."""
     a, b, code = HIDDEN
     encoder = nn.Sequential(
         nn.Linear(width, a), nn.LeakyReLU(), nn.Linear(a, b), nn.LeakyReLU(), nn.Linear(b, code)
@@ -130,7 +130,7 @@ def autoencoder(width: int) -> tuple[nn.Sequential, nn.Sequential]:
 
 
 class Imagination(nn.Module):
-    """IF-IM: a cascade of autoencoders that hears the invariant features before each."""
+    """IF-IM: a cascade of autoencoders; the invariant features are added to the input of each."""
 
     def __init__(self, width: int, blocks: int, preset: Preset) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Imagination(nn.Module):
         self.transition = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
 
     def forward(self, specific: Tensor, invariant: Tensor) -> tuple[Tensor, Tensor]:
-        """Both [B, S] -> imagined [B, S], and all codes [B, 64 blocks]."""
+        """Return the imagined features [B, S] and all codes [B, 64 blocks]; inputs are [B, S]."""
         heard = decoded = specific
         codes = []
         for encoder, decoder in zip(self.encoders, self.decoders, strict=True):
@@ -153,7 +153,7 @@ class Imagination(nn.Module):
 
 
 class Imagining(Embedding):
-    """Second phase: windows of which something is missing -> outputs, and what is imagined."""
+    """The network of the second phase: it judges windows by what it imagines of missing input."""
 
     def __init__(self, config: IfMminConfig, dropout: float = 0.5) -> None:
         super().__init__(config, dropout)
@@ -163,12 +163,12 @@ class Imagining(Embedding):
         initialise(self)
 
     def imagined(self, embedded: Embedded) -> tuple[Tensor, Tensor]:
-        """-> outputs [B, C or 1], imagined [B, S]."""
+        """Return outputs [B, C or 1] and imagined features [B, S]."""
         imagined, codes = self.imagination(
             embedded.specific.flatten(1), embedded.invariant.flatten(1)
         )
         return self.classifier(codes), imagined
 
     def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
-        """As `embedded` -> outputs [B, C or 1]."""
+        """Return outputs [B, C or 1]; the inputs are those of `embedded`."""
         return self.imagined(self.embedded(rows, valid))[0]

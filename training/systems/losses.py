@@ -1,6 +1,6 @@
-"""The noise-aware losses of NORM-TR: emotion, and two adversarial ones (3.5.2, 3.6).
+"""The two adversarial losses of NORM-TR's noise-aware learning (section 3.5.2, eq. 6 and 7).
 
-Letters in the shape comments: B batch, M modalities, T steps, H = N / 2.
+Shapes are named by letters: B batch, M modalities, T steps, H = N / 2.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse(x: Tensor, strength: float = 1.0) -> Tensor:
-    """Gradient reversal (Ganin & Lempitsky, ICML 2015): x, whose gradient is -strength times."""
+    """Return x, but multiply its gradient by -strength (Ganin & Lempitsky, ICML 2015)."""
     out: Tensor = _Reversal.apply(x, strength)  # type: ignore[no-untyped-call]
     return out
 
 
 @dataclass(frozen=True)
 class Adversarial:
-    """A discriminator's loss and how often it was right (0..1), float [B]: of each sample."""
+    """A discriminator's loss and how often it was right (0..1) for each sample, float [B] each."""
 
     loss: Tensor
     accuracy: Tensor
 
 
 class ModalityDiscriminator(nn.Module):
-    """D1: one linear layer says of which modality a token is (loss adv-1).
+    """D1: one linear layer tells the modality of a token (L_adv-1, eq. 6).
 
-    It learns from MFs, which are detached, and from NRGFs, which come through three extra
-    token-wise MLPs (one per modality) and the reversal. `d1` says where the reversal stands:
-    `after` or `before` the extra MLPs; `none`: no such loss.
+    It learns from detached MFs, and from NRGFs that come through extra token-wise MLPs (one for
+    each modality) and the reversal. `d1` places the reversal `after` or `before` the extra MLPs;
+    with `none` there is no such loss.
     """
 
     def __init__(self, modalities: int, half: int, d1: D1) -> None:
@@ -60,7 +60,10 @@ class ModalityDiscriminator(nn.Module):
         self.linear = nn.Linear(half, modalities)
 
     def forward(self, features: Features, strength: float = 1.0) -> Adversarial:
-        """nrgf, mf [B, M, T, H] -> the mean of the losses on MFs and on NRGFs."""
+        """Return the mean of the losses on MFs and on NRGFs, which are [B, M, T, H].
+
+        The accuracy is that on NRGFs. `strength` is that of the reversal.
+        """
         nrgf, mf = features.nrgf, features.mf.detach()
         if self.d1 == "none":
             return Adversarial(nrgf.new_zeros(len(nrgf)), nrgf.new_zeros(len(nrgf)))
@@ -77,11 +80,12 @@ class ModalityDiscriminator(nn.Module):
 
 
 class NoiseDiscriminator(nn.Module):
-    """D2: one linear layer looks for noise in the NRGFs (loss adv-2), which come reversed.
+    """D2: one linear layer looks for noise in the NRGFs, through the reversal (L_adv-2, eq. 7).
 
-    `d2` says what it decides: `slices`: of each modality's mean over the steps, whether some were
-    erased; `samples`: of all modalities' means at once, which modality was, or none of them
-    (M + 1 classes; without clean samples in the batch the last is rare); `none`: no such loss.
+    With `slices` it tells from each modality's mean over the steps whether some steps were erased.
+    With `samples` it tells from the means of all modalities which one had steps erased, or none
+    (M + 1 classes; the last is rare unless the batch has clean samples). With `none` there is no
+    such loss.
     """
 
     def __init__(self, modalities: int, half: int, d2: D2) -> None:
@@ -91,7 +95,11 @@ class NoiseDiscriminator(nn.Module):
         self.linear = nn.Linear(modalities * half, modalities + 1) if whole else nn.Linear(half, 1)
 
     def forward(self, nrgf: Tensor, noisy: Tensor, strength: float = 1.0) -> Adversarial:
-        """nrgf [B, M, T, H]; noisy bool [B, M]: the slices of which steps were erased."""
+        """Return the loss on nrgf [B, M, T, H].
+
+        `noisy`, bool [B, M], names the slices in which steps were erased, and `strength` is that of
+        the reversal.
+        """
         if self.d2 == "none":
             return Adversarial(nrgf.new_zeros(len(noisy)), nrgf.new_zeros(len(noisy)))
         means = reverse(nrgf.mean(dim=2), strength)  # [B, M, H]

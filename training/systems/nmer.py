@@ -1,26 +1,26 @@
 """NMER (Fan et al., arXiv 2311.16114): a noise scheduler, and a VAE's joint representation.
 
-What training's masks erase is not gone but noisy: a forward diffusion of the rows. In the paper
-these are all rows of some modalities (`masks = "conditions"`). What a test erases is gone, a zero
-row as for every system. M modalities in the order of the data; letters in the shape comments:
+What the masks erase in training becomes noisy by a forward diffusion of the rows. In the paper
+these are all rows of some modalities (`masks = "conditions"`). What a test erases becomes a row of
+zeros, as for every system. Modalities are in the order of the data. Shapes are named by letters:
 B batch, M modalities, T steps, W = 128.
 
-`as_released` does what the authors' code does, `sound` (our default) mends what is wrong there:
+`as_released` does what the authors' code does, and `sound` (our default) mends what is wrong there:
 
 | as released | sound |
 |---|---|
 | a batch is one sequence, so samples attend to each other | a sample is a sequence of length 1 |
-| KL summed over batch and latent, beside means | its mean over the batch, times 2 / (M W) |
-| what the decoder gives ends in a sigmoid | it does not: its targets leave (0, 1) |
-| z is drawn under test, too | z is its mean |
-| noise of validation is drawn anew in every epoch | it is the same in all |
-| one step of the schedule for a modality in a batch | one for every sample and modality |
-| noise also on steps that are not valid | on valid steps only |
-| an encoder's maximum is taken over these, too | from the first to the last step of which anything is there |
-| only the voice is standardised | all modalities are |
+| the KL divergence is summed over batch and latent, beside means | it is a mean over the batch, times 2 / (M W) |
+| the decoder ends in a sigmoid | it does not, because its targets leave (0, 1) |
+| z is drawn also under test | z is its mean under test |
+| the noise of validation is drawn anew in every epoch | it is the same in all epochs |
+| a modality has one step of the schedule in a batch | every sample and modality has its own |
+| steps that are not valid become noisy, too | only valid steps do |
+| an encoder takes its maximum also over steps that are not valid | only from the first to the last step at which anything is there |
+| only the voice is standardised | all modalities are standardised |
 
-Not taken over: the diffusion U-Net of the first phase, whose output nothing reads, and dropping the
-last batch of a test.
+Two things are not taken over: the diffusion U-Net of the first phase, whose output nothing reads,
+and dropping the last batch of a test.
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ SECOND = Phase(constant=40, decay=40, batch=128, clip=1.0, dropout=0.1, beta1=0.
 
 @dataclass(frozen=True, kw_only=True)
 class Nmer(TwoPhases):
-    """NMER and how it is trained; what its masks erase is noisy."""
+    """NMER and how it is trained; what its masks erase becomes noisy."""
 
     name = "NMER"
     noises: tuple[Noise, ...] = ("gaussian",)
-    """What becomes of erased steps in training; of several one is drawn for every batch."""
+    """What erased steps become in training; one of several is drawn for every batch."""
     noise_steps: int = 100
-    """Of the schedule: the "intensity"."""
+    """Steps of the noise schedule, which the paper calls its intensity."""
     residual: bool = False
-    """Whether the VAE gives what is to be added to s (an early version of the authors')."""
+    """Whether the VAE's output is added to s, as in an early version of the authors' code."""
     first: Phase = FIRST
     second: Phase = SECOND
 
     def __post_init__(self) -> None:
-        """Raises ValueError where nothing can be learned so."""
+        """Raise ValueError when nothing can be learned with these settings."""
         if not self.noises or min(self.noise_steps, *self.components.values(), 1) < 1:
             raise ValueError("there is one noise or more; noise_steps, components are 1 or more")
 
@@ -82,5 +82,5 @@ class Nmer(TwoPhases):
         return NmerSecondPhase(network, teaching, self.second, self.regression, seed)
 
     def in_conditions(self, valid: Samples) -> DataLoader[Any]:
-        """Complete: the second phase makes them noisy."""
+        """Return a loader of the complete windows; the second phase makes them noisy."""
         return DataLoader(valid.windows.dataset(), 256)

@@ -1,6 +1,6 @@
-"""NMER's networks: both phases' encoders, the conditional VAE, its losses.
+"""NMER's networks: the encoders of both phases, and the conditional VAE with its KL divergence.
 
-M modalities in the order of the data; letters in the shape comments: B batch, M modalities,
+Modalities are in the order of the data. Shapes are named by letters: B batch, M modalities,
 T steps, W = 128.
 """
 
@@ -27,25 +27,26 @@ from training.systems.encoders import (
 Rows = Mapping[str, Tensor]
 
 LATENT = 64
+"""The width of z."""
 LAYERS, HEADS, FEED_FORWARD = 5, 8, 128
-"""Of the VAE's Transformer."""
+"""The sizes of the VAE's Transformer."""
 HIDDEN = 128
-"""Of the VAE's decoder and the second phase's classifier."""
+"""The width of the hidden layers in the VAE's decoder and the second phase's classifier."""
 TEST_DRAW = 0
-"""Seed of what `as_released` draws under test, so that a result can be had again."""
+"""The seed from which `as_released` draws z under test, so that results can be repeated."""
 
 
 @dataclass(frozen=True)
 class NmerConfig:
-    """What the network is built from."""
+    """The settings from which the networks are built."""
 
     dims: dict[str, int]
-    """Width of a row per modality, in their order."""
+    """The width of a row by modality, in the order of the modalities."""
     outputs: int
-    """Classes, or 1 for regression."""
+    """The number of classes, or 1 for regression."""
     preset: Preset = "sound"
     residual: bool = False
-    """Whether the VAE gives what is to be added to s (an early version of the authors')."""
+    """Whether the VAE's output is added to s, as in an early version of the authors' code."""
     dropout: float = 0.1
 
     @property
@@ -54,7 +55,7 @@ class NmerConfig:
 
 
 class _Views(nn.Module):
-    """What both phases have: six encoders (of three modalities) and the invariant layers."""
+    """The common part of both phases: two encoders for each modality, and the invariant layers."""
 
     def __init__(self, config: NmerConfig) -> None:
         super().__init__()
@@ -67,7 +68,7 @@ class _Views(nn.Module):
         self.common = invariant()
 
     def scaled(self, rows: Rows, valid: Tensor) -> dict[str, Tensor]:
-        """rows [B, T, N_m], valid bool [B, M, T] -> standardised rows, 0 where not valid."""
+        """Standardise rows [B, T, N_m]; those that are not `valid`, bool [B, M, T], become zero."""
         return {
             m: (rows[m] - self.get_buffer(f"mean_{m}"))
             / self.get_buffer(f"scale_{m}")
@@ -76,7 +77,10 @@ class _Views(nn.Module):
         }
 
     def views(self, x: Rows, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Scaled rows -> s [B, M W] specific of modalities, c [B, M, W] invariant to them."""
+        """Return features s [B, M W], specific to the modalities, and c [B, M, W], invariant.
+
+        x are scaled rows [B, T, N_m] by modality.
+        """
         counted = torch.ones_like(valid[:, 0]) if self.config.released else span(valid)
         s, c = [], []
         for m, rows in x.items():
@@ -86,7 +90,7 @@ class _Views(nn.Module):
 
 
 class NmerPretrained(_Views):
-    """The first phase: classifies s and c of complete data."""
+    """The network of the first phase: it classifies s and c of complete data."""
 
     def __init__(self, config: NmerConfig) -> None:
         super().__init__(config)
@@ -94,26 +98,31 @@ class NmerPretrained(_Views):
         initialise(self)
 
     def forward(self, rows: Rows, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """-> outputs [B, C or 1] and c [B, M, W]."""
+        """Return outputs [B, C or 1] and c [B, M, W] for rows [B, T, N_m], valid [B, M, T]."""
         s, c = self.views(self.scaled(rows, valid), valid)
         return self.classifier(torch.cat([s, c.flatten(1)], 1)), c
 
 
 class Joint(NamedTuple):
-    """What the second phase makes of a batch; r is the joint representation."""
+    """What the second phase's network computes of a batch."""
 
     outputs: Tensor
+    """[B, C or 1]."""
     c: Tensor
+    """The invariant features [B, M, W]."""
     r: Tensor
+    """The joint representation [B, M W]."""
     mean: Tensor
+    """The mean of z [B, LATENT]."""
     log_variance: Tensor
+    """The logarithm of z's variance [B, LATENT]."""
 
 
 def alone(layer: nn.TransformerEncoderLayer, x: Tensor) -> Tensor:
-    """What the layer (post-norm) gives for sequences of one step, x [B, W] -> [B, W].
+    """Return what the post-norm layer gives for sequences of one step, [B, width] like x.
 
-    A step alone attends to itself with weight 1, so queries and keys, almost half of the work,
-    are left out; a dropped weight (of one head) is its value dropped.
+    A single step attends to itself with weight 1, so queries and keys, almost half of the work, are
+    left out. To drop the weight of a head is to drop its value.
     """
     attention = layer.self_attn
     assert attention.in_proj_weight is not None
@@ -130,10 +139,10 @@ def alone(layer: nn.TransformerEncoderLayer, x: Tensor) -> Tensor:
 
 
 class Vae(nn.Module):
-    """s and c -> z; z and c -> r, which the second phase wants to be s of clean data."""
+    """Encodes s and c as z, and decodes z and c to r, which shall be s of clean data."""
 
     def __init__(self, half: int, dropout: float, *, released: bool) -> None:
-        """`half`: width of s, and of c."""
+        """`half` is the width of s, and of c; `released` builds it as in the authors' code."""
         super().__init__()
         self.released = released
         layer = nn.TransformerEncoderLayer(2 * half, HEADS, FEED_FORWARD, dropout, batch_first=True)
@@ -147,7 +156,10 @@ class Vae(nn.Module):
         )
 
     def forward(self, s: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """s, c [B, M W] -> r [B, M W]; mean and logarithm of the variance of z [B, LATENT]."""
+        """Return r [B, M W] for s and c [B, M W].
+
+        Also return the mean of z and the logarithm of its variance, [B, LATENT] each.
+        """
         x = torch.cat([s, c], 1)
         if self.released:
             x = self.encoder(x[None])[0]
@@ -168,7 +180,7 @@ class Vae(nn.Module):
 
 
 class NmerNetwork(_Views):
-    """Raw rows and their validity -> outputs."""
+    """The network of the second phase: it judges windows by their joint representation."""
 
     def __init__(self, config: NmerConfig) -> None:
         super().__init__(config)
@@ -182,17 +194,20 @@ class NmerNetwork(_Views):
         initialise(self)
 
     def joint(self, x: Rows, valid: Tensor) -> Joint:
-        """Scaled rows [B, T, N_m], corrupted or not, and valid bool [B, M, T]."""
+        """Judge scaled rows [B, T, N_m], corrupted or not; `valid` is bool [B, M, T]."""
         s, c = self.views(x, valid)
         r, mean, log_variance = self.vae(s, c.flatten(1))
         r = r + s if self.config.residual else r
         return Joint(self.classifier(r), c, r, mean, log_variance)
 
     def forward(self, rows: Rows, valid: Tensor) -> Tensor:
-        """rows float [B, T, N_m] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""
+        """Return outputs [B, C or 1] for rows float [B, T, N_m] by modality, valid [B, M, T]."""
         return self.joint(self.scaled(rows, valid), valid).outputs
 
 
 def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Divergence of N(mean, variance) from N(0, 1), [B, LATENT] each -> [B, LATENT]."""
+    """Return the KL divergence of N(mean, variance) from N(0, 1); all are [B, LATENT].
+
+    The formula is that of Kingma & Welling (ICLR 2014, appendix B).
+    """
     return -0.5 * (1 + log_variance - mean.square() - log_variance.exp())

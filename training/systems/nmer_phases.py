@@ -1,4 +1,4 @@
-"""NMER's two phases: what is learned from complete data, and from noisy ones."""
+"""NMER's two phases of training: the first on complete data, the second on noisy data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.windows import Batch
 
 
 class NmerFirstPhase(PhaseModule):
-    """Cross-entropy (or the regression's loss), and CMD of the invariant features."""
+    """Learns from complete data: L = L_er + L_cmd, with the CMD of the invariant features."""
 
     network: NmerPretrained
 
@@ -34,17 +34,20 @@ class NmerFirstPhase(PhaseModule):
 
 @dataclass(frozen=True)
 class Teaching:
-    """What the second phase learns from."""
+    """How the second phase is taught."""
 
     teacher: NmerPretrained
-    """Its answers to clean complete data are the targets."""
+    """Its features of clean complete data are the targets."""
     scheduler: Scheduler
     by_conditions: bool
-    """Whether an epoch is chosen by the noisy conditions; otherwise by windows as they come."""
+    """Whether epochs are validated in the noisy conditions; otherwise on windows as they are."""
 
 
 class NmerSecondPhase(TaughtModule[NmerPretrained]):
-    """L = CE + L_inv + L_vae; the first phase's network, frozen, gives the targets."""
+    """Learns from noisy data: L = L_er + L_inv + L_vae.
+
+    The first phase's network, frozen, gives the targets.
+    """
 
     network: NmerNetwork
 
@@ -60,7 +63,7 @@ class NmerSecondPhase(TaughtModule[NmerPretrained]):
         self.scheduler, self.by_conditions = teaching.scheduler, teaching.by_conditions
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Every version that the masks leave of a sample counts alike."""
+        """Return the loss; all versions that the masks leave of a sample count alike."""
         rows, valid, labels, masks, _noisy = batch
         with torch.no_grad():
             s, c = self.teacher.views(self.teacher.scaled(rows, valid), valid)
@@ -71,7 +74,10 @@ class NmerSecondPhase(TaughtModule[NmerPretrained]):
     def losses(
         self, x: Rows, valid: Tensor, s: Tensor, c: Tensor, labels: Tensor
     ) -> dict[str, Tensor]:
-        """Of noisy scaled rows; `s` [B, M W] and `c` [B, M, W] are the teacher's of clean ones."""
+        """Return the losses on noisy scaled rows x [B, T, N_m].
+
+        `s` [B, M W] and `c` [B, M, W] are the teacher's features of the clean rows.
+        """
         joint = self.network.joint(x, valid)
         divergence = kl(joint.mean, joint.log_variance)
         self.log("kl_per_dimension", divergence.mean(), on_step=False, on_epoch=True)
@@ -83,9 +89,10 @@ class NmerSecondPhase(TaughtModule[NmerPretrained]):
         }
 
     def weighed(self, divergence: Tensor, width: int) -> Tensor:
-        """[B, LATENT] -> scalar; `width` of what is reconstructed.
+        """Return the weighted KL loss (scalar) of a divergence [B, LATENT].
 
-        Beside a mean over the width, an ELBO with unit variance has 2 / width.
+        `width` is that of what is reconstructed. In the ELBO of a Gaussian of unit variance, the KL
+        divergence has the factor 2 / width beside a squared error that is a mean over the width.
         """
         if self.network.config.released:
             return divergence.sum()

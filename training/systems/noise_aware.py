@@ -1,4 +1,4 @@
-"""Noise-aware learning of NORM-TR (3.5, 3.6): one training step over noisy copies of every sample."""
+"""Noise-aware learning of NORM-TR (sections 3.5 and 3.6): training steps over noisy versions."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ from training.windows import Batch, Windows, process
 Regression = Literal["mse", "l1"]
 
 EPOCHS, UPDATES = 20, 100
-"""So many epochs, and more where these are fewer updates: a small set must be learned, too."""
+"""A training has this many epochs, and more if it would have fewer updates, so that small data sets
+are learned, too."""
 HORIZON = 0.1
-"""The average over the weights looks back over this share of all updates."""
+"""The moving average of the weights looks back over this share of all updates."""
 
 
 @dataclass(frozen=True)
 class UpdatePlan:
-    """How long a network is trained, of which the decay of the average follows."""
+    """How long a network is trained, and the decay of its moving average."""
 
     epochs: int
     updates: int
     ema: float
+    """The decay per update; 0 means that there is no average."""
 
 
 @dataclass(frozen=True)
@@ -44,27 +46,28 @@ class Learning:
     """
 
     d1: D1 = "none"
-    """Where the reversal stands in D1: after or before the extra MLPs; none: no such loss."""
+    """Where D1 reverses gradients: after or before the extra MLPs; none turns its loss off."""
     d2: D2 = "none"
-    """slices: is this modality noisy? samples: which modality is (with a clean copy); none."""
+    """What D2 tells: whether a modality is noisy (slices), or which one is (samples, with a clean
+    copy of the batch); none turns its loss off."""
     reversal: float = 1.0
     """Strength of the gradient reversal."""
     ramped: bool = False
     """Whether the strength grows from 0 (Ganin & Lempitsky, ICML 2015, eq. 14)."""
     regression: Regression = "l1"
-    """Emotion loss where the label is a number."""
+    """The emotion loss if labels are numbers."""
     lr: float = 5e-4
     weight_decay: float = 0.05
     epochs: int | None = None
-    """None: EPOCHS, or as many more as UPDATES take."""
+    """Number of epochs; if not given, 20, or more if these had fewer than 100 updates."""
     batch: int = 16
     """Samples in a step, over all processes; each is seen in every noisy version."""
     ema: float | None = None
-    """Decay of the weights' moving average, which is then what is kept; 0: none. None: so that it
-    looks back over the HORIZON."""
+    """Decay of a moving average of the weights, which is then kept; 0 means none. If not given, the
+    average looks back over a tenth of the updates."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where nothing can be learned so."""
+        """Raise ValueError when nothing can be learned with these settings."""
         counts = [self.batch] if self.epochs is None else [self.batch, self.epochs]
         if min(counts) < 1 or self.lr <= 0 or self.weight_decay < 0:
             raise ValueError("epochs and batch are 1 or more, lr over 0, weight_decay not under 0")
@@ -72,7 +75,7 @@ class Learning:
             raise ValueError(f"ema lies from 0 to under 1, not at {self.ema:g}")
 
     def plan(self, batches: int) -> UpdatePlan:
-        """For an epoch of so many batches."""
+        """Return the plan for epochs of this many batches."""
         epochs = self.epochs or max(EPOCHS, -(-UPDATES // batches))
         updates = epochs * batches
         ema = max(0.0, 1 - 1 / (HORIZON * updates)) if self.ema is None else self.ema
@@ -82,9 +85,9 @@ class Learning:
 def standardise(network: nn.Module, windows: Windows, together: Collection[str] = ()) -> None:
     """Set the buffers mean_NAME and scale_NAME of a network from the valid rows of its training.
 
-    The numbers of a row are scaled each by its deviation, or `together` by their common one,
-    which keeps principal components as important as they were. A modality that was hardly ever
-    there stays as it is.
+    Each number of a row is scaled by its own deviation. The rows of modalities in `together` are
+    scaled by one common deviation, which keeps principal components as important as they were. A
+    modality with fewer than two valid rows is not scaled.
     """
     for m in windows.rows:
         rows = windows.valid_rows(m)
@@ -97,9 +100,10 @@ def standardise(network: nn.Module, windows: Windows, together: Collection[str] 
 
 
 def dropout(seeds: Tensor, shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
-    """Factors 0, with probability `rate`, or 1 / (1 - rate), of a shape for each seed: float32.
+    """Draw factors that are 0 with probability `rate`, and otherwise 1 / (1 - rate).
 
-    From 16 random bits each: `bernoulli_` draws 64 on a CPU, which takes six times as long.
+    They are float32 [seeds, *shape]; those of a seed depend on it alone. Each is drawn from 16
+    random bits, because `bernoulli_` draws 64 on a CPU, which takes six times as long.
     """
     count = math.prod(shape)
     numbers = torch.empty(len(seeds), -(-count // 4), dtype=torch.int64, device=device)
@@ -107,18 +111,18 @@ def dropout(seeds: Tensor, shape: tuple[int, ...], rate: float, device: torch.de
     for mine, seed in zip(numbers, seeds.tolist(), strict=True):
         mine.random_(-(2**63), None, generator=generator.manual_seed(seed))
     bits = numbers.view(torch.int16)[:, :count].reshape(len(seeds), *shape)
-    # Floats: comparing integers takes ten times as long, which was a tenth of a training step.
+    # Comparing integers takes ten times as long as floats, which was a tenth of a training step.
     return bits.float().ge_(round(rate * 2**16) - 2**15).mul_(1 / (1 - rate))
 
 
 class NoiseAware(lightning.LightningModule):
-    """L = L_adv1 + L_adv2 + L_er on all noisy versions of every sample.
+    """Trains NORM-TR with L = L_adv1 + L_adv2 + L_er (eq. 9) on all noisy versions of every sample.
 
-    Validation logs `accuracy`, or `mae` where the network has one output (regression).
+    Validation logs `accuracy`, or `mae` if the network has one output (regression).
     """
 
     def __init__(self, network: NormTr, learning: Learning, steps: int, seed: int) -> None:
-        """`steps`: how many the whole run has; warm-up and cosine depend on it."""
+        """`steps` is the number of updates of the whole run, for warm-up and cosine."""
         super().__init__()
         config = network.config
         self.seed, self.learning, self.steps = seed, learning, steps
@@ -134,11 +138,17 @@ class NoiseAware(lightning.LightningModule):
         )
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Dropout depends on (seed, step, process): Lightning draws differently once resumed."""
+        """Seed dropout by (seed, step, process), so that a resumed run draws the same.
+
+        Lightning alone would draw differently after it resumed.
+        """
         torch.manual_seed(self.seed * 1_000_003 + self.global_step + 500_000 * process()[0])
 
     def emotion_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """outputs [B, C or 1]; labels int64 [B] (classes) or float32 [B] -> mean loss."""
+        """Return the mean loss of outputs [B, C or 1] (eq. 8).
+
+        `labels` are int64 [B] for classes, and otherwise float32 [B].
+        """
         if self.classes:
             return F.cross_entropy(outputs, labels)
         loss = F.mse_loss if self.learning.regression == "mse" else F.l1_loss
@@ -157,10 +167,12 @@ class NoiseAware(lightning.LightningModule):
     def over_versions(
         self, rows: dict[str, Tensor], there: Tensor, masks: Tensor, noisy: Tensor
     ) -> tuple[Tensor, ...]:
-        """Outputs [B, V, C or 1] of all noisy versions, with dropout; loss and accuracy of D1,
-        then of D2, [B] each.
+        """Return outputs [B, V, C or 1] of all V noisy versions, with dropout.
 
-        On a CPU some samples at a time, over its cores.
+        Also return loss and accuracy of D1, and then those of D2, [B] each. `rows` are [B, T, N_m]
+        by modality, `there` is bool [B, M, T] (which steps are valid), `masks` bool [V, B, M, T],
+        and `noisy` bool [B, M] (in which modality the second version has erased steps). On a CPU
+        slices of the batch are spread over the cores.
         """
         config, v = self.network.config, len(masks)
         b, m, t = there.shape
@@ -178,7 +190,7 @@ class NoiseAware(lightning.LightningModule):
             of = tokens.features()
             nrgf, mf = (x.view(-1, v, *x.shape[1:]) for x in (of.nrgf, of.mf))
             first = self.d1(Features(nrgf[:, 0], mf[:, 0]), strength)
-            # Type-2, and then versions that nothing was erased of.
+            # Of the versions after the first, one has Type-2 noise, and the others have none.
             erased = torch.stack([noisy, *[torch.zeros_like(noisy)] * (v - 2)], 1)
             second = self.d2(nrgf[:, 1:].flatten(0, 1), erased.flatten(0, 1), strength)
             return (
@@ -193,7 +205,7 @@ class NoiseAware(lightning.LightningModule):
         return sliced(losses, list(self.parameters()), m * t, *inputs)
 
     def strength(self) -> float:
-        """Of the reversal at this step."""
+        """Return the strength of the gradient reversal at this step."""
         if not self.learning.ramped:
             return self.learning.reversal
         done = self.global_step / max(1, self.steps)
@@ -209,12 +221,12 @@ class NoiseAware(lightning.LightningModule):
         self.metric.reset()
 
     def configure_optimizers(self) -> Any:
-        """AdamW; warm-up over the first tenth of the steps, then cosine (4.2)."""
+        """Return AdamW with warm-up over the first tenth of the steps, then cosine (4.2)."""
         optimizer = torch.optim.AdamW(
             self.parameters(),
             self.learning.lr,
             weight_decay=self.learning.weight_decay,
-            fused=self.device.type == "cpu" or None,  # 0.4 ms a step; one by one takes 2.7
+            fused=self.device.type == "cpu" or None,  # takes 0.4 ms a step, not 2.7
         )
         warm = max(1, self.steps // 10)
 

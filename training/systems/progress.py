@@ -1,4 +1,4 @@
-"""How far a training is, on standard error: one line that is written over."""
+"""Shows on standard error how far a training is, in one line that is written over."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm
 
 WATCHED_S, LOGGED_S = 0.5, 60.0
-"""How often it is told in a terminal, and elsewhere."""
+"""The time, in seconds, between two updates in a terminal, and elsewhere."""
 
 
 class Progress(Callback):
-    """Tells how many batches are done, and what validation said last."""
+    """Shows how many batches are done, and the last figure of validation."""
 
     def __init__(self, monitor: str) -> None:
         self._monitor = monitor

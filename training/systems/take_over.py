@@ -1,4 +1,4 @@
-"""A network that does not begin from nothing, but as the NORM-TR of a recognizer."""
+"""Lets a network begin its training with the weights of a recognizer's NORM-TR."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from training.samples import DataSet, LiveData
 
 
 def take_over(network: NormTr, data: DataSet) -> None:
-    """Give the network the weights of the recognizer whose rows `data` has.
+    """Give the network the weights of the recognizer whose networks made the rows of `data`.
 
-    Of the head it takes what the recognizer knows of labels of the same names; the others begin
-    as the mean of all its labels. Raises UserError where the data are no such rows, or the
-    network has other sizes.
+    The head takes over the labels of the same names; other labels begin as the mean of all of the
+    recognizer's. Raises UserError when the rows are not of this recognizer, or the network has
+    other sizes.
     """
     if not isinstance(data, LiveData):
         raise UserError(f"{data.name} has no recognizer's rows; set start = fresh.")

@@ -1,1 +1,1 @@
-"""Clips and labels in, a cache of rows and words out."""
+"""Makes a cache of rows and words from clips and their labels."""

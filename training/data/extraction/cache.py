@@ -1,11 +1,11 @@
-"""A cache of extracted clips: one folder, its rows in flat files that are mapped, not read.
+"""Reads a cache of extracted clips: a folder with rows in flat files that are mapped, not read.
 
-- `face.npy`, `voice.npy`, `text.npy`: float32 [steps, dim], the rows of all clips' steps one
-  after another, zero where there is a gap; `gaps.npy`: uint8 [steps, modalities], numbers of
-  the manifest's `gaps`.
-- `clips.jsonl`: a line a clip as it was finished: where its rows lie, the file's size and time,
-  its words as [text, begin_ns, end_ns]. Of several lines of one clip the last one counts.
-- `manifest.json`: `Manifest`.
+- `face.npy`, `voice.npy` and `text.npy` hold float32 [steps, dim]: the rows of all clips' steps,
+  clip after clip, zero where there is a gap. `gaps.npy` holds uint8 [steps, modalities]: indices
+  into the manifest's `gaps`.
+- `clips.jsonl` has a line for each finished clip: where its rows are, the size and time of its
+  file, and its words as [text, begin_ns, end_ns]. If a clip has several lines, the last one counts.
+- `manifest.json` holds a `Manifest`.
 """
 
 from __future__ import annotations
@@ -27,30 +27,32 @@ from normtr.text import TimedWord
 from normtr.whole_file import whole_file
 
 FORMAT = 1
+"""The version of this layout, which the manifest names."""
 MANIFEST, CLIPS, GAPS = "manifest.json", "clips.jsonl", "gaps.npy"
 
 
 @dataclass(frozen=True)
 class CacheFeatures:
-    """What rows are made by and which there are; rows of other features cannot be mixed."""
+    """How rows were made, and of which modalities; a cache holds rows of equal features only."""
 
     spec: FeatureSpec
     spec_sha256: str
     checkpoint_sha256: str
+    """The hash of the recognizer whose networks made the rows."""
     modalities: tuple[str, ...]
-    """Those that have rows; the others were off."""
+    """The modalities that have rows; the others were off."""
     gaps: tuple[str, ...]
-    """What the numbers in gaps.npy mean; 0: `none`."""
+    """The causes by the numbers in gaps.npy; 0 is `none`."""
 
     @property
     def widths(self) -> dict[str, int]:
-        """Of the rows, by modality."""
+        """The width of a row, by modality."""
         return {m: self.spec.dims[m] for m in self.modalities}
 
 
 @dataclass(frozen=True)
 class Place:
-    """The rows of a clip: steps [offset, offset + steps) of the flat files."""
+    """Where a clip's rows are: steps [offset, offset + steps) of the flat files."""
 
     offset: int
     steps: int
@@ -58,28 +60,32 @@ class Place:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A clip as the table of labels has it; `label` is one of the classes, or a number."""
+    """A clip with its entry in the table of labels."""
 
     id: str
+    """The path of its file inside the folder of media."""
     split: str
     label: str | float
+    """One of the classes, or a number."""
     person: str
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a cache holds. `classes`: None where labels are numbers. `sizes`: bytes by file."""
+    """What a cache holds."""
 
     features: CacheFeatures
     classes: tuple[str, ...] | None
+    """The names of the classes, sorted; None when labels are numbers."""
     clips: tuple[tuple[Labelled, Place], ...]
     skipped: Mapping[str, str]
-    """Clips without rows, and why."""
+    """The reason for each clip that has no rows."""
     sizes: Mapping[str, int]
+    """The size of each file in bytes."""
 
 
 class CacheError(UserError):
-    """A cache that is missing, damaged or does not fit."""
+    """A cache is missing, damaged or does not fit."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +96,18 @@ class Cache:
     manifest: Manifest
 
     def rows(self, modality: str) -> NDArray[np.float32]:
-        """float32 [steps, dim] of all clips, mapped."""
+        """Return the rows of all clips, float32 [steps, dim], mapped."""
         return self._mapped(f"{modality}.npy")
 
     def gaps(self) -> NDArray[np.uint8]:
-        """uint8 [steps, modalities], mapped."""
+        """Return the numbers of all gap causes, uint8 [steps, modalities], mapped."""
         return self._mapped(GAPS)
 
     def words(self) -> dict[str, tuple[TimedWord, ...]]:
-        """By clip, in ns from its start."""
+        """Return the words of each clip by its id; times are ns from the clip's start.
+
+        Raises CacheError when they cannot be read.
+        """
         try:
             with (self.path / CLIPS).open(encoding="utf-8") as file:
                 return {
@@ -119,13 +128,13 @@ class Cache:
 
 
 def files(features: CacheFeatures) -> dict[str, tuple[str, int]]:
-    """Name -> dtype and width of each flat file."""
+    """Return the dtype and width of each flat file by its name."""
     rows = {f"{m}.npy": ("<f4", dim) for m, dim in features.widths.items()}
     return {**rows, GAPS: ("|u1", len(MODALITIES))}
 
 
 def open_cache(path: Path) -> Cache:
-    """Raises CacheError with one sentence where it is none, is damaged, or cut off."""
+    """Open a finished cache. Raises CacheError when it is no cache, is damaged or is cut off."""
     manifest = read_manifest(path)
     for name, size in manifest.sizes.items():
         found = (path / name).stat().st_size if (path / name).is_file() else None
@@ -144,7 +153,7 @@ def open_cache(path: Path) -> Cache:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Of a cache, finished or not. Raises CacheError."""
+    """Read the manifest of a cache, finished or not. Raises CacheError when it cannot be used."""
     try:
         content = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         if not isinstance(content, dict):

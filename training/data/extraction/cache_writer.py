@@ -1,4 +1,4 @@
-"""A cache while it grows: in OUT.partial, clip after clip, and OUT once it is finished."""
+"""Writes a cache clip after clip: in OUT.partial while it grows, and OUT once it is finished."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ from training.data.extraction.clip_features import ClipFeatures
 
 @dataclass(frozen=True)
 class Version:
-    """Which file it was: a clip of another size or time is extracted again."""
+    """The size and time of a clip's file; a clip is extracted again when they have changed."""
 
     bytes: int
     mtime_ns: int
+    """When the file was last changed."""
 
     @staticmethod
     def of(path: Path) -> Version:
@@ -46,11 +47,12 @@ class Version:
 
 
 class GrowingCache:
-    """Opens what a stopped program left, or a finished cache again, and appends to it.
+    """Begins a cache, or opens a finished or interrupted one, and appends clips to it.
 
-    A clip counts once its line stands in clips.jsonl; what was written after the last whole
-    line is cut off. Rows of a clip that was extracted again stay behind, unused. Raises
-    CacheError where other features, or none, lie at `out`; UserError where it cannot be written.
+    A clip counts once its line is in clips.jsonl; what was written after the last whole line is
+    cut off. The old rows of a clip that is extracted again stay in the files, unused. Raises
+    CacheError when `out` holds no cache or one of other features, and UserError when it cannot be
+    written.
     """
 
     def __init__(self, out: Path, features: CacheFeatures) -> None:
@@ -75,7 +77,10 @@ class GrowingCache:
             self._steps = self._reopen()
 
     def _begin(self) -> None:
-        """Made aside and renamed, so that a folder OUT.partial always has its manifest."""
+        """Make an empty cache.
+
+        It is made under another name and then renamed, so that OUT.partial always has a manifest.
+        """
         new = self._out.parent / f"{self._out.name}.new"
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
@@ -87,7 +92,7 @@ class GrowingCache:
         new.rename(self._path)
 
     def _reopen(self) -> int:
-        """Open the files, cut to the last finished clip; return the number of its last step."""
+        """Open the files, cut them after the last finished clip, and return how many steps stay."""
         flat = files(self._features)
         steps = {}
         for name, (dtype, width) in flat.items():
@@ -125,9 +130,13 @@ class GrowingCache:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Unless finished it stays OUT.partial; without a clip it goes, unchanged it is OUT again."""
+        """Close the files.
+
+        An unfinished cache stays as OUT.partial, but is deleted if it has no clip. One that was
+        opened and not changed gets its name OUT again.
+        """
         for file in self._files.values():
-            with suppress(OSError):  # what could not be written is cut off when opened again
+            with suppress(OSError):  # a clip that is not whole is cut off at the next start
                 file.close()
         if not self._path.exists():
             return
@@ -140,7 +149,10 @@ class GrowingCache:
         return clip in self._finished and self._finished[clip][1] == version
 
     def add(self, clip: str, version: Version, found: ClipFeatures) -> None:
-        """Append a clip: its rows, then its line."""
+        """Append a clip: first its rows, then its line.
+
+        Raises UserError when it cannot be written, CacheError when another program writes, too.
+        """
         place = Place(self._steps, len(found.gaps))
         parts: dict[str, NDArray[Any]] = {f"{m}.npy": x for m, x in found.rows.items()}
         parts[GAPS] = found.gaps
@@ -167,7 +179,10 @@ class GrowingCache:
         classes: tuple[str, ...] | None,
         skipped: Mapping[str, str],
     ) -> Manifest:
-        """Write the manifest of those `clips` that have rows; the folder gets its final name."""
+        """Write the manifest of the `clips` that are not `skipped`, and name the folder OUT.
+
+        Raises UserError when it cannot be written.
+        """
         self._as_it_was = False
         with _writing(self._path):
             for name, (dtype, width) in files(self._features).items():
@@ -189,7 +204,10 @@ class GrowingCache:
 
 
 def _write_header(file: BinaryIO, dtype: str, steps: int, width: int) -> None:
-    """numpy leaves room in it, so that it keeps its length while the first axis grows."""
+    """Write the header of an .npy file.
+
+    numpy leaves room in it, so that it keeps its length while the first axis grows.
+    """
     header = {"descr": dtype, "fortran_order": False, "shape": (steps, width)}
     np.lib.format.write_array_header_1_0(file, header)
 
@@ -210,7 +228,7 @@ def _row_bytes(dtype: str, width: int) -> int:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Say in one sentence what kept us from writing (a full disk above all)."""
+    """Raise UserError with one sentence when writing fails, above all because the disk is full."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""One media file -> the rows, gap causes and words of all its steps."""
+"""Computes the rows, gap causes and words of all steps of a media file."""
 
 from __future__ import annotations
 
@@ -23,35 +23,36 @@ from training.data.extraction.clip_rows import Outcome, clip_rows
 from training.data.extraction.transcript import transcript
 
 GAP_NAMES = (Cause.NONE, *GAPS)
-"""What the numbers of `ClipFeatures.gaps` mean."""
+"""The causes; `ClipFeatures.gaps` holds their numbers in this order."""
 
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """`rows` float32 [steps, dim] by modality, zero where there is a gap.
+    """What the recognizer sees in a clip.
 
-    `gaps` uint8 [steps, modalities]: numbers of GAP_NAMES, in the order of MODALITIES. Rows of text
-    are those of a window that ends with the clip and holds all its steps: a word that lies
-    further back than the text's context has none.
+    The rows of text are those of a window that ends with the clip and holds all its steps: a word
+    that lies further back than the text's context has none.
     """
 
     rows: dict[str, Row]
+    """By modality: float32 [steps, dim], zero where there is a gap."""
     gaps: NDArray[np.uint8]
+    """uint8 [steps, modalities]: indices into GAP_NAMES, modalities in the order of MODALITIES."""
     words: tuple[TimedWord, ...]
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """Why a file gave nothing."""
+    """The reason why a file has no features."""
 
     reason: str
 
 
 class ClipEncoder:
-    """The networks of a checkpoint on the CPU, as they run live; one thread per pool.
+    """Runs the networks of a checkpoint over files, on the CPU as live; every pool has one thread.
 
-    Sound is transcribed by one pass a passage unless `text` is off. Raises UserError when a
-    model cannot be loaded.
+    With `text`, speech is transcribed in one pass for each passage. Raises UserError when a model
+    cannot be loaded.
     """
 
     def __init__(self, folder: Path, text: bool) -> None:
@@ -75,7 +76,7 @@ class ClipEncoder:
             return Unusable(f"{path.name} failed unexpectedly ({what.rstrip('.')}).")
 
     def features(self, path: Path) -> ClipFeatures:
-        """Raises UserError where the file cannot be used."""
+        """Return what is seen in the file. Raises UserError when it cannot be used."""
         found = clip_rows(str(path), self._spec, self._face, self._voice)
         words: tuple[TimedWord, ...] = ()
         columns = {"face": found.face, "voice": found.voice}
@@ -97,7 +98,7 @@ class ClipEncoder:
 
 
 def _text(row: Row | None, voice: Cause) -> Outcome:
-    """As the recognizer says it once every word is known."""
+    """Return the outcome of text in a step, as it is live once every word is known."""
     if row is not None:
         return Cause.NONE, row
     missing = voice in (Cause.NO_TRACK, Cause.MUTED, Cause.STALLED, Cause.DROPPED)

@@ -1,4 +1,4 @@
-"""A clip -> rows, with exactly the code that runs live; and windows under recorded gaps."""
+"""Computes a clip's rows with exactly the code that runs live, and its windows under given gaps."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from normtr.window import Row, Slots, Window, assemble, mean_row
 Outcome = tuple[Cause, Row | None]
 
 MISSING_NS = 1_000_000_000
-"""A clip that ends so much before the end it states is damaged."""
+"""A clip counts as damaged if it ends this many ns or more before the end that it states."""
 
 
 @dataclass(frozen=True)
 class ClipRows:
-    """The outcome of every step of a clip, as if nothing had been lost or late."""
+    """The outcome of every step of a clip, as if nothing had been lost or late.
+
+    An outcome is a cause and, where the cause is `none`, the row float32 [dim].
+    """
 
     face: tuple[Outcome, ...]
     voice: tuple[Outcome, ...]
     sound: Samples
-    """float32 [n] at the FeatureSpec's rate from the clip's start on, zeros where there was none."""
+    """float32 [n] at the FeatureSpec's rate from the clip's start; zeros where it has no sound."""
 
 
 def clip_rows(
@@ -38,7 +41,7 @@ def clip_rows(
 ) -> ClipRows:
     """Decode a clip and compute the row of each step.
 
-    Raises UserError naming the clip where it cannot be read, or breaks off.
+    Raises UserError with the clip's name when it cannot be read or breaks off.
     """
     slots = Slots(spec)
     track = SoundTrack(spec.voice.sample_rate)
@@ -92,7 +95,7 @@ def _voice(
 
 
 def _laid_out(placed: Sequence[PlacedSamples]) -> tuple[Samples, list[Hole]]:
-    """All samples from the origin on, zeros where there were none."""
+    """Return all samples from the origin on, with zeros where there were none, and the holes."""
     parts: list[Samples] = []
     holes: list[Hole] = []
     end = 0
@@ -115,9 +118,9 @@ def window_under(
     words: Sequence[TimedWord],
     text_encoder: TextEncoder,
 ) -> Window:
-    """The window that ends with `step`, given its gap causes and the words known at its tick.
+    """Return the window that ends with `step`, given its gaps and the words known at its tick.
 
-    This is what the network saw live, made again from the clip.
+    So the window that the network saw live is made again from the clip.
     """
     begin_ns = (step + 1 - spec.steps) * spec.step_ns
     numbers = range(step + 1 - spec.steps, step + 1)

@@ -1,4 +1,4 @@
-"""A CSV that says of each clip: its split, label and person."""
+"""Reads the CSV that names each clip's split, label and person."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ COLUMNS = ("clip", "split", "label", "person")
 
 @dataclass(frozen=True)
 class Table:
-    """The clips in the order of the file. `classes`, sorted; None where labels are numbers."""
+    """The clips in the order of the file."""
 
     clips: tuple[Labelled, ...]
     classes: tuple[str, ...] | None
+    """The names of the classes, sorted; None when labels are numbers."""
 
     def people_in_two_splits(self) -> list[str]:
         splits: dict[str, set[str]] = {}
@@ -31,11 +32,11 @@ class Table:
 
 
 def read(path: Path, regression: bool) -> Table:
-    """Read the columns clip, split, label, person; others are not looked at.
+    """Read the columns clip, split, label and person; others are ignored.
 
-    `clip` is a file's path inside the folder of media. Labels are numbers if `regression`, or if
-    all of them can be read as numbers and one is not whole; else names of classes. Raises
-    UserError naming the line.
+    `clip` is a file's path inside the folder of media. Labels are numbers with `regression`, or if
+    all of them can be read as numbers and one is not whole; otherwise they are names of classes.
+    Raises UserError, with the number of the line, when the table cannot be used.
     """
     clips: dict[str, tuple[int, Labelled]] = {}
     try:

@@ -26,8 +26,9 @@ def extract(
 ) -> Manifest:
     """Bring the cache at `out` up to date with the table of clips in the folder `media`.
 
-    `recognizer`: the checkpoint whose networks make the rows; `text`: whether speech is
-    transcribed; `jobs`: processes, one a core where it is None. Raises UserError.
+    `recognizer` is the checkpoint whose networks make the rows, `text` says whether speech is
+    transcribed, and `jobs` is the number of processes (None: one for each core). Raises UserError
+    when the cache cannot be written or no clip can be extracted.
     """
     paths = {clip.id: media / clip.id for clip in table.clips}
     versions = {clip: Version.of(path) for clip, path in paths.items() if path.is_file()}

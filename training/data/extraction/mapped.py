@@ -1,4 +1,4 @@
-"""Windows in a file instead of memory: what is not looked at costs disk only."""
+"""Keeps windows in a file instead of memory, so that what is not looked at costs only disk."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from torch import Tensor
 from normtr.errors import UserError
 
 Window = tuple[NDArray[np.float32], NDArray[np.bool_]]
-"""Rows [T, dim], and which of them are valid [T]."""
+"""Rows float32 [T, dim], and which of them are valid, bool [T]."""
 
 
 def mapped(windows: Iterable[Window], steps: int, dim: int, near: Path) -> tuple[Tensor, Tensor]:
-    """Windows of one size, at least one -> rows float32 [n, T, dim] and valid bool [n, T].
+    """Return the windows as rows float32 [n, T, dim] and valid bool [n, T].
 
-    A row that is not valid, or holds NaN or inf, is zero and not valid. The rows lie in a file
-    without a name in the folder `near` (or where temporary files lie, if that cannot be written),
-    which goes with the last tensor that looks at it. Raises UserError when the disk is full.
+    There must be at least one window, and all have T = `steps`. A row that is not valid, or holds
+    NaN or inf, becomes zero and not valid. The rows are in a file without a name in the folder
+    `near` (or in the one for temporary files, if `near` cannot be written), which is deleted with
+    the last tensor that maps it. Raises UserError when the disk is full.
     """
     there = []
     try:
@@ -33,7 +34,7 @@ def mapped(windows: Iterable[Window], steps: int, dim: int, near: Path) -> tuple
                 file.write(np.where(good[:, None], rows, 0).astype(np.float32).tobytes())
                 there.append(good)
             file.flush()
-            # Private: torch wants memory it may write to, and the file is nobody else's.
+            # Mapped as a private copy ("c"), because torch wants memory that it may write to.
             flat = np.memmap(file, np.float32, "c", shape=(len(there), steps, dim))
     except OSError as error:
         reason = error.strerror or error

@@ -1,6 +1,6 @@
-"""The sound of a whole clip -> timed words, by the passes that run live.
+"""Transcribes the sound of a whole clip into timed words, by the passes that run live.
 
-Live, a passage is listened to again and again while it grows; here once, when it is over.
+A passage is transcribed again and again live, while it grows, but only once here, when it is over.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from normtr.text import TimedWord
 
 
 def transcript(sound: Samples, whisper: Whisper) -> tuple[TimedWord, ...]:
-    """float32 [n] at 16 kHz -> its words in order, in ns from its first sample; none overlap."""
+    """Return the words of a sound float32 [n] at 16 kHz, in order and without overlaps.
+
+    Their times are ns from the first sample.
+    """
     words: list[TimedWord] = []
     for begin, end in passages(stretches(sound, longest_s=PASSAGE_S)):
         first = max(0, begin - round(LEAD_S * RATE))
@@ -28,7 +31,10 @@ def transcript(sound: Samples, whisper: Whisper) -> tuple[TimedWord, ...]:
 
 
 def passages(speech: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Join stretches [begin, end) of speech with short pauses between them, up to a pass's bound."""
+    """Join stretches of speech that have short pauses between them, up to PASSAGE_S seconds.
+
+    Stretches and passages are [begin, end) in samples.
+    """
     begin: int | None = None
     end = 0
     for first, last in speech:
