@@ -19,9 +19,9 @@ from normtr.text import TextEncoder
 from normtr.voice import States, VoiceNetwork
 from training.data import emodb, fer2013, meld, ravdess
 from training.data.speech import Clip, samples
-from training.recognizer import augment, sounds
+from training.recognizer import audio_augmentation, augment
+from training.recognizer.asr_noise import CONFUSED, DROPPED, AsrNoise, bare
 from training.recognizer.folds import FOLDS, folds
-from training.recognizer.hearing import CONFUSED, DROPPED, Hearing, bare
 from training.recognizer.temperature import cooled
 from training.recognizer.text import utterance_means
 from training.recognizer.text_rows import Said
@@ -164,7 +164,9 @@ def test_sound_elsewhere_is_seeded_and_stays_in_range(clip: Clip) -> None:
     sound = samples(clip, 16_000)
     for seed in range(40):
         one, two = (
-            sounds.elsewhere(sound, sound[::-1].copy(), 16_000, np.random.default_rng(seed))
+            audio_augmentation.elsewhere(
+                sound, sound[::-1].copy(), 16_000, np.random.default_rng(seed)
+            )
             for _ in range(2)
         )
         assert np.array_equal(one, two)
@@ -190,18 +192,18 @@ def test_bare_text() -> None:
 
 def test_misheard_words_sound_alike_and_some_are_missing() -> None:
     texts = ["there goes the bread", "the broad road", "a bride read there"] * 2
-    hearing, random = Hearing(texts), np.random.default_rng(0)
+    asr_noise, random = AsrNoise(texts), np.random.default_rng(0)
     text = " ".join(["bread"] * 400)
-    heard = hearing(text, random).split()
+    heard = asr_noise(text, random).split()
     assert len(heard) / 400 == pytest.approx(1 - DROPPED, abs=0.05)
     assert set(heard) == {"bread", "bride", "broad"}
     assert np.mean([word != "bread" for word in heard]) == pytest.approx(CONFUSED, abs=0.05)
-    assert all(hearing("Oh!", random) == "oh" for _ in range(50))  # never nothing
+    assert all(asr_noise("Oh!", random) == "oh" for _ in range(50))  # never nothing
 
 
 def test_misheard_words_stand_in_case_and_punctuation() -> None:
-    hearing, random = Hearing(["bread bride"] * 2), np.random.default_rng(0)
-    heard = {hearing('"Bread," -- he', random, written=True) for _ in range(300)}
+    asr_noise, random = AsrNoise(["bread bride"] * 2), np.random.default_rng(0)
+    heard = {asr_noise('"Bread," -- he', random, written=True) for _ in range(300)}
     assert {'"Bread," -- he', '"Bride," -- he', "-- he", '"Bread," --'} <= heard
     assert "" not in heard
 

@@ -19,8 +19,7 @@ from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES
 from tests.support.banks import DIM, STEPS, bank
 from training import run_folder
-from training.recognizer import late_fusion, read_out
-from training.recognizer.bank import Bank
+from training.recognizer import fold_heads, late_fusion
 from training.recognizer.fusion import FusionPart, by_rate, trained
 from training.recognizer.gap_traces import Traces
 from training.recognizer.paired import BANKS, LabelPaired
@@ -33,6 +32,7 @@ from training.recognizer.pairing import (
     gaps,
 )
 from training.recognizer.parts import ADAPTER
+from training.recognizer.row_bank import Bank
 from training.samples import loaded, numbered
 from training.systems.attentive_late_fusion import AttentiveLateFusion
 from training.systems.concatenation import Concatenation
@@ -173,7 +173,7 @@ def test_a_network_on_logits_is_the_same_on_the_rows_they_are_read_from() -> Non
     on_logits = late_fusion.as_logits(windows, heads)
     network = NormTr(CONFIG).eval()
     standardise(network, on_logits)
-    whole = read_out.on_rows(network, heads)
+    whole = fold_heads.on_rows(network, heads)
     assert whole.config.dims == {"face": 32, "voice": 20, "text": 12}
     with torch.inference_mode():
         expected = network(on_logits.rows, valid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from normtr.spec import LABELS, MODALITIES
-from training.recognizer.bank import Bank, ragged
+from training.recognizer.row_bank import Bank, ragged
 
 STEPS, DIM = 16, 7
 

@@ -22,7 +22,7 @@ from training.evaluation.missing_patterns import conditions
 from training.evaluation.noise_curves import in_slices
 from training.evaluation.part_scores import scores
 from training.noise import RATES
-from training.recognizer import bank, late_fusion, parts
+from training.recognizer import late_fusion, parts, row_bank
 from training.recognizer.pairing import NEUTRAL, Pairing, draw
 from training.samples import Samples, numbered
 from training.windows import Windows
@@ -54,7 +54,7 @@ def fused(
     if n < 1:
         raise UserError("--n is 1 or more.")
     rival = in_slices(late_fusion.read(folder))
-    people = bank.of_strangers(
+    people = row_bank.of_strangers(
         fer2013.load(sources.faces, sources.split),
         ravdess.load(sources.voice, calm_is_neutral=True),
         meld.load(sources.text),
@@ -90,7 +90,7 @@ def fused(
     return _report(whole, calibration.threshold)
 
 
-def _check(people: bank.Bank) -> None:
+def _check(people: row_bank.Bank) -> None:
     of = (people.face_labels, people.voices.labels, people.texts.labels)
     for modality, labels in zip(MODALITIES, of, strict=True):
         if lacking := set(range(len(LABELS))) - set(labels.tolist()):

@@ -23,9 +23,9 @@ from training.data import dialogues, fer2013, ravdess
 from training.data.dialogues import UNKNOWN
 from training.evaluation.part_scores import scores
 from training.recognizer import face, text, voice
+from training.recognizer.asr_noise import AsrNoise
 from training.recognizer.evaluate_fusion import Fused, fused
-from training.recognizer.hearing import Hearing
-from training.recognizer.redetected import redetected
+from training.recognizer.recrop import recropped
 from training.recognizer.text_rows import Said
 from training.recognizer.voice_rows import voice_rows
 
@@ -122,7 +122,7 @@ def _faces(recognizer: Checkpoint, data: Path, split: int, detected: bool) -> Ju
     """
     faces = fer2013.load(data, split)
     if detected:
-        crops, seen = redetected(faces, recognizer.spec.face)
+        crops, seen = recropped(faces, recognizer.spec.face)
         if not seen.any():
             raise UserError(f"the detector finds no face in {data}.")
         faces = crops.part(seen)
@@ -152,8 +152,8 @@ def _texts(recognizer: Checkpoint, data: Path, misheard: int | None) -> Judged:
         raise UserError(f"{data} has no utterance with an emotion.")
     heard = [Said(u.text, u.before) for u in said]
     if misheard is not None:
-        hearing, random = Hearing(u.text for u in said), np.random.default_rng(misheard)
-        heard = [hearing.said(s, random, written=True) for s in heard]
+        asr_noise, random = AsrNoise(u.text for u in said), np.random.default_rng(misheard)
+        heard = [asr_noise.said(s, random, written=True) for s in heard]
     means = text.utterance_means(heard, recognizer.spec.text, recognizer.adapter)
     with torch.inference_mode():
         probabilities = recognizer.text(torch.from_numpy(means)).softmax(1).numpy()

@@ -17,11 +17,11 @@ from training.evaluation import gap_metrics, noise_curves, probability_calibrati
 from training.evaluation.missing_patterns import conditions
 from training.evaluation.noise_curves import Protocol
 from training.parallel_cpu import one_thread
-from training.recognizer import bank, pack, parts, read_out
-from training.recognizer.bank import Bank
+from training.recognizer import fold_heads, pack, parts, row_bank
 from training.recognizer.folds import FOLDS, folds
 from training.recognizer.paired import BANKS, LabelPaired
 from training.recognizer.parts import Parts
+from training.recognizer.row_bank import Bank
 from training.recognizer.voice import VALID_ACTORS, VoicePart
 from training.samples import Samples, loaded
 from training.systems.attentive_late_fusion import LENGTH, AttentiveLateFusion
@@ -114,7 +114,7 @@ class FusionPart:
             "nothing_seen": gap_metrics.nothing_seen(predict, test.windows),
             "ece_of_other_people": probability_calibration.ece_of_others(predict, halves, seed),
         }
-        shipped = read_out.on_rows(network, used.heads)
+        shipped = fold_heads.on_rows(network, used.heads)
         networks = {"face": used.face, "voice": used.voice, "text": used.text, "norm_tr": shipped}
         late = models[LATE_FUSION].network
         pack.write(
@@ -139,17 +139,17 @@ class FusionPart:
     def _training(self, networks: tuple[Parts, ...], seed: int) -> Bank:
         """Return what those networks say that did not see the picture, actor or dialogue."""
         faces = fer2013.load(self.fer2013, fer2013.TRAINING)
-        faces = faces.part(bank.some_of_each(faces.labels, self.per_label, seed))
+        faces = faces.part(row_bank.some_of_each(faces.labels, self.per_label, seed))
         clips = [c for c in ravdess.load(self.ravdess, True) if c.speaker not in VALID_ACTORS]
         rows = VoicePart(ravdess=self.ravdess).training_rows(self.voice, seed)
         said = meld.load(self.meld / "meld_train_sent_emo.csv")
         of_face = folds([str(number) for number in faces.numbers])
         of_clip, of_said = folds([c.speaker for c in clips]), folds([u.dialogue for u in said])
         return Bank(
-            bank.faces(faces, networks, of_face, self.versions, seed, read=True),
+            row_bank.faces(faces, networks, of_face, self.versions, seed, read=True),
             faces.labels,
-            bank.voices(clips, rows.part(rows.clip < len(clips)), networks, of_clip, read=True),
-            bank.texts(said, networks, of_said, self.spec, seed, read=True),
+            row_bank.voices(clips, rows.part(rows.clip < len(clips)), networks, of_clip, read=True),
+            row_bank.texts(said, networks, of_said, self.spec, seed, read=True),
         )
 
     def _half(self, used: Parts, fold: int, seed: int) -> Bank:
@@ -158,7 +158,7 @@ class FusionPart:
         clips = ravdess.load(self.ravdess, True)
         said = meld.load(self.meld / "meld_dev_sent_emo.csv")
         numbers, dialogues = [str(n) for n in faces.numbers], [u.dialogue for u in said]
-        return bank.of_strangers(
+        return row_bank.of_strangers(
             faces.part(folds(numbers) == fold),
             [c for c in clips if c.speaker in VALID_ACTORS and folds([c.speaker]) == fold],
             [u for u, of in zip(said, folds(dialogues), strict=True) if of == fold],

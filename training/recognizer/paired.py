@@ -15,9 +15,9 @@ from normtr.errors import UserError
 from normtr.spec import LABELS, FeatureSpec
 from training.data.given import Given
 from training.evaluation import metrics
-from training.recognizer.bank import Bank
 from training.recognizer.gap_traces import Traces
 from training.recognizer.pairing import Pairing, draw, gaps
+from training.recognizer.row_bank import Bank
 from training.samples import SPLITS, Samples, Split
 from training.windows import Key, Windows
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from normtr.spec import LABELS, MODALITIES
 from training import noise
-from training.recognizer.bank import Bank
 from training.recognizer.gap_traces import Traces
+from training.recognizer.row_bank import Bank
 from training.windows import Key, Windows
 
 NEUTRAL = LABELS.index("neutral")

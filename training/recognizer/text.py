@@ -29,9 +29,9 @@ from training.data.dialogues import SENTIMENTS, UNKNOWN, Utterance
 from training.data.folder import DATA
 from training.evaluation.part_scores import scores
 from training.processes import apart
+from training.recognizer.asr_noise import AsrNoise, bare_said
 from training.recognizer.class_prior import evened
 from training.recognizer.folds import FOLDS, folds
-from training.recognizer.hearing import Hearing, bare_said
 from training.recognizer.temperature import cooled
 from training.recognizer.text_rows import Said, owners, word_vectors
 from training.systems.fit import fit, weights_of
@@ -167,12 +167,12 @@ def _shares(owner: NDArray[np.int64]) -> NDArray[np.float32]:
 class RecognisedSpeech:
     """Collates utterances, some of them as a speech recogniser writes them."""
 
-    def __init__(self, hearing: Hearing, plain: float, misheard: float, after: float) -> None:
+    def __init__(self, asr_noise: AsrNoise, plain: float, misheard: float, after: float) -> None:
         """`plain` is the share of utterances that are bare, and `misheard` that of those that are
         bare and misheard. The share `after` comes after the last words (any number) of what was
         said before.
         """
-        self._hearing, self._plain, self._misheard = hearing, plain, misheard
+        self._hearing, self._plain, self._misheard = asr_noise, plain, misheard
         self._after = after
 
     def __call__(self, utterances: list[Utterance]) -> Batch:
@@ -247,13 +247,13 @@ class TextPart:
         adapter, head = read(out / ADAPTER), nn.Linear(self.spec.dim, len(LABELS))
         head.load_state_dict(load_file(out / HEAD))
         training, valid = dialogues.load(self.data, "train"), dialogues.load(self.data, "valid")
-        hearing, random = Hearing(u.text for u in training), np.random.default_rng(seed)
+        asr_noise, random = AsrNoise(u.text for u in training), np.random.default_rng(seed)
         written = [Said(u.text, u.before) for u in valid]
         heard = {
             "": written,
             "alone": [Said(u.text) for u in valid],
             "bare": [bare_said(s) for s in written],
-            "misheard": [hearing.said(s, random) for s in written],
+            "misheard": [asr_noise.said(s, random) for s in written],
         }
         metrics: dict[str, Any] = {}
         truth = np.array([u.emotion for u in valid])
@@ -278,7 +278,7 @@ class TextPart:
         lightning.seed_everything(seed, verbose=False)
         order = ByLength([len(u.text) for u in training], self.batch, seed)
         heard = RecognisedSpeech(
-            Hearing(u.text for u in training), self.plain, self.misheard, self.after
+            AsrNoise(u.text for u in training), self.plain, self.misheard, self.after
         )
         written = partial(as_written, self.after > 0)
         best = fit(

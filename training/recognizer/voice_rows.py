@@ -16,7 +16,7 @@ from normtr.thread_limits import one_thread_each
 from normtr.voice import States, gate
 from training import run_folder
 from training.data.speech import Clip, samples
-from training.recognizer import sounds
+from training.recognizer import audio_augmentation
 
 SEVERAL = 50
 """The number of clips in a file, which is what an interruption can lose."""
@@ -82,7 +82,7 @@ def _piece(
             sound, phase = recorded, 0
             if version:
                 other = samples(clips[int(random.integers(len(clips)))], rate)
-                sound = sounds.elsewhere(recorded, other, rate, random)
+                sound = audio_augmentation.elsewhere(recorded, other, rate, random)
                 phase = int(random.integers(rate * spec.step_ms // 1000))
             for step, context in enumerate(contexts(sound, spec, phase)):
                 if gate(context, spec.voice) == Cause.NONE:

@@ -32,7 +32,7 @@ def _sound(word: str) -> str:
     return word[:1] + re.sub(r"(.)\1+", r"\1", re.sub(r"[aeiouyhw']", "", word[1:]))[:3]
 
 
-class Hearing:
+class AsrNoise:
     """Drops words, and confuses words that sound alike."""
 
     def __init__(self, texts: Iterable[str]) -> None:

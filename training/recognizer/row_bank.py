@@ -19,7 +19,7 @@ from training.data import fer2013
 from training.data.meld import MeldUtterance
 from training.data.speech import Clip
 from training.recognizer import augment
-from training.recognizer.hearing import Hearing, bare_said
+from training.recognizer.asr_noise import AsrNoise, bare_said
 from training.recognizer.parts import Parts, centred
 from training.recognizer.text_rows import Said, word_vectors
 from training.recognizer.voice_rows import VoiceRows, voice_rows
@@ -189,7 +189,7 @@ def texts(
     They are as written, bare, and as a recogniser hears them. BERT reads them after what was said
     before the utterance.
     """
-    hearing = Hearing(u.text for u in utterances)
+    asr_noise = AsrNoise(u.text for u in utterances)
     random = np.random.default_rng(seed)
     sequences: list[Rows] = []
     labels: list[int] = []
@@ -197,7 +197,7 @@ def texts(
     said = [
         written,
         [bare_said(s) for s in written],
-        [hearing.said(s, random) for s in written],
+        [asr_noise.said(s, random) for s in written],
     ]
     for k, reader in enumerate(parts):
         mine = np.flatnonzero(of == k).tolist()

@@ -28,7 +28,7 @@ def photograph(picture: Image) -> Image:
     return np.asarray(cv2.cvtColor(padded, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
-def redetected(faces: Faces, spec: FaceSpec) -> tuple[Faces, NDArray[np.bool_]]:
+def recropped(faces: Faces, spec: FaceSpec) -> tuple[Faces, NDArray[np.bool_]]:
     """Return the crops of the largest face that the detector finds in each photograph.
 
     Also return where it found one, bool [n]. Elsewhere the picture stays as it is.
