@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -51,10 +50,6 @@ EXTRA_OF = {
     ),
 }
 """The extra that installs a package, by the package's import name; `live` installs the others."""
-
-
-PATIENCE_S = 1.0
-"""People wait so long without a word."""
 
 
 def verbs() -> dict[str, EntryPoint]:
@@ -133,15 +128,10 @@ def run(argv: list[str]) -> int:
 
 
 def _loaded(verb: EntryPoint) -> Callable[[list[str]], int]:
-    """Load a verb. Its imports can take seconds, which is told where somebody looks on."""
-    telling = threading.Timer(PATIENCE_S, say, [f"Loading what `normtr {verb.name}` needs (10 s)"])
-    telling.daemon = True
-    if sys.stderr.isatty():
-        telling.start()
-    try:
-        function: Callable[[list[str]], int] = verb.load()
-    finally:
-        telling.cancel()
+    """Load a verb. Those that train import for seconds, which is told where somebody looks on."""
+    if verb.name in TASKS["Train"] and sys.stderr.isatty():
+        say(f"Loading what `normtr {verb.name}` needs (up to 10 s)")
+    function: Callable[[list[str]], int] = verb.load()
     return function
 
 
