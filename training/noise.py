@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 
 RATES = tuple(r / 10 for r in range(11))
-"""Of erased steps, in every table."""
+"""The rates of erased steps in every table."""
 TYPE_1, TYPE_2, ABSENT, WINDOW, RATE_1, RATE_2, GAPS, CONDITION = 0, 1, 2, 4, 5, 6, 7, 8
-"""What a generator is for; each use of a sample has its own stream."""
+"""The uses of a generator; each use of a sample has its own stream of numbers."""
 
 
 def generator(seed: int, epoch: int, sample: int, use: int) -> np.random.Generator:
-    """Philox (Salmon et al., SC 2011) keyed by seed and sample, counting from (use, epoch)."""
+    """Return Philox (Salmon et al., SC 2011), keyed by seed and sample, from (use, epoch) on."""
     return np.random.Generator(np.random.Philox(key=[seed, sample], counter=[0, 0, use, epoch]))
 
 
@@ -32,19 +32,19 @@ def _keep(steps: int, begin: int, length: int) -> Mask:
 
 
 def _window(steps: int, longest: int, random: np.random.Generator) -> Mask:
-    """One erased stretch, its length uniform in 0..longest, anywhere."""
+    """Return a mask with one erased stretch anywhere; its length is uniform in 0..longest."""
     length = int(random.integers(0, longest + 1))
     return _keep(steps, int(random.integers(0, steps - length + 1)), length)
 
 
 def type_1(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> Mask:
-    """Every modality loses its own window of 0..T/2 steps."""
+    """Return Type-1 noise [M, T]: every modality loses its own window of 0..T/2 steps."""
     random = generator(seed, epoch, sample, TYPE_1)
     return np.stack([_window(steps, steps // 2, random) for _ in range(modalities)])
 
 
 def type_2(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> tuple[Mask, int]:
-    """One random modality loses a window of 0..T/2 steps; also which one was drawn."""
+    """Return Type-2 noise [M, T], where one random modality loses 0..T/2 steps, and its number."""
     random = generator(seed, epoch, sample, TYPE_2)
     mask = np.ones((modalities, steps), np.bool_)
     chosen = int(random.integers(modalities))
@@ -55,7 +55,7 @@ def type_2(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> t
 def rate_1(
     modalities: int, steps: int, seed: int, epoch: int, sample: int, rates: Sequence[float]
 ) -> Mask:
-    """Type-1 with the test's noise: each step is erased with one probability, one of `rates`."""
+    """Return Type-1 noise as tests have it: each step is erased with one probability of `rates`."""
     random = generator(seed, epoch, sample, RATE_1)
     rate = float(random.choice(rates))
     return random.random((modalities, steps)) >= rate
@@ -64,7 +64,7 @@ def rate_1(
 def rate_2(
     modalities: int, steps: int, seed: int, epoch: int, sample: int, rates: Sequence[float]
 ) -> tuple[Mask, int]:
-    """Type-2 with the test's noise: as `rate_1`, in one random modality; also which."""
+    """Return Type-2 noise as tests have it, in one random modality, and its number."""
     random = generator(seed, epoch, sample, RATE_2)
     mask = np.ones((modalities, steps), np.bool_)
     chosen = int(random.integers(modalities))
@@ -74,43 +74,46 @@ def rate_2(
 
 
 def absent(modalities: int, steps: int, seed: int, epoch: int, sample: int, share: float) -> Mask:
-    """On `share` of the samples each modality is missing throughout with probability one half."""
+    """Return [M, T]: on `share` of the samples each modality is missing with probability 1/2."""
     random = generator(seed, epoch, sample, ABSENT)
     gone = (random.random(modalities) < 0.5) & (random.random() < share)
     return np.repeat(~gone[:, None], steps, axis=1)
 
 
 def condition(modalities: int, steps: int, seed: int, epoch: int, sample: int) -> Mask:
-    """Some modalities stay whole, the others are missing: each choice but none and all alike."""
+    """Return a mask [M, T] with some modalities whole and the others missing.
+
+    Each choice but none and all is equally likely.
+    """
     chosen = int(generator(seed, epoch, sample, CONDITION).integers(1, 2**modalities - 1))
     stays = (chosen >> np.arange(modalities) & 1).astype(np.bool_)
     return np.repeat(stays[:, None], steps, axis=1)
 
 
 def _named(seed: int, modality: str, sample: str, use: str) -> np.random.Generator:
-    """Philox keyed by the BLAKE2b hash of its arguments."""
+    """Return Philox keyed by the BLAKE2b hash of the arguments."""
     text = "\n".join([str(seed), modality, sample, use])
     key = hashlib.blake2b(text.encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key, "<u8")))
 
 
 def seed_of(seed: int, modality: str, sample: str, use: str) -> int:
-    """For a generator of another library, keyed by its arguments."""
+    """Return a seed for a generator of another library; it depends on the arguments only."""
     return int(_named(seed, modality, sample, use).integers(2**62))
 
 
 def uniforms(seed: int, modality: str, sample: str, count: int) -> NDArray[np.float64]:
-    """u [count] in [0, 1): a step (or word) is erased at rate r where u < r, so rates are nested."""
+    """Return u [count] in [0, 1). What has u < r is erased at rate r, so rates are nested."""
     return _named(seed, modality, sample, "steps").random(count)
 
 
 def kept_steps(seed: int, modality: str, sample: str, steps: int, rate: float) -> Mask:
-    """[T]: what `--noise steps` leaves of one modality of one sample."""
+    """Return bool [T]: what `--noise steps` leaves of one modality of one sample."""
     return uniforms(seed, modality, sample, steps) >= rate
 
 
 def kept_window(seed: int, modality: str, sample: str, steps: int, rate: float) -> Mask:
-    """[T]: `--noise windows` erases one window of round(rate * T) steps, anywhere."""
+    """Return bool [T]: `--noise windows` erases one window of round(rate * T) steps anywhere."""
     length = round(rate * steps)
     begin = int(_named(seed, modality, sample, "windows").integers(0, steps - length + 1))
     return _keep(steps, begin, length)
@@ -119,5 +122,5 @@ def kept_window(seed: int, modality: str, sample: str, steps: int, rate: float) 
 def kept_windows(
     seed: int, modalities: Sequence[str], sample: str, steps: int, rate: float
 ) -> Mask:
-    """[M, T]: what `--noise windows` leaves of one sample."""
+    """Return bool [M, T]: what `--noise windows` leaves of one sample."""
     return np.stack([kept_window(seed, m, sample, steps, rate) for m in modalities])

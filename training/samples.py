@@ -1,4 +1,4 @@
-"""Samples of a benchmark: windows with names, so that noise and statistics can be keyed by them."""
+"""Samples of a data set: windows with names, by which noise and statistics are keyed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Masks = Literal["windows", "rates", "conditions", "none"]
 
 @dataclass(frozen=True)
 class Samples:
-    """`windows` in the order of `ids`; `groups`: the video or speaker each is of."""
+    """`windows` are in the order of `ids`, and `groups` names the video or speaker of each."""
 
     ids: tuple[str, ...]
     groups: tuple[str, ...]
@@ -34,7 +34,7 @@ class Samples:
         return len(self.ids)
 
     def under(self, kind: str, rate: float, seed: int) -> Windows:
-        """What test noise leaves: `steps`, `windows`, or `modality:NAME[+NAME]` (their steps).
+        """Return what noise leaves: `steps`, `windows` or `modality:NAME[+NAME]` (their steps).
 
         Steps that are not valid stay so, and are not counted.
         """
@@ -60,7 +60,7 @@ def numbered(windows: Windows, first: int = 0) -> Samples:
 
 
 def together(many: Sequence[Samples]) -> Samples:
-    """One after another."""
+    """Return the samples one after another."""
     return Samples(
         tuple(name for samples in many for name in samples.ids),
         tuple(group for samples in many for group in samples.groups),
@@ -76,32 +76,35 @@ class DataSet(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Their names in the order of the labels; None where labels are numbers."""
+        """The classes' names in the order of the labels; None where labels are numbers."""
         ...
 
     @property
     def outputs(self) -> int:
-        """How many classes, or 1 where labels are numbers."""
+        """The number of classes, or 1 where labels are numbers."""
         ...
 
     def at(self, path: Path) -> Self:
-        """The same data set in another folder."""
+        """Return the same data set in another folder."""
         ...
 
     def load(self, split: Split) -> Samples:
-        """Raises UserError with one sentence when the data cannot be used."""
+        """Return the samples of a split. Raises UserError when the data cannot be used."""
         ...
 
     def groups(self) -> dict[Split, set[str]]:
-        """The videos or speakers of each split, found without computing rows."""
+        """Return the videos or speakers of each split, found without computing rows."""
         ...
 
     def scores(self, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> dict[str, float]:
-        """The metrics of the data set's tables, of outputs [n, C or 1] and labels [n]."""
+        """Return the metrics of the data set's tables for outputs [n, C or 1] and labels [n]."""
         ...
 
     def without_words(self, split: Split, rate: float, seed: int) -> Samples:
-        """As `load`, but words are erased before BERT sees them; UserError where there are none."""
+        """Load a split with words erased before BERT sees them.
+
+        Raises UserError where there are no words.
+        """
         ...
 
 
@@ -114,7 +117,7 @@ class DrawnData(DataSet, Protocol):
 
     @property
     def windows_per_epoch(self) -> int:
-        """How many windows an epoch has; 0: it has the loaded ones in every epoch."""
+        """The number of windows in an epoch; 0: every epoch has the loaded ones."""
         ...
 
     def draw(self, keys: list[Key]) -> Windows:
@@ -128,7 +131,7 @@ class LiveData(DataSet, Protocol):
 
     @property
     def recognizer(self) -> Path | None:
-        """Whose; None: the shipped one's."""
+        """The folder of the recognizer; None: the shipped one."""
         ...
 
     @property
@@ -138,7 +141,7 @@ class LiveData(DataSet, Protocol):
 
 
 def check_groups(data: DataSet) -> None:
-    """Raises UserError where two splits share a video or speaker."""
+    """Raise UserError where two splits share a video or speaker."""
     found = data.groups()
     for one, other in combinations(SPLITS, 2):
         if shared := found[one] & found[other]:
@@ -153,7 +156,9 @@ def windows(
     valid: Mapping[str, NDArray[np.bool_]],
     labels: NDArray[Any],
 ) -> Windows:
-    """Rows [n, T, dim] and validity [n, T] by modality; a row with NaN or inf is not valid.
+    """Make windows of rows [n, T, dim], validity [n, T] by modality and labels [n].
+
+    A row with NaN or infinity is not valid.
 
     Raises UserError where T is 0.
     """
@@ -168,13 +173,13 @@ def windows(
 
 
 def loaded(data: DataSet, split: Split) -> Samples:
-    """`data.load(split)`, remembered: a process that trains again would compute the same."""
+    """Return `data.load(split)`, remembered: a process that trains again would compute the same."""
     hashable: Any = data
     return _load(hashable, split)
 
 
 def loaded_without_words(data: DataSet, split: Split, rate: float, seed: int) -> Samples:
-    """`data.without_words(split, rate, seed)`, remembered."""
+    """Return `data.without_words(split, rate, seed)`, remembered."""
     hashable: Any = data
     return _without_words(hashable, split, rate, seed)
 
@@ -192,7 +197,7 @@ def _without_words(data: Any, split: Split, rate: float, seed: int) -> Samples:
 
 
 Draw = Callable[[list[Key]], Windows]
-"""Gives the windows of some keys."""
+"""A function that gives the windows of some keys."""
 
 
 def those_of(samples: Samples) -> Draw:

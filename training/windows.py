@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 MOST_ROWS = 50_000
-"""So many rows are enough for means, deviations and principal components."""
+"""This many rows are enough for means, deviations and principal components."""
 Key = tuple[int, int]
-"""(epoch, sample)."""
+"""A key is (epoch, sample)."""
 Batch = tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]
 """Rows [B, T, dim] per modality; valid bool [B, M, T]; labels [B]; masks bool
 [V, B, M, T]: Type-1, Type-2, and further versions; noisy bool [B, M]: the slices that Type-2
@@ -36,18 +36,18 @@ class Windows:
 
     @property
     def dims(self) -> dict[str, int]:
-        """Width of a row, by modality."""
+        """The width of a row, by modality."""
         return {m: x.shape[2] for m, x in self.rows.items()}
 
     def dataset(self) -> TensorDataset:
         return TensorDataset(*self.rows.values(), self.valid, self.labels)
 
     def under(self, masks: NDArray[np.bool_]) -> Windows:
-        """The same windows with only what `masks` [n, M, T] keeps."""
+        """Return the same windows with only what `masks` [n, M, T] keeps."""
         return Windows(self.rows, self.valid & torch.from_numpy(masks), self.labels)
 
     def valid_rows(self, modality: str) -> Tensor:
-        """float32 [rows, dim]: valid rows, evenly chosen where there are more than MOST_ROWS.
+        """Return valid rows float32 [rows, dim], evenly chosen where there are more than MOST_ROWS.
 
         Windows may be mapped and larger than the memory; their statistics must not be.
         """
@@ -61,7 +61,7 @@ class Windows:
 
 
 def joined(many: list[Windows]) -> Windows:
-    """One after another."""
+    """Return the windows one after another."""
     return Windows(
         {m: torch.cat([w.rows[m] for w in many]) for m in many[0].rows},
         torch.cat([w.valid for w in many]),
@@ -70,7 +70,7 @@ def joined(many: list[Windows]) -> Windows:
 
 
 class SampleNumbers(Dataset[int]):
-    """As many samples as an epoch has; a sample is its number."""
+    """Stands for the samples of an epoch; a sample is its number."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -83,14 +83,14 @@ class SampleNumbers(Dataset[int]):
 
 
 def process() -> tuple[int, int]:
-    """Rank and number of the processes that train together."""
+    """Return the rank and the number of the processes that train together."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
 
 
 class EpochOrder(Sampler[Any]):
-    """(epoch, sample) keys in an order that depends on (seed, epoch) only.
+    """Gives keys (epoch, sample) in an order that depends on (seed, epoch) only.
 
     Of several processes each takes every n-th, so that together they see the same batches.
     """
@@ -99,7 +99,7 @@ class EpochOrder(Sampler[Any]):
         self._size, self._seed, self._epoch = size, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
+        """Set the epoch; Lightning calls this before each one."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -115,7 +115,7 @@ class EpochOrder(Sampler[Any]):
 def loader(
     batches: Callable[[list[Key]], Batch], size: int, batch: int, seed: int
 ) -> DataLoader[Any]:
-    """An endless training set of `size` samples an epoch; `batches` makes a batch of keys."""
+    """Return a loader of `size` samples an epoch; `batches` makes a batch of keys."""
     return DataLoader(
         SampleNumbers(size),
         batch,

@@ -14,7 +14,7 @@ from training.evaluation.part_scores import ece
 from training.windows import Windows
 
 ANSWERED = 0.8
-"""Share of the windows for which the selective accuracy of tables is given."""
+"""Tables give the selective accuracy of this share of the windows."""
 
 Scores = Callable[[Windows], Tensor]
 Probability = NDArray[np.float64]
@@ -22,24 +22,27 @@ Probability = NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Reliability:
-    """Of forced choice, but for the three of abstention."""
+    """Scores where a class must be chosen; the last three are of abstention."""
 
     accuracy: float
     nll: float
     brier: float
     ece: float
     coverage: float
-    """Share of the windows that are not abstained from."""
+    """The share of the windows that are not abstained from."""
     selective_accuracy: float | None
-    """Of these; None where there are none."""
+    """The accuracy of these windows; None where there are none."""
     accuracy_of_the_surest: float
-    """Of the ANSWERED share with the highest confidence."""
+    """The accuracy of the ANSWERED share with the highest confidence."""
 
 
 def reliability(
     probability: Probability, labels: NDArray[np.int64], nothing: NDArray[np.bool_], tau: float
 ) -> Reliability:
-    """probability [n, C], labels [n]; `nothing` [n]: no step is valid, so it abstains."""
+    """Return the scores of probability [n, C] for labels [n].
+
+    `nothing` [n] marks windows without a valid step, and `tau` is the threshold of abstention.
+    """
     confidence, right = probability.max(1), probability.argmax(1) == labels
     answered = (confidence >= tau) & ~nothing
     truth = np.eye(probability.shape[1])[labels]
@@ -56,7 +59,7 @@ def reliability(
 
 
 def risk_coverage(probability: Probability, labels: NDArray[np.int64]) -> dict[str, list[float]]:
-    """Error among the surest windows at each twentieth of coverage."""
+    """Return the error among the surest windows at each twentieth of coverage."""
     order = np.argsort(-probability.max(1), kind="stable")
     wrong = (probability.argmax(1) != labels)[order].cumsum()
     counts = [max(1, round(len(labels) * k / 20)) for k in range(1, 21)]
@@ -67,7 +70,7 @@ def risk_coverage(probability: Probability, labels: NDArray[np.int64]) -> dict[s
 
 
 def nothing_seen(scores: Scores, windows: Windows) -> dict[str, Any]:
-    """The highest probability of any class where no step is valid; 1 / classes would be ideal."""
+    """Return the extreme probabilities where no step is valid; 1 / classes would be ideal."""
     one = windows.part(slice(0, 1))
     probability = scores(one.under(np.zeros(one.valid.shape, np.bool_))).softmax(1)
     return {"highest": float(probability.max()), "lowest": float(probability.min())}

@@ -23,16 +23,16 @@ from training.samples import DataSet, Samples, Split, loaded, loaded_without_wor
 from training.windows import Windows
 
 Predict = Callable[[Windows], Tensor]
-"""Windows -> outputs [n, C or 1]."""
+"""A function that gives outputs [n, C or 1] for windows."""
 MASK_SEEDS = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Which noise a table stands on; stated in every table and JSON."""
+    """The noise under which a table was made; every table and JSON states it."""
 
     noise: str = "steps"
-    """steps | windows | modality:NAME[+NAME]"""
+    """What is erased: steps, windows, or modality:NAME[+NAME]."""
     mask_stage: Literal["feature", "word"] = "feature"
     """Whether rows are erased, or words before BERT sees them (the voice loses steps as ever)."""
     rates: tuple[float, ...] = RATES
@@ -41,7 +41,7 @@ class Protocol:
     """What becomes of erased rows: zero | gaussian:STEPS | impulse:STEPS (NMER's schedule)."""
 
     def check(self, modalities: Sequence[str]) -> None:
-        """Raises UserError where the noise or a rate is none."""
+        """Raise UserError where the noise is unknown or a rate cannot be."""
         sizes = range(1, max(2, len(modalities)))
         some = [those for size in sizes for those in combinations(modalities, size)]
         named = [f"modality:{'+'.join(those)}" for those in some]
@@ -61,7 +61,7 @@ class Protocol:
 
 
 def with_missing(modalities: Sequence[str], erased: str = "zero") -> dict[str, Protocol]:
-    """By which modalities are there (`text+voice`): the others are erased throughout.
+    """Return a protocol for each choice of modalities (`text+voice`); the others are erased.
 
     Raises UserError where there are fewer than two.
     """
@@ -76,7 +76,7 @@ def with_missing(modalities: Sequence[str], erased: str = "zero") -> dict[str, P
 
 
 def in_slices(model: torch.nn.Module) -> Predict:
-    """Outputs of a model in slices, without gradients."""
+    """Return a function that computes a model's outputs in slices, without gradients."""
 
     def predict(windows: Windows) -> Tensor:
         n, m, t = windows.valid.shape
@@ -97,7 +97,7 @@ def in_slices(model: torch.nn.Module) -> Predict:
 def noisy(
     data: DataSet, split: Split, samples: Samples, protocol: Protocol, rate: float, seed: int
 ) -> Windows:
-    """The samples as they are at one rate and mask seed."""
+    """Return the samples as they are at one rate and mask seed."""
     if protocol.mask_stage == "feature" or rate == 0:
         left = samples.under(protocol.noise, rate, seed)
         if protocol.erased == "zero":
@@ -114,7 +114,7 @@ def noisy(
 def predictions(
     predict: Predict, data: DataSet, split: Split, samples: Samples, protocol: Protocol
 ) -> NDArray[np.float32]:
-    """Outputs float32 [rates, mask seeds, n, C or 1]."""
+    """Return outputs float32 [rates, mask seeds, n, C or 1]."""
     out = []
     for rate in tqdm(protocol.rates, "noise rates", leave=False):
         alike = rate == 0 or (rate == 1 and protocol.erased == "zero")
@@ -129,7 +129,10 @@ def predictions(
 def curves(
     data: DataSet, outputs: NDArray[np.float32], labels: NDArray[Any]
 ) -> dict[str, list[float]]:
-    """[rates, mask seeds, n, C or 1] -> each metric over the rates, mean over the mask seeds."""
+    """Return each metric over the rates, averaged over the mask seeds.
+
+    `outputs` is [rates, mask seeds, n, C or 1].
+    """
     per_rate = [[data.scores(one, labels) for one in seeds] for seeds in outputs]
     names = per_rate[0][0]
     return {
@@ -140,7 +143,7 @@ def curves(
 def areas(
     rates: Sequence[float], curves: dict[str, list[float]], upto: float = 1.0
 ) -> dict[str, float]:
-    """AUILC of each metric; nothing where there are fewer than two rates."""
+    """Return the AUILC of each metric, or nothing where there are fewer than two rates."""
     if sum(rate <= upto + 1e-9 for rate in rates) < 2:
         return {}
     return {name: metrics.auilc(rates, values, upto) for name, values in curves.items()}

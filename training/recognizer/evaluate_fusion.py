@@ -28,18 +28,18 @@ from training.samples import Samples, numbered
 from training.windows import Windows
 
 VERSIONS = 4
-"""Augmented copies of a picture."""
+"""Each picture has this many augmented copies."""
 TOGETHER = 700
-"""Windows in memory at a time."""
+"""So many windows are in memory at a time."""
 EVERYDAY = 0.6
-"""Share of neutral windows in the second prior that is reported."""
+"""The share of neutral windows in the second prior that is reported."""
 WHOLE = "0.0"
 """The rate at which nothing is lost."""
 
 
 @dataclass(frozen=True)
 class Fused:
-    """Where the people are: fer2013.npz and its split, a folder of RAVDESS actors, a MELD table."""
+    """The files of people: pictures and their split, a folder of RAVDESS actors, a MELD table."""
 
     faces: Path
     split: int
@@ -50,7 +50,7 @@ class Fused:
 def fused(
     recognizer: Checkpoint, folder: Path, sources: Fused, seed: int, n: int
 ) -> dict[str, Any]:
-    """The report of `normtr evaluate --part fusion`. Raises UserError for unusable data."""
+    """Return the report of `normtr evaluate --part fusion`. Raises UserError for unusable data."""
     if n < 1:
         raise UserError("--n is 1 or more.")
     rival = in_slices(late_fusion.read(folder))
@@ -144,12 +144,12 @@ def _report(found: dict[str, NDArray[Any]], tau: float) -> dict[str, Any]:
 def _lead(
     ours: NDArray[np.float64], late: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """[n]: 1 where only NORM-TR is right, -1 where only the late fusion is."""
+    """Return [n]: 1 where only NORM-TR is right, -1 where only the late fusion is, else 0."""
     return np.asarray((ours.argmax(1) == labels).astype(float) - (late == labels))
 
 
 def _mean(lead: NDArray[np.float64]) -> dict[str, float]:
-    """Over windows [n], with its 95 % interval."""
+    """Return the mean lead over windows [n], with its 95 % interval."""
     error = 1.96 * float(lead.std()) / len(lead) ** 0.5
     mean = float(lead.mean())
     return {"mean": mean, "low": mean - error, "high": mean + error}
@@ -158,7 +158,7 @@ def _mean(lead: NDArray[np.float64]) -> dict[str, float]:
 def _everyday(
     told: NDArray[np.float64], not_told: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Where EVERYDAY of all windows are neutral: told so, and not told."""
+    """Return scores where EVERYDAY of all windows are neutral, with and without being told so."""
     share = np.where(labels == NEUTRAL, EVERYDAY, (1 - EVERYDAY) / (len(LABELS) - 1))
     random = np.random.default_rng(0)
     chosen = random.choice(len(labels), len(labels), p=share / share.sum())

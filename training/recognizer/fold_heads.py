@@ -1,4 +1,4 @@
-"""A fusion of the parts' logits as one of their rows: heads and projections are both linear.
+"""Turns a fusion of the parts' logits into one of their rows; heads and projections are linear.
 
 Rows of cross-fitted networks lie in spaces of their own, their logits in one. So the fusion is
 trained on centred logits, and what reads them out becomes part of its projection (3.2): the

@@ -1,4 +1,4 @@
-"""Masks from gap traces: which steps of face, voice and words recorded streams had."""
+"""Draws masks from gap traces: which steps of face, voice and words recorded streams had."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SHIPPED = Path(__file__).with_name("gap_traces.jsonl")
 
 @dataclass(frozen=True)
 class Traces:
-    """Per stream bool [M, steps], True where a row was there."""
+    """For each stream bool [M, steps], True where a row was there."""
 
     streams: tuple[NDArray[np.bool_], ...]
 
     @staticmethod
     def load(path: Path | None = None) -> Traces:
-        """What `normtr live --record-gaps` wrote; None: the shipped streams. Raises UserError."""
+        """Read what `normtr live --record-gaps` wrote; None: the shipped streams. Raises UserError."""
         return Traces(
             tuple(
                 np.array([[step[m] == Cause.NONE for step in stream] for m in MODALITIES])
@@ -32,8 +32,10 @@ class Traces:
         )
 
     def mask(self, steps: int, random: np.random.Generator) -> NDArray[np.bool_]:
-        """[M, steps] from anywhere of any stream, which begins anew where it ends; a stream is
-        drawn as often as it is long."""
+        """Return bool [M, steps] from anywhere of any stream, which begins anew where it ends.
+
+        A stream is drawn as often as it is long.
+        """
         lengths = np.array([stream.shape[1] for stream in self.streams])
         stream = self.streams[int(random.choice(len(lengths), p=lengths / lengths.sum()))]
         begin = int(random.integers(stream.shape[1]))

@@ -1,4 +1,4 @@
-"""Windows paired by label of what the shipped recognizer's parts say of face, voice and words."""
+"""A data set of windows paired by label, made of what a recognizer's parts say."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from training.samples import SPLITS, Samples, Split
 from training.windows import Key, Windows
 
 BANKS = {"train": "training.npz", "valid": "validation-0.npz", "test": "validation-1.npz"}
-"""In a run of configs/recognizer/fusion.toml; the people of the three are different ones."""
+"""The files of a run of configs/recognizer/fusion.toml; each is of other people."""
 STREAMS = {"train": 0, "valid": 1, "test": 2}
 
 
 @dataclass(frozen=True)
 class LabelPaired(Given):
-    """Logits of the parts, that never saw these people, on the steps of a window; 7 classes.
+    """Windows of logits of parts that never saw these people; seven classes.
 
     `path` is a run of configs/recognizer/fusion.toml. Every window of training is of people whose
     logits lie a little elsewhere, since there are few people to learn from.
@@ -36,15 +36,15 @@ class LabelPaired(Given):
 
     path: Path = Path("runs/fusion")
     recognizer: Path | None = None
-    """The recognizer that this run of the fusion made; None: the shipped one."""
+    """The folder of the recognizer that this run of the fusion made; None: the shipped one."""
     steps: int = FeatureSpec().steps
     train: int = 14_000
-    """Windows of the training split; drawn once."""
+    """The number of training windows that are drawn once."""
     windows_per_epoch: int = 0
     """So many windows are drawn anew in every epoch of training, with the gaps of live streams; 0:
     training sees the `train` windows in every epoch."""
     gap_trace: Path | None = None
-    """Gaps that `normtr live --record-gaps` wrote; None: the shipped ones."""
+    """A file of gaps that `normtr live --record-gaps` wrote; None: the shipped ones."""
     valid: int = 3_500
     test: int = 7_000
     seed: int = 1

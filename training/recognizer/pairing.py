@@ -24,19 +24,19 @@ from training.windows import Key, Windows
 NEUTRAL = LABELS.index("neutral")
 EXPRESSES = 0.7
 JITTER = 2
-"""Steps by which a modality's stretch may begin earlier or later."""
+"""A modality's stretch may begin this many steps earlier or later."""
 SHORTEST = 4
-"""Steps of the shortest stretch."""
+"""The shortest stretch has this many steps."""
 WORD_STEPS = 1.6
-"""Mean distance of words in steps: 2.5 words a second."""
+"""The mean distance of words in steps, which is 2.5 words a second."""
 LATEST = 6
-"""Words of up to so many last steps are not recognised yet."""
+"""Words of up to this many last steps are not recognised yet."""
 ABSENT_SHARE = 0.4
-"""Share of the training windows in which each modality may be missing throughout."""
+"""The share of training windows in which each modality may be missing throughout."""
 TRACED_SHARE = 0.3
-"""Share of the training windows that have the gaps of a recorded stream."""
+"""The share of training windows that have the gaps of a recorded stream."""
 LOST_SHARE = 0.5
-"""Share of the training windows that lose stretches of any length, as in the test."""
+"""The share of training windows that lose stretches of any length, as in the test."""
 
 STRANGE_SCALE, STRANGE_BIAS = 0.2, 0.4
 """How much a person's logits differ from those of others: log of their scale, and their mean."""
@@ -66,7 +66,7 @@ class Pairing:
 
     @cached_property
     def _of(self) -> dict[str, list[NDArray[np.int64]]]:
-        """Numbers of the pictures, clips and utterances of each label."""
+        """The numbers of the pictures, clips and utterances of each label."""
         labels = (self._bank.face_labels, self._bank.voices.labels, self._bank.texts.labels)
         return {
             m: [np.flatnonzero(of == c) for c in range(len(LABELS))]
@@ -74,7 +74,7 @@ class Pairing:
         }
 
     def __call__(self, epoch: int, sample: int) -> Paired:
-        """The label goes round with `sample`, so any seven in a row hold every class."""
+        """Draw a window. Labels go round with `sample`: any seven in a row hold every class."""
         random = noise.generator(self._seed, epoch, sample, noise.WINDOW)
         label, steps = sample % len(LABELS), self._steps
         shows = random.random(len(MODALITIES)) < EXPRESSES
@@ -102,7 +102,7 @@ class Pairing:
         return int(random.choice(self._of[modality][label]))
 
     def _faces(self, random: np.random.Generator, label: int, begin: int, end: int) -> Column:
-        """At most three pictures, each held; a row is the mean of two versions of a picture."""
+        """Draw at most three pictures, each held; a row is the mean of two versions of a picture."""
         steps = self._steps
         picture = np.full(steps, self._pick(random, "face", NEUTRAL))
         picture[begin:end] = self._pick(random, "face", label)
@@ -119,7 +119,7 @@ class Pairing:
         return [None if gone[t] else rows[t] for t in range(steps)]
 
     def _voice(self, random: np.random.Generator, label: int, begin: int, end: int) -> Column:
-        """Speech of the label in the stretch; before and after it neutral speech or silence."""
+        """Draw speech of the label in the stretch, and neutral speech or silence around it."""
         column: Column = [None] * self._steps
         if label != NEUTRAL or random.random() < 0.8:
             self._speak(random, column, label, begin, end)
@@ -145,7 +145,7 @@ class Pairing:
             at += int(random.integers(1, 6))
 
     def _text(self, random: np.random.Generator, label: int, begin: int, end: int) -> Column:
-        """An utterance of the label from `begin` on, neutral words before it, the last ones late."""
+        """Draw an utterance of the label from `begin` on; neutral words precede it."""
         steps = self._steps
         words: list[list[Row]] = [[] for _ in range(steps)]
         if random.random() < 0.4:

@@ -50,16 +50,16 @@ class VoicePart:
     ravdess: Path = DATA / "ravdess_speech"
     emodb: Path = DATA / "emodb"
     versions: int = 4
-    """Copies of a clip to learn from, the recorded one and augmented ones."""
+    """The number of copies of a clip to learn from: the recorded one and augmented ones."""
     recorded: float = 3.0
-    """Weight of the recorded copy against an augmented one."""
+    """The weight of the recorded copy against an augmented one."""
     german: float = 0.5
-    """Weight of EmoDB, which has four of the seven emotions, against RAVDESS."""
+    """The weight of EmoDB, which has four of the seven emotions, against RAVDESS."""
     epochs: int = 30
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     def learning(self) -> list[Clip]:
-        """Clips of the training speakers, RAVDESS before EmoDB."""
+        """Return the clips of the training speakers, RAVDESS before EmoDB."""
         acted = ravdess.load(self.ravdess, calm_is_neutral=True)
         german = emodb.load(self.emodb)
         return [c for c in acted if c.speaker not in VALID_ACTORS] + [
@@ -67,7 +67,7 @@ class VoicePart:
         ]
 
     def training_rows(self, out: Path, seed: int) -> VoiceRows:
-        """Of `learning`; computed once, then read from the run's folder."""
+        """Return the rows of `learning`; they are computed once, then read from the run's folder."""
         return voice_rows(self.learning(), self.spec, self.versions, seed, out / "rows")
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class AttentiveLateNetwork(nn.Module):
 
 
 class AttentiveLearning(PhaseModule):
-    """The emotion loss of every head, on every version that the masks leave of a sample."""
+    """Learns by the emotion loss of every head, on every version that the masks leave."""
 
     network: AttentiveLateNetwork
 
@@ -118,9 +118,9 @@ class AttentiveLateFusion(System):
     masks: Masks = "rates"
     hidden: int = 32
     components: dict[str, int] = field(default_factory=dict)
-    """Principal components that a modality's rows are reduced to before."""
+    """The number of principal components that a modality's rows are reduced to."""
     regression: Regression = "l1"
-    """Emotion loss where the label is a number."""
+    """The emotion loss where the label is a number."""
     length: Phase = LENGTH
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The plainest network: all steps of all modalities side by side, two layers."""
+"""The plainest network: all steps of all modalities side by side go through two layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LENGTH = Phase(constant=8, decay=8, batch=32, clip=1.0, dropout=0.2, beta1=0.9, 
 
 @dataclass(frozen=True)
 class ConcatenationConfig:
-    """Of the network: widths of rows, classes or 1, steps, hidden numbers."""
+    """The sizes of the network: widths of rows, classes or 1, steps, hidden numbers."""
 
     dims: dict[str, int]
     outputs: int
@@ -29,7 +29,7 @@ class ConcatenationConfig:
 
 
 class ConcatenationNetwork(nn.Module):
-    """Standardised rows, 0 where they are missing, and what is there."""
+    """Reads standardised rows, 0 where they are missing, and which steps are there."""
 
     def __init__(self, config: ConcatenationConfig, dropout: float) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ConcatenationNetwork(nn.Module):
 
 
 class ConcatenationLearning(PhaseModule):
-    """The emotion loss of every version that the masks leave."""
+    """Learns by the emotion loss of every version that the masks leave."""
 
     network: ConcatenationNetwork
 
@@ -76,13 +76,13 @@ class Concatenation(System):
     masks: Masks = "rates"
     hidden: int = 256
     components: dict[str, int] = field(default_factory=dict)
-    """Principal components that a modality's rows are reduced to before."""
+    """The number of principal components that a modality's rows are reduced to."""
     regression: Regression = "l1"
-    """Emotion loss where the label is a number."""
+    """The emotion loss where the label is a number."""
     length: Phase = LENGTH
 
     def __post_init__(self) -> None:
-        """Raises ValueError where no network can be built so."""
+        """Raise ValueError where no network can be built so."""
         if min(self.hidden, *self.components.values(), 1) < 1:
             raise ValueError("hidden and components are 1 or more")
 

@@ -1,4 +1,4 @@
-"""Late fusion: a linear head for each modality alone, and what the heads say put together."""
+"""Late fusion: a linear head for each modality alone, and a rule that puts their answers together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Fusion = Literal["mean", "stacked"]
 
 @dataclass(frozen=True)
 class LateConfig:
-    """Of the network: widths of rows, classes or 1, and how heads are put together."""
+    """The network's widths of rows, classes or 1, and how heads are put together."""
 
     dims: dict[str, int]
     outputs: int
@@ -29,8 +29,11 @@ class LateConfig:
 
 
 class LateNetwork(PooledNetwork):
-    """`mean` of what the heads of those modalities say that are there (for classes: of their
-    log-probabilities), or `stacked`: a linear layer of that and of what is there."""
+    """Puts together the heads of the modalities that are there.
+
+    `mean` averages what they say, for classes their log-probabilities; `stacked` is a linear layer
+    over that and over which modalities are there.
+    """
 
     def __init__(self, config: LateConfig) -> None:
         super().__init__()
@@ -42,7 +45,7 @@ class LateNetwork(PooledNetwork):
         if config.fusion == "stacked":
             self.stack = nn.Linear(len(config.dims) * (config.outputs + 1), config.outputs)
         self.register_buffer("empty", torch.zeros(config.outputs))
-        """What is said where nothing is there."""
+        """The answer where nothing is there."""
 
     def forward(self, rows: Mapping[str, Tensor], valid: Tensor) -> Tensor:
         """rows float [B, T, dim] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""
@@ -55,7 +58,7 @@ class LateNetwork(PooledNetwork):
         return torch.where(there.any(1, keepdim=True), mean, self.get_buffer("empty"))
 
     def said(self, means: list[Tensor], there: Tensor) -> Tensor:
-        """[B, M, C]: what each head says, 0 where its modality is missing."""
+        """Return [B, M, C]: what each head says, 0 where its modality is missing."""
         each = [head(x) for head, x in zip(self.heads.values(), means, strict=True)]
         said = torch.stack(each, 1)
         said = said.log_softmax(2) if self.config.outputs > 1 else said
@@ -63,7 +66,7 @@ class LateNetwork(PooledNetwork):
 
 
 def stackable(said: Tensor, there: Tensor) -> Tensor:
-    """[B, M, C] and bool [B, M] -> [B, M (C + 1)]."""
+    """Return [B, M (C + 1)] of said [B, M, C] and there bool [B, M]."""
     return torch.cat([said.flatten(1), there.to(said.dtype)], 1)
 
 
@@ -78,7 +81,7 @@ class LateFusion(PooledRival[LateNetwork]):
         return LateNetwork(LateConfig(dims, outputs, self.fusion))
 
     def solve(self, network: LateNetwork, copies: Copies, labels: Tensor) -> None:
-        """The stack learns from heads that did not see the sample."""
+        """Fit the heads; the stack learns from heads that did not see the sample."""
         if self.fusion == "stacked":
             stacked = stackable(self._unseen(network, copies), copies.there)
             solve(network.stack, stacked, copies.labels, self.penalty)
@@ -88,14 +91,14 @@ class LateFusion(PooledRival[LateNetwork]):
     def _fit_heads(
         self, network: LateNetwork, copies: Copies, some: NDArray[Any] | slice = slice(None)
     ) -> None:
-        """Each on `some` of the copies, those that have its modality."""
+        """Fit each head on those of `some` copies that have its modality."""
         there, labels = copies.there[some], copies.labels[some]
         for i, (m, x) in enumerate(zip(network.heads, copies.means, strict=True)):
             head: Any = network.heads[m]
             solve(head, x[some][there[:, i]], labels[there[:, i]], self.penalty)
 
     def _unseen(self, network: LateNetwork, copies: Copies) -> Tensor:
-        """[n, M, C]: what heads say that were fitted on the other groups."""
+        """Return [n, M, C]: what heads say that were fitted on the other groups."""
         folds = min(FOLDS, len(set(copies.groups)))
         if folds < 2:
             raise UserError("a stack is fitted on two videos or speakers, or more.")
@@ -108,7 +111,7 @@ class LateFusion(PooledRival[LateNetwork]):
 
 
 def prior(labels: Tensor, outputs: int) -> Tensor:
-    """What to say of nothing: the mean, or the log of how often each class is."""
+    """Return the answer where nothing is there: the mean label, or the log of each class's share."""
     if outputs == 1:
         return labels.mean()[None]
     counts = torch.bincount(labels, minlength=outputs).float() + 1

@@ -1,4 +1,4 @@
-"""The plainest rival: ridge or logistic regression on every modality's mean row."""
+"""The plainest rival: ridge or logistic regression on the mean row of every modality."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from training.systems.pooled import Copies, Pooled, PooledNetwork, PooledRival
 
 @dataclass(frozen=True)
 class LinearConfig:
-    """Of the network: widths of rows, and classes or 1."""
+    """The network's widths of rows, and classes or 1."""
 
     dims: dict[str, int]
     outputs: int
 
 
 class LinearNetwork(PooledNetwork):
-    """One layer of the means of all modalities and of what is there."""
+    """One layer reads the means of all modalities, and which modalities are there."""
 
     def __init__(self, config: LinearConfig) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class LinearNetwork(PooledNetwork):
 
 
 def side_by_side(means: list[Tensor], there: Tensor) -> Tensor:
-    """[B, dim] of M modalities and bool [B, M] -> [B, sum of dims + M]."""
+    """Return [B, sum of dims + M] of means [B, dim] for M modalities and bool [B, M]."""
     return torch.cat([*means, there.to(means[0].dtype)], 1)
 
 

@@ -1,4 +1,4 @@
-"""A linear layer by its exact solution: ridge regression, or multinomial logistic regression."""
+"""Solves for a linear layer: ridge regression, or multinomial logistic regression."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from normtr.errors import UserError
 
 NEVER = -30.0
-"""Logit of a class that did not occur."""
+"""The logit of a class that did not occur."""
 
 
 def solve(layer: nn.Linear, x: Tensor, y: Tensor, penalty: float) -> None:

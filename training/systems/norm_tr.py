@@ -33,14 +33,14 @@ class Architecture:
     """Attention and pooling skip invalid steps; otherwise they see zero rows (the paper)."""
     query: Extractor = "nrgf"
     memory: Extractor = "mf"
-    """Whose tokens are query, and whose are key and value."""
+    """The extractor whose tokens are key and value; those of `query` are the query."""
     position: float = 0.02
-    """Standard deviation of the position embeddings before training."""
+    """The standard deviation of the position embeddings before training."""
     components: dict[str, int] = field(default_factory=dict)
-    """Principal components that a modality's rows are reduced to before."""
+    """The number of principal components that a modality's rows are reduced to."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where no network can be built so."""
+        """Raise ValueError where no network can be built so."""
         self.config({"row": 1, **self.components}, outputs=1, steps=1)
 
     def config(self, dims: dict[str, int], outputs: int, steps: int) -> NormTrConfig:
@@ -71,7 +71,7 @@ class NormTrSystem(System):
     name = "NORM-TR"
     masks: Masks = "rates"
     members: int = 1
-    """How many networks answer together; each is trained under a seed of its own."""
+    """The number of networks that answer together; each is trained under a seed of its own."""
     network: Architecture = field(default_factory=Architecture)
     learning: Learning = field(default_factory=Learning)
     start: Literal["fresh", "recognizer"] = "fresh"
@@ -79,7 +79,7 @@ class NormTrSystem(System):
     have its sizes; few clips are then enough to learn something."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where there is no network, or the adversaries have nothing to learn."""
+        """Raise ValueError where there is no network, or the adversaries have nothing to learn."""
         if self.members < 1:
             raise ValueError("members are 1 or more")
         adversaries = (self.learning.d1, self.learning.d2) != ("none", "none")
@@ -146,6 +146,6 @@ class NormTrSystem(System):
 
 
 def _precision() -> str:
-    """bfloat16 where a GPU computes in it, as far as that is safe."""
+    """Return bfloat16 where a GPU computes in it, as far as that is safe."""
     fit = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return "bf16-mixed" if fit else "32-true"

@@ -28,19 +28,19 @@ class Phase:
     """How long and how fast a network is trained."""
 
     constant: int
-    """Epochs of the full rate."""
+    """The number of epochs with the full rate."""
     decay: int
-    """Epochs after these, in which it falls in equal steps, and is not yet 0 in the last."""
+    """The number of epochs after these, in which the rate falls in equal steps; it never reaches 0."""
     batch: int
     clip: float
-    """Of the gradients of every module alone, by their norm."""
+    """The largest norm of the gradients of a module; every module is clipped alone."""
     dropout: float
     beta1: float
-    """Adam's; its beta2 is 0.999."""
+    """Adam's beta1; its beta2 is 0.999."""
     lr: float = 2e-4
 
     def __post_init__(self) -> None:
-        """Raises ValueError where nothing can be learned so."""
+        """Raise ValueError where nothing can be learned so."""
         if self.epochs < 1 or min(self.constant, self.decay) < 0 or self.batch < 2:
             raise ValueError("epochs are 1 or more, batch is 2 or more")
         if min(self.lr, self.clip) <= 0 or not 0 <= self.beta1 < 1:
@@ -53,12 +53,12 @@ class Phase:
         return self.constant + self.decay
 
     def factor(self, epoch: int) -> float:
-        """Of the rate in an epoch, from 0."""
+        """Return the factor of the rate in an epoch, counted from 0."""
         return 1 - max(0, epoch + 1 - self.constant) / (self.decay + 1)
 
 
 def parts(network: nn.Module) -> Iterator[nn.Module]:
-    """The modules whose gradients are clipped alone; each of a dictionary's is one."""
+    """Yield the modules whose gradients are clipped alone; each one of a dictionary counts."""
     for module in network.children():
         yield from module.values() if isinstance(module, nn.ModuleDict) else [module]
 
@@ -88,7 +88,7 @@ class PhaseModule(lightning.LightningModule):
         return "max" if self.classes else "min"
 
     def emotion_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """outputs [B, C or 1]; labels int64 [B] (classes) or float32 [B] -> mean loss."""
+        """Return the mean loss of outputs [B, C or 1] for labels int64 [B] (classes) or float32 [B]."""
         if self.classes:
             return F.cross_entropy(outputs, labels)
         loss = F.mse_loss if self.regression == "mse" else F.l1_loss
@@ -100,7 +100,7 @@ class PhaseModule(lightning.LightningModule):
         return torch.stack(list(losses.values())).sum()
 
     def validation_step(self, batch: list[Tensor], _: int) -> None:
-        """Rows of each modality, validity, labels; the network has a `config` with `dims`."""
+        """Score a batch of rows by modality, validity and labels; `network.config` has the `dims`."""
         *rows, valid, labels = batch
         config: Any = self.network.config
         self.update_metric(self.network(dict(zip(config.dims, rows, strict=True)), valid), labels)
@@ -110,7 +110,7 @@ class PhaseModule(lightning.LightningModule):
         self.metric.update(outputs if self.classes else outputs[:, 0], labels)
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """What is drawn depends on (seed, step): Lightning draws differently once resumed."""
+        """Seed by (seed, step), because Lightning draws differently once it is resumed."""
         torch.manual_seed(self.seed * 1_000_003 + self.global_step + 500_000 * process()[0])
 
     def on_validation_epoch_end(self) -> None:
@@ -133,7 +133,7 @@ class PhaseModule(lightning.LightningModule):
 
 
 class TaughtModule(PhaseModule, Generic[Teacher]):
-    """Learns from what a frozen network says, too, which is no part of it and in no checkpoint."""
+    """Learns also from what a frozen network says, which is in no checkpoint."""
 
     def __init__(
         self,

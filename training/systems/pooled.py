@@ -1,4 +1,4 @@
-"""A window without its times: the mean of each modality's rows, for the simple rivals.
+"""Means of each modality's rows over a window, for the simple rivals.
 
 Letters in the shape comments: B windows, M modalities, T steps.
 """
@@ -23,7 +23,7 @@ from training.windows import Windows
 
 
 class Pooled(nn.Module):
-    """Rows are standardised, those that are there are averaged."""
+    """Standardises rows, and averages those that are there."""
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Pooled(nn.Module):
 
 
 class PooledNetwork(nn.Module):
-    """Rows float [B, T, dim] per modality, valid bool [B, M, T] -> outputs [B, C or 1]."""
+    """A network of rows float [B, T, dim] per modality and valid bool [B, M, T] -> [B, C or 1]."""
 
     pool: Pooled
     config: Any
@@ -54,14 +54,14 @@ Network = TypeVar("Network", bound=PooledNetwork)
 
 @dataclass(frozen=True)
 class Copies:
-    """What training's masks leave of every sample, drawn several times."""
+    """The means of what training's masks leave of every sample, drawn several times."""
 
     means: list[Tensor]
-    """[n, dim] of each modality, 0 where it is missing."""
+    """Float [n, dim] for each modality, 0 where it is missing."""
     there: Tensor
-    """Bool [n, M]."""
+    """Bool [n, M]: the modality is there."""
     labels: Tensor
-    """[n]."""
+    """The label of each copy, [n]."""
     groups: NDArray[Any]
     """[n]: the video or speaker that each is of."""
 
@@ -92,18 +92,18 @@ def pooled_copies(
 
 @dataclass(frozen=True, kw_only=True)
 class PooledRival(System, Generic[Network]):
-    """A rival that is solved for at once, from the means of noisy copies."""
+    """A rival whose weights are solved for at once, from the means of noisy copies."""
 
     masks: Masks = "rates"
     components: dict[str, int] = field(default_factory=dict)
-    """Principal components that a modality's rows are reduced to before."""
+    """The number of principal components that a modality's rows are reduced to."""
     penalty: float = 0.01
-    """Of the squared weights, against the mean loss of a sample."""
+    """The penalty of the squared weights, against the mean loss of a sample."""
     copies: int = 4
-    """Each with masks of its own, of every sample."""
+    """The number of copies of every sample; each has masks of its own."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where nothing can be fitted so."""
+        """Raise ValueError where nothing can be fitted so."""
         if self.penalty <= 0 or min(self.copies, *self.components.values(), 1) < 1:
             raise ValueError("penalty lies over 0; copies and components are 1 or more")
 
@@ -113,14 +113,14 @@ class PooledRival(System, Generic[Network]):
 
     @abstractmethod
     def solve(self, network: Network, copies: Copies, labels: Tensor) -> None:
-        """Set its weights by the copies of samples that have these labels."""
+        """Set the network's weights by the copies; `labels` are those of the samples."""
 
     def model(self, windows: Windows, outputs: int) -> Reduced[Network]:
         network = self.network(reduced_dims(windows.dims, self.components), outputs)
         return Reduced(network, windows.dims)
 
     def learn(self, network: Network, inputs: FitInputs) -> None:
-        """In one piece, of some seconds."""
+        """Fit in one piece, which takes some seconds."""
         windows = inputs.train.windows
         standardise(network.pool, windows, together=self.components)
         copies = pooled_copies(network.pool, inputs, self.masks, self.rates, self.copies)

@@ -1,4 +1,4 @@
-"""What NORM-TR and its rivals share: trained on one data set, judged on its validation split."""
+"""The protocol of all systems: trained on one data set, judged on its validation split."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ from training.windows import Key, Windows
 SELECTION_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 SELECTION_SEED = 0
 FEWER_SEED = 101
-"""The first; tests erase words by others."""
+"""The first seed of erased words in training; tests erase words by others."""
 
 
 @dataclass(frozen=True)
 class FitInputs:
-    """What a network learns from, reduced already, and how."""
+    """What a network learns from, with rows that are reduced already, and how it is trained."""
 
     data: DataSet
     train: Samples
-    """All training samples, or of a data set that draws them some, for the statistics of rows."""
+    """All training samples, or some of them where the data set draws windows anew."""
     draw: Draw
-    """Gives the training windows of keys (epoch, sample)."""
+    """The function that gives the training windows of keys (epoch, sample)."""
     size: int
-    """How many training windows an epoch has."""
+    """The number of training windows in an epoch."""
     valid: Samples
     out: Path
-    """Holds what to resume."""
+    """The folder that holds what to resume."""
     seed: int
     devices: int
     progress: bool
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The group of each window of an epoch; one that was drawn is a group of its own."""
+        """The group of each window of an epoch; a window that was drawn is a group of its own."""
         if self.size == len(self.train):
             return self.train.groups
         return tuple(map(str, range(self.size)))
@@ -86,12 +86,12 @@ class System(ABC):
     """
 
     name: ClassVar[str]
-    """What tables call it."""
+    """The name of the system in tables."""
     masks: Masks = "windows"
-    """Erased in training: windows (NORM-TR's paper), steps at the test's rates, all of some
+    """What training erases: windows (NORM-TR's paper), steps at the test's rates, all of some
     modalities (the rivals' papers), or nothing."""
     rates: tuple[float, ...] = RATES
-    """Of which a mask's rate is drawn; where it is one, validation has it, too."""
+    """The rates of which a mask's is drawn; where there is one only, validation has it, too."""
     fewer_words: tuple[float, ...] = ()
     """Every training sample is seen once more at each of these rates of words that are erased before
     BERT sees them, in addition to what the masks erase."""
@@ -105,10 +105,10 @@ class System(ABC):
 
     @abstractmethod
     def learn(self, network: Any, inputs: FitInputs) -> None:
-        """Leave its best epoch's weights in the model's network. Raises UserError."""
+        """Train the network, and leave the best epoch's weights in it. Raises UserError."""
 
     def check_devices(self, devices: int) -> None:
-        """Raises UserError where so many processes cannot train it."""
+        """Raise UserError where so many processes cannot train the system."""
         if devices > 1:
             raise UserError(f"{self.name} is trained by one process: --devices 1.")
 
@@ -175,7 +175,7 @@ class System(ABC):
     def _for_live(
         self, data: LiveData, model: Reduced[Any], whole: Samples, valid: Samples
     ) -> dict[str, Any]:
-        """What a run needs to be used live, once its data may be gone."""
+        """Return what a run needs to be used live, when its data may be gone."""
         if (classes := data.classes) is None:
             return {"labels": None}
         shares = probability_calibration.shares(whole.windows.labels, len(classes))
@@ -189,7 +189,7 @@ class System(ABC):
         }
 
     def _seen(self, data: DataSet, whole: Samples, model: Reduced[Any]) -> Samples:
-        """What the network learns from. Wide rows are reduced copy by copy: together they are large."""
+        """Return what the network learns from. Wide rows are reduced copy by copy, to save memory."""
         seen = model.samples(whole)
         if not self.fewer_words:
             return seen  # it may be mapped
@@ -201,10 +201,10 @@ class System(ABC):
 
     @property
     def selection_rates(self) -> tuple[float, ...]:
-        """Of the noise that validation has."""
+        """The rates of the noise that validation has."""
         return self.rates if len(self.rates) == 1 else SELECTION_RATES
 
     def validation(self, valid: Samples) -> DataLoader[Any]:
-        """Of validation windows at each of these rates, by which an epoch is chosen."""
+        """Return a loader of validation windows at each of these rates, by which an epoch is chosen."""
         noisy = [valid.under("steps", rate, SELECTION_SEED) for rate in self.selection_rates]
         return DataLoader(ConcatDataset([windows.dataset() for windows in noisy]), 256)

@@ -1,4 +1,4 @@
-"""How IF-MMIN and NMER are trained: on complete windows, then on windows that lack something."""
+"""Trains IF-MMIN and NMER: first on complete windows, then on windows that lack something."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class TwoPhases(System):
     The epoch is chosen by the conditions with the former, else as NORM-TR's is."""
     preset: Preset = "sound"
     components: dict[str, int] = field(default_factory=dict)
-    """Principal components that a modality's rows are reduced to before."""
+    """The number of principal components that a modality's rows are reduced to."""
     regression: Regression = "mse"
-    """Emotion loss where the label is a number."""
+    """The emotion loss where the label is a number."""
     clean: bool = False
     """Whether every sample is also seen whole in the second phase."""
     first: Phase
@@ -41,15 +41,15 @@ class TwoPhases(System):
 
     @abstractmethod
     def first_phase(self, config: Any, seed: int) -> PhaseModule:
-        """With an untrained network of its own; `config`: of the second phase's network."""
+        """Return the first phase with an untrained network; `config` is the second phase's network's."""
 
     @abstractmethod
     def second_phase(self, network: Any, teacher: Any, seed: int) -> PhaseModule:
-        """`network`: the model's, with what it shares with the `teacher`, the first phase's."""
+        """Return the second phase. `network` has what it shares with `teacher`, the first phase's."""
 
     @abstractmethod
     def in_conditions(self, valid: Samples) -> DataLoader[Any]:
-        """What the second phase is validated on where the conditions are its masks."""
+        """Return what the second phase is validated on where the conditions are its masks."""
 
     def learn(self, network: Any, inputs: FitInputs) -> None:
         inputs.check_batch(max(self.first.batch, self.second.batch))
