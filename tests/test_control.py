@@ -187,8 +187,8 @@ frames = (
 
 SERVER = """
 import sys
-from stream.publish.control import Control
-control = Control(sys.argv[1])
+from stream.publish.control import ControlServer
+control = ControlServer(sys.argv[1])
 control.serve({"echo": lambda word: {"said": word}, "none": lambda: {}})
 sys.stdin.read()
 control.close()

@@ -21,7 +21,7 @@ from normtr import malloc_tuning
 from stream.pipeline.models import Models
 from stream.pipeline.pipe import Pipe
 from stream.pipeline.pipe_config import PipeConfig
-from stream.pipeline.workers import Second
+from stream.pipeline.workers import AudioContext
 
 config = PipeConfig(text="off")
 models = Models(config)
@@ -31,7 +31,7 @@ sound = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
 
 def replaced():
     worker = pipe.worker("voice", anew=True)
-    assert worker.run(Second(0, sound, "none", True, ()))[0].vector is not None
+    assert worker.run(AudioContext(0, sound, "none", True, ()))[0].vector is not None
 
 def size():
     malloc_tuning.give_back()
