@@ -75,6 +75,7 @@ class Slow:
     def __call__(self, number):
         time.sleep(0.01)
 class Point:
+    name = "verb"
     def load(self): return verb
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, as in a background job
