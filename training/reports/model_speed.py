@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from normtr.errors import UsageError, UserError
 from normtr.model import NormTr, NormTrConfig
@@ -20,6 +21,10 @@ from training.windows import Windows
 
 LARGE, TRAIN = 256, 16
 """The number of windows in the batch that measures throughput, and in a training step."""
+VERSIONS, PASSES = 2, 3
+"""A training step sees each window in two noisy versions; forward and backward count three times."""
+SIZE = 1024
+"""The side of the matrices whose product gives the speed of the machine at the moment."""
 
 
 def times_ms(work: Callable[[], object], repeats: int, device: str) -> list[float]:
@@ -34,6 +39,22 @@ def times_ms(work: Callable[[], object], repeats: int, device: str) -> list[floa
         if number < max(repeats // 5, 2):
             out.clear()
     return out
+
+
+def products_per_ms(device: str) -> float:
+    """Return the multiply-adds that a product of SIZE^3 float32 numbers does in a millisecond.
+
+    It is measured for the threads that torch has at the moment, and beside whatever else runs.
+    """
+    a, b = torch.randn(2, SIZE, SIZE, device=device)
+    return float(SIZE**3 / np.median(times_ms(lambda: a @ b, 20, device)))
+
+
+def products(network: nn.Module, windows: Windows) -> float:
+    """Return the multiply-adds of all matrix products in a forward of these windows."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(windows.rows, windows.valid)
+    return float(counter.get_total_flops()) / 2
 
 
 def random_windows(config: NormTrConfig, count: int, device: str) -> Windows:
@@ -83,15 +104,23 @@ def measure(steps: int, depth: int, width: int, device: str, repeats: int) -> di
     except ValueError as error:
         raise UsageError(f"{error}.") from None
     network = NormTr(config).eval().to(device)
-    one, many = (random_windows(config, n, device) for n in (1, LARGE))
+    one, many, some = (random_windows(config, n, device) for n in (1, LARGE, TRAIN))
     predict = in_slices(network)
     cores = torch.get_num_threads()
     with torch.inference_mode():
         with one_thread():
+            one_core = products_per_ms(device)
             forward = times_ms(lambda: network(one.rows, one.valid), repeats * 3, device)
+        all_cores = products_per_ms(device)
         batch = times_ms(lambda: predict(many), repeats // 4, device)
+    all_cores_again = products_per_ms(device)
     with one_thread():  # as in training, whose slices are spread over the cores
         train = times_ms(training_step(config, device), repeats // 2, device)
+
+    def to_gemm(times: list[float], windows: Windows, versions: int, speed: float) -> float:
+        """Return how often longer it took than its matrix products alone would."""
+        return float(np.median(times)) * speed / (versions * products(network, windows))
+
     return {
         "steps": steps,
         "depth": depth,
@@ -101,5 +130,8 @@ def measure(steps: int, depth: int, width: int, device: str, repeats: int) -> di
         "forward_ms": {f"p{p}": float(np.percentile(forward, p)) for p in (50, 95)},
         "windows_per_s": LARGE / (float(np.median(batch)) / 1e3),
         "train_step_ms": float(np.median(train)),
+        "forward_to_gemm": to_gemm(forward, one, 1, one_core),
+        "windows_to_gemm": to_gemm(batch, many, 1, all_cores),
+        "train_to_gemm": to_gemm(train, some, VERSIONS * PASSES, all_cores_again),
         "threads": cores,
     }
