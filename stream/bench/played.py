@@ -18,6 +18,7 @@ from stream.bench import faults as fault_plans
 from stream.bench.endurance import Endurance, Series, wrong_causes
 from stream.bench.faulty import Faults
 from stream.bench.live import BenchLive
+from stream.bench.processor_time import ProcessorTime
 from stream.pipeline.pipe import Pipe
 from stream.pipeline.window_assembler import Estimate
 from stream.publish.gap_recorder import GapRecorder
@@ -45,7 +46,7 @@ def measure(config: BenchLive, publisher: Publisher) -> dict[str, Any]:
         "seconds": config.seconds,
         **_figures(config.seconds, opened, found),
         "start_to_first_affect_s": None if first is None else first.start_s,
-        "cpu_percent": None if first is None else first.cpu_percent(),
+        "cpu_s_per_s": None if first is None else first.last.per_second(first.time),
     }
     endurance, summary = found[opened.sources[0]].endurance, found[opened.sources[0]].summary
     report |= endurance.drifts(() if plan is None else plan.faults)
@@ -95,6 +96,7 @@ def _played(
                 found[output.source].endurance.add(sent_ns, output)
             if isinstance(output, Estimate):
                 first = first or _First()
+                first.last = ProcessorTime.now()
                 found[output.source].summary.add(sent_ns, output)
                 if gaps is not None:
                     gaps.take([], output)
@@ -109,21 +111,13 @@ def _played(
 
 
 class _First:
-    """The moment of the first estimate."""
+    """The moment of the first estimate; what was used before, such as by loading, does not count."""
 
     def __init__(self) -> None:
         self.start_s = _age_s()
         """The seconds since the program began."""
-        self._at_s, self._cpu_s = time.monotonic(), _cpu_s()
-
-    def cpu_percent(self) -> float:
-        """Return the load in percent of one core since that moment; loading the networks is not in
-        it."""
-        return 100 * (_cpu_s() - self._cpu_s) / (time.monotonic() - self._at_s)
-
-
-def _cpu_s() -> float:
-    return sum(psutil.Process().cpu_times()[:2])
+        self.time = self.last = ProcessorTime.now()
+        """The processor time at the first estimate, and at the last one so far."""
 
 
 def _age_s() -> float:
