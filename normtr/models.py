@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normtr.errors import UserError
+from normtr.known_files import is_known
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -48,7 +48,7 @@ def embedded(package: str) -> dict[str, Path]:
     root = Path(found.submodule_search_locations[0])
     files = {name: root / name for name in _FILES[package]}
     for name, path in files.items():
-        if not path.is_file() or sha256(path) != _FILES[package][name]:
+        if not path.is_file() or not is_known(path, _FILES[package][name]):
             raise UserError(f"{package}/{name} is not the known model file; reinstall {package}.")
     return files
 
@@ -110,9 +110,3 @@ def speech_model(model: str, users: int = 1, precision: str = "int8") -> Whisper
     if loaded.model.n_mels != len(loaded.feature_extractor.mel_filters):
         raise UserError(f"the speech model {model!r} lacks its preprocessor_config.json.")
     return loaded
-
-
-def sha256(path: Path) -> str:
-    """Return the sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,7 +22,7 @@ from normtr import checkpoint
 from normtr.calibration import Calibration
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
-from normtr.models import sha256
+from normtr.known_files import sha256
 from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from training import run_folder

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from normtr import checkpoint
 from normtr.calibration import Calibration
+from normtr.known_files import sha256
 from normtr.model import NormTr
-from normtr.models import sha256
 from normtr.spec import LABELS, FeatureSpec
 from training import run_folder
 from training.recognizer import late_fusion

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from normtr import checkpoint
 from normtr.errors import UserError
-from normtr.models import sha256
+from normtr.known_files import sha256
 from training import run_folder
 from training.data.extracted import Extracted, check_labels
 from training.evaluation import noise_curves
