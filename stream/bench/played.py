@@ -46,7 +46,7 @@ def measure(config: BenchLive, publisher: Publisher) -> dict[str, Any]:
         "seconds": config.seconds,
         **_figures(config.seconds, opened, found),
         "start_to_first_affect_s": None if first is None else first.start_s,
-        "cpu_s_per_s": None if first is None else first.last.per_second(first.time),
+        "cpu_s_per_s": None if first is None else first.time.per_second(),
     }
     endurance, summary = found[opened.sources[0]].endurance, found[opened.sources[0]].summary
     report |= endurance.drifts(() if plan is None else plan.faults)
@@ -96,7 +96,7 @@ def _played(
                 found[output.source].endurance.add(sent_ns, output)
             if isinstance(output, Estimate):
                 first = first or _First()
-                first.last = ProcessorTime.now()
+                first.time.look()
                 found[output.source].summary.add(sent_ns, output)
                 if gaps is not None:
                     gaps.take([], output)
@@ -116,8 +116,8 @@ class _First:
     def __init__(self) -> None:
         self.start_s = _age_s()
         """The seconds since the program began."""
-        self.time = self.last = ProcessorTime.now()
-        """The processor time at the first estimate, and at the last one so far."""
+        self.time = ProcessorTime()
+        """The processor time from the first estimate on."""
 
 
 def _age_s() -> float:
