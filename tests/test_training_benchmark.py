@@ -282,6 +282,18 @@ def test_a_run_made_before_a_field_was_goes_on_with_its_default(
         run_folder.begin(tmp_path, {"data": made.data, "system": made.system}, 1, resume=True)
 
 
+def test_runs_of_the_first_version_and_of_a_recognizers_part_are_refused(
+    run: Path, tmp_path: Path
+) -> None:
+    old = {"class_path": "training.systems.norm_tr.Benchmark", "init_args": {"data": {}}}
+    part = {"class_path": "training.recognizer.face.FacePart", "init_args": {"epochs": 3}}
+    shutil.copy(run / "model.safetensors", tmp_path)
+    for made_from, said in ((old, "made by version 0.1"), (part, "is no run on a data set")):
+        (tmp_path / "run.json").write_text(json.dumps({"part": made_from, "seed": 1}))
+        with pytest.raises(UserError, match=said):
+            evaluate.run([str(tmp_path)])
+
+
 def test_a_truncated_data_file_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     whole = (folder / "mosi_utterance.npz").read_bytes()
     (tmp_path / "mosi_utterance.npz").write_bytes(whole[: len(whole) // 2])
