@@ -40,7 +40,7 @@ def sentence(message: str, known: Sequence[str], prog: str) -> str:
         return f"{'--' if missing[1] in known else ''}{missing[1]} is needed."
     if bare := re.search(r"argument (\S+): expected one argument", message):
         return f"{bare[1]} needs a value."
-    if within and message.endswith("is a protocol"):
+    if within and re.search("is a protocol$", message, re.MULTILINE):
         return f"{within!r} needs a class_path, which says what class it is."
     kinds = re.findall(r"Expected a (?:<class '(?:\w+\.)*|typing\.)(\w+(?:\[[^]]*])?)", message)
     values = re.findall(r"(?:Got|Given) value: (.*)", message)

@@ -10,7 +10,7 @@ import pytest
 from normtr.config import parse
 from normtr.errors import UsageError
 from training.commands.compare import Compare, run_config
-from training.commands.train import Train
+from training.commands.train import NORM_TR, Train
 from training.reports.run_groups import settings
 from training.systems.noise_aware import Learning
 from training.systems.norm_tr import NormTrSystem
@@ -134,3 +134,18 @@ def test_a_number_that_cannot_be_is_refused_before_anything_is_computed(
     config = ["--config", str(FOLDER / "experiments/mosi_words.toml"), "--out", str(tmp_path)]
     with pytest.raises(UsageError, match=said):
         parse(Train, [*config, f"--system.{option}={value}"], "train")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--part.epochs", "'part' needs a class_path, which says what class it is."),
+        ("--system.members", "members are 1 or more."),
+        ("--system.presett", "unknown key 'system.presett'; did you mean 'system.start'?"),
+    ],
+)
+def test_an_option_that_fits_no_class_is_one_sentence(option: str, said: str) -> None:
+    argv = ["--system", NORM_TR, "--config", str(MOSI), option, "0"]
+    with pytest.raises(UsageError) as caught:
+        parse(Train, argv, "train")
+    assert str(caught.value) == said
