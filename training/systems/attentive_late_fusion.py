@@ -7,17 +7,16 @@ close to the best that can be done with them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from training.samples import Masks, SampleBatches
 from training.systems.components import Reduced, reduced_dims
 from training.systems.late_fusion import prior
-from training.systems.noise_aware import standardise
-from training.systems.phase import Phase, PhaseModule, Regression, train_phase
-from training.systems.system import FitInputs, System
+from training.systems.one_phase import OnePhase
+from training.systems.phase import Phase, PhaseModule
+from training.systems.system import FitInputs
 from training.windows import Batch, Windows
 
 LENGTH = Phase(constant=8, decay=8, batch=32, clip=1.0, dropout=0.0, beta1=0.9, lr=1e-3)
@@ -111,35 +110,22 @@ class AttentiveLearning(PhaseModule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentiveLateFusion(System):
+class AttentiveLateFusion(OnePhase):
     """Late fusion of heads that pool over time by learned weights."""
 
     name = "late fusion, attentive"
-    masks: Masks = "rates"
     hidden: int = 32
-    components: dict[str, int] = field(default_factory=dict)
-    """The number of principal components that a modality's rows are reduced to."""
-    regression: Regression = "l1"
-    """The emotion loss where the label is a number."""
     length: Phase = LENGTH
-
-    def __post_init__(self) -> None:
-        """Raise ValueError where no network can be built so."""
-        if min(self.hidden, *self.components.values(), 1) < 1:
-            raise ValueError("hidden and components are 1 or more")
 
     def model(self, windows: Windows, outputs: int) -> Reduced[AttentiveLateNetwork]:
         config = AttentiveConfig(reduced_dims(windows.dims, self.components), outputs, self.hidden)
         return Reduced(AttentiveLateNetwork(config), windows.dims)
 
+    def module(self, network: AttentiveLateNetwork, seed: int) -> AttentiveLearning:
+        outputs = network.config.outputs
+        return AttentiveLearning(network, outputs, self.length, self.regression, seed)
+
     def learn(self, network: AttentiveLateNetwork, inputs: FitInputs) -> None:
-        inputs.check_batch(self.length.batch)
-        windows, seed = inputs.train.windows, inputs.seed
-        standardise(network, windows, together=self.components)
-        network.get_buffer("empty").copy_(prior(windows.labels, network.config.outputs))
-        module = AttentiveLearning(
-            network, network.config.outputs, self.length, self.regression, seed
-        )
-        batches = SampleBatches(inputs.draw, self.masks, self.rates, False, seed)
-        validation = self.validation(inputs.valid)
-        train_phase(module, batches, inputs.size, validation, inputs.out, inputs.progress)
+        labels = inputs.train.windows.labels
+        network.get_buffer("empty").copy_(prior(labels, network.config.outputs))
+        super().learn(network, inputs)

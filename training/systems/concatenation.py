@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from training.samples import Masks, SampleBatches
 from training.systems.components import Reduced, reduced_dims
-from training.systems.noise_aware import standardise
-from training.systems.phase import Phase, PhaseModule, Regression, train_phase
-from training.systems.system import FitInputs, System
+from training.systems.one_phase import OnePhase
+from training.systems.phase import Phase, PhaseModule
 from training.windows import Batch, Windows
 
 LENGTH = Phase(constant=8, decay=8, batch=32, clip=1.0, dropout=0.2, beta1=0.9, lr=1e-3)
@@ -69,22 +67,12 @@ class ConcatenationLearning(PhaseModule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Concatenation(System):
+class Concatenation(OnePhase):
     """The concatenation of all rows, learned by gradient steps."""
 
     name = "concatenation"
-    masks: Masks = "rates"
     hidden: int = 256
-    components: dict[str, int] = field(default_factory=dict)
-    """The number of principal components that a modality's rows are reduced to."""
-    regression: Regression = "l1"
-    """The emotion loss where the label is a number."""
     length: Phase = LENGTH
-
-    def __post_init__(self) -> None:
-        """Raise ValueError where no network can be built so."""
-        if min(self.hidden, *self.components.values(), 1) < 1:
-            raise ValueError("hidden and components are 1 or more")
 
     def model(self, windows: Windows, outputs: int) -> Reduced[ConcatenationNetwork]:
         dims = reduced_dims(windows.dims, self.components)
@@ -92,13 +80,6 @@ class Concatenation(System):
         config = ConcatenationConfig(dims, outputs, steps, self.hidden)
         return Reduced(ConcatenationNetwork(config, self.length.dropout), windows.dims)
 
-    def learn(self, network: ConcatenationNetwork, inputs: FitInputs) -> None:
-        inputs.check_batch(self.length.batch)
-        seed = inputs.seed
-        standardise(network, inputs.train.windows, together=self.components)
-        module = ConcatenationLearning(
-            network, network.config.outputs, self.length, self.regression, seed
-        )
-        batches = SampleBatches(inputs.draw, self.masks, self.rates, False, seed)
-        validation = self.validation(inputs.valid)
-        train_phase(module, batches, inputs.size, validation, inputs.out, inputs.progress)
+    def module(self, network: ConcatenationNetwork, seed: int) -> ConcatenationLearning:
+        outputs = network.config.outputs
+        return ConcatenationLearning(network, outputs, self.length, self.regression, seed)

@@ -23,7 +23,7 @@ class TwoPhases(System):
     """A system that is trained in two phases."""
 
     masks: Masks = "conditions"
-    """Of the second phase: all of some modalities (the papers), or what NORM-TR is trained with.
+    """What the second phase erases: all of some modalities (the papers), or what NORM-TR is trained with.
     The epoch is chosen by the conditions with the former, else as NORM-TR's is."""
     preset: Preset = "sound"
     components: dict[str, int] = field(default_factory=dict)
