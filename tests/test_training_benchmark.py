@@ -292,6 +292,10 @@ def test_runs_of_the_first_version_and_of_a_recognizers_part_are_refused(
         (tmp_path / "run.json").write_text(json.dumps({"part": made_from, "seed": 1}))
         with pytest.raises(UserError, match=said):
             evaluate.run([str(tmp_path)])
+    for damaged in ({"part": 3}, {"part": {"init_args": 3}}, {"data": 3, "system": "x"}):
+        (tmp_path / "run.json").write_text(json.dumps({**damaged, "seed": 1}))
+        with pytest.raises(UserError, match="is no run on a data set"):
+            evaluate.run([str(tmp_path)])
 
 
 def test_a_truncated_data_file_is_one_sentence(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ def read(run: Path) -> Run:
     if not (folder / SETTINGS).is_file():
         raise UserError(f"{folder} is no run: it has no {SETTINGS}.")
     settings = _read(folder / SETTINGS)
-    if "data" in settings.get("part", {}).get("init_args", {}) and "system" not in settings:
+    if _of_first_version(settings):
         raise UserError(
             f"the run {folder} was made by version 0.1 and is not read; train it again."
         )
@@ -159,7 +159,16 @@ def read(run: Path) -> Run:
     if not (folder / MODEL).is_file():
         raise UserError(f"the run {folder} has not ended: it has no {MODEL}.")
     data, system = restore(settings["data"]), restore(settings["system"])
+    if not (is_dataclass(data) and is_dataclass(system)):
+        raise UserError(f"{folder} is no run on a data set.")
     return Run(data, system, int(settings.get("seed", 0)), folder / MODEL)
+
+
+def _of_first_version(settings: Mapping[str, Any]) -> bool:
+    """Whether the data set is a field of the part, as it was before version 0.2."""
+    part = settings.get("part")
+    fields = part.get("init_args") if isinstance(part, dict) else None
+    return isinstance(fields, dict) and "data" in fields
 
 
 def fill(model: nn.Module, run: Run) -> None:
