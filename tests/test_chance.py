@@ -26,7 +26,7 @@ def test_classes_by_hand() -> None:
 
 @pytest.mark.parametrize(("right", "beaten"), [(10, False), (13, True)])
 def test_few_right_answers_more_are_not_shown(right: int, beaten: bool) -> None:
-    """Of 24, a third each: 13 or more are right by chance in 2 % of all draws, 10 in 26 %."""
+    """There are 24 samples, a third of each class: 13 or more are right by chance in 2 % of all draws, 10 in 26 %."""
     labels = np.arange(24) % 3
     given = np.where(np.arange(24) < right, labels, (labels + 1) % 3)
     found = chance(Classes(), outputs(given.tolist()), labels)

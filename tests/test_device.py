@@ -56,7 +56,7 @@ class Small:
         self.failure = failure
         self.done = 0
         self.shapes: list[torch.Size] = []
-        """Of what the first module of a network got."""
+        """The shapes of what the first module of a network got."""
 
     def copy(self, network: N) -> N:
         self.copies -= 1

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from normtr.errors import UserError
-from tests.support.mosi import PROGRAM, TORCHRUN, started
+from tests.support.mosi import PROGRAM, TORCHRUN, data_section, started
 from tests.support.toy_classes import Classes
 from training.commands import evaluate, train
 from training.evaluation.noise_curves import in_slices
@@ -80,10 +80,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run: Path, tmp_path: Path) ->
 
 def config(folder: Path, members: int = 3, d2: str = "none") -> list[str]:
     path = folder / f"ensemble-{members}-{d2}.toml"
-    path.write_text(f"""
-[data]
-class_path = "training.data.mosi.MosiSentences"
-init_args = {{ path = "{folder}", steps = 3 }}
+    path.write_text(f"""{data_section(folder)}
 [system]
 class_path = "training.systems.norm_tr.NormTrSystem"
 [system.init_args]

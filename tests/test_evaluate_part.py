@@ -85,7 +85,7 @@ def test_a_file_of_another_kind_is_told_what_is_wanted(
 def test_faces_as_the_detector_crops_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of a portrait and a picture of noise only the portrait is judged."""
+    """A portrait is judged, and a picture of noise is not."""
     grey = cv2.cvtColor(portrait(), cv2.COLOR_RGB2GRAY)
     frame = face.FaceDetector(FaceSpec())(portrait())[0]
     left, top, right, bottom = (int(x) for x in frame.box)

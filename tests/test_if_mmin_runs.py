@@ -13,7 +13,7 @@ import torch
 
 from normtr.errors import UsageError, UserError
 from tests.support.mosi import arguments as norm_tr
-from tests.support.mosi import report
+from tests.support.mosi import data_section, report
 from tests.support.toy_classes import Classes
 from training import run_folder
 from training.commands import compare, train
@@ -59,10 +59,7 @@ def test_validation_has_every_condition_once() -> None:
 
 def arguments(folder: Path, out: Path, *more: str) -> list[str]:
     config = folder / "if_mmin.toml"
-    config.write_text(f"""
-[data]
-class_path = "training.data.mosi.MosiSentences"
-init_args = {{ path = "{folder}", steps = 3 }}
+    config.write_text(f"""{data_section(folder)}
 [system]
 class_path = "training.systems.if_mmin.IfMmin"
 [system.init_args]

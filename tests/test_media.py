@@ -191,7 +191,7 @@ def test_random_bytes_are_refused(tmp_path: Path, kind: str) -> None:
 
 
 def test_bytes_that_look_like_a_game_s_sound_are_refused(tmp_path: Path) -> None:
-    """Of some thousand random files these are one that FFmpeg takes for `ea_cdata`."""
+    """This is one of some thousand random files that FFmpeg takes for `ea_cdata`."""
     path = tmp_path / "noise.mp4"
     path.write_bytes(np.random.default_rng(1053).bytes(50_000))
     with pytest.raises(UserError, match=r"noise\.mp4 cannot be read as a clip"):

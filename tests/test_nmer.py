@@ -102,7 +102,7 @@ def second(preset: Preset, network: NmerNetwork | None = None) -> NmerSecondPhas
 
 @pytest.mark.parametrize(("preset", "share"), [("sound", 2 / 384), ("as_released", 128)])
 def test_kl_is_as_heavy_as_the_preset_says(preset: Preset, share: float) -> None:
-    """Of the sum over the latent of each sample; the released one is 128 * 192 times the sound one."""
+    """The released one sums over the latent: it is 128 * 192 times the sound one."""
     divergence = torch.full((128, 64), 0.5)
     weighed = second(preset).weighed(divergence, 384)
     assert float(weighed) == pytest.approx(32 * share)

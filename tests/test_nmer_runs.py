@@ -13,7 +13,7 @@ import torch
 
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
-from tests.support.mosi import arguments
+from tests.support.mosi import arguments, data_section
 from tests.support.toy_classes import Classes
 from training.commands import compare, evaluate, train
 from training.systems.nmer import Nmer
@@ -30,10 +30,7 @@ SMALL = Phase(constant=1, decay=1, batch=8, clip=1.0, dropout=0.1, beta1=0.9, lr
 def config(folder: Path, *, system: str = "training.systems.nmer.Nmer") -> Path:
     path = folder / "nmer.toml"
     phase = "constant = 15, decay = 5, batch = 8, lr = 2e-3"  # fewer epochs learn by luck only
-    path.write_text(f"""
-[data]
-class_path = "training.data.mosi.MosiSentences"
-init_args = {{ path = "{folder}", steps = 3 }}
+    path.write_text(f"""{data_section(folder)}
 [system]
 class_path = "{system}"
 [system.init_args]

@@ -62,7 +62,7 @@ class Run:
     origin_ns: int
 
     def notices(self, modality: str) -> list[Notice]:
-        """Of the modality's worker."""
+        """Return the notices about the modality's worker."""
         told = [o for o in self.outputs if isinstance(o, Notice) and o.modality == modality]
         return [notice for notice in told if notice.kind.startswith("worker_")]
 

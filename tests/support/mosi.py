@@ -48,12 +48,18 @@ def write(folder: Path) -> Path:
     return folder
 
 
-def arguments(folder: Path, out: Path, *more: str, dropout: float = 0.1) -> list[str]:
-    config = folder / f"small-{dropout}.toml"
-    config.write_text(f"""
+def data_section(folder: Path) -> str:
+    """The part of a config that names the data set in the folder, three utterances a window."""
+    return f"""
 [data]
 class_path = "training.data.mosi.MosiSentences"
 init_args = {{ path = "{folder}", steps = 3 }}
+"""
+
+
+def arguments(folder: Path, out: Path, *more: str, dropout: float = 0.1) -> list[str]:
+    config = folder / f"small-{dropout}.toml"
+    config.write_text(f"""{data_section(folder)}
 [system]
 class_path = "training.systems.norm_tr.NormTrSystem"
 [system.init_args]

@@ -16,7 +16,7 @@ from training.samples import SPLITS, Samples, Split
 from training.windows import Windows
 
 PEOPLE = 8
-"""Of each split."""
+"""Each split has this many people."""
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
+from training.evaluation.noise_curves import Predict
 from training.evaluation.part_scores import ece
 from training.windows import Windows
 
 ANSWERED = 0.8
 """Tables give the selective accuracy of this share of the windows."""
 
-Scores = Callable[[Windows], Tensor]
 Probability = NDArray[np.float64]
 
 
@@ -69,8 +67,8 @@ def risk_coverage(probability: Probability, labels: NDArray[np.int64]) -> dict[s
     }
 
 
-def nothing_seen(scores: Scores, windows: Windows) -> dict[str, Any]:
+def nothing_seen(predict: Predict, windows: Windows) -> dict[str, Any]:
     """Return the extreme probabilities where no step is valid; 1 / classes would be ideal."""
     one = windows.part(slice(0, 1))
-    probability = scores(one.under(np.zeros(one.valid.shape, np.bool_))).softmax(1)
+    probability = predict(one.under(np.zeros(one.valid.shape, np.bool_))).softmax(1)
     return {"highest": float(probability.max()), "lowest": float(probability.min())}

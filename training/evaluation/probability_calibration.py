@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from normtr.calibration import Calibration
 from normtr.spec import LABELS
 from training import noise
-from training.evaluation.gap_metrics import Probability, Scores
+from training.evaluation.gap_metrics import Probability
+from training.evaluation.noise_curves import Predict
 from training.evaluation.part_scores import ece
 from training.samples import numbered
 from training.windows import Windows, joined
@@ -115,7 +116,7 @@ def with_threshold(calibration: Calibration, logits: Tensor, windows: Windows) -
 
 
 def calibrated(
-    scores: Scores, windows: Windows, seed: int, prior: tuple[float, ...] = EVEN
+    predict: Predict, windows: Windows, seed: int, prior: tuple[float, ...] = EVEN
 ) -> Calibration:
     """Fit temperatures and threshold to a network that gives `scores`.
 
@@ -125,21 +126,21 @@ def calibrated(
     gapped = mixed_gaps(joined([windows] * -(-ENOUGH // n)), seed)
     # So strong is a standard normal prior of the log temperatures beside n windows.
     usual = 0.5 / n if n < ENOUGH else 0.0
-    calibration = temperatures(scores(gapped), gapped, prior, usual)
+    calibration = temperatures(predict(gapped), gapped, prior, usual)
     at_rates = joined([numbered(windows).under("windows", r, seed) for r in CALIBRATED])
-    return with_threshold(calibration, scores(at_rates), at_rates)
+    return with_threshold(calibration, predict(at_rates), at_rates)
 
 
-def ece_of_others(scores: Scores, halves: list[Windows], seed: int) -> dict[str, float]:
+def ece_of_others(predict: Predict, halves: list[Windows], seed: int) -> dict[str, float]:
     """Return the ECE at each noise rate; each half is judged under the calibration of the other."""
-    calibrations = [calibrated(scores, half, seed) for half in reversed(halves)]
+    calibrations = [calibrated(predict, half, seed) for half in reversed(halves)]
     labels = joined(halves).labels.numpy()
     found = {}
     for rate in noise.RATES:
         gapped = [numbered(half).under("windows", rate, seed) for half in halves]
         p = np.concatenate(
             [
-                probabilities(calibration, scores(half), half.valid)
+                probabilities(calibration, predict(half), half.valid)
                 for calibration, half in zip(calibrations, gapped, strict=True)
             ]
         )
