@@ -61,11 +61,8 @@ $(BIN)/.python:
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
-# The wheel of torch depends on the machine (CPU, CUDA), so it alone comes without a hash.
 # What `make run` needs stands first in the lock, before the line that begins with "# To train".
 $(BIN)/.live: requirements.lock | $(BIN)/.python
-	@echo "Installing torch $(TORCH) (1 min; with CUDA some minutes more)"
-	@$(PIP) install --quiet torch==$(TORCH)
 	@echo "Installing what recognising needs of requirements.lock (1 min)"
 	@sed '/^# To train/,$$d' requirements.lock > $(BIN)/live.lock
 	@$(PIP) install --quiet --require-hashes --no-deps -r $(BIN)/live.lock
@@ -76,30 +73,36 @@ $(BIN)/.normtr: pyproject.toml $(BIN)/.live
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The wheel of torch depends on the machine (CPU, CUDA), so it alone comes without a hash.
 $(BIN)/.everything: requirements.lock $(BIN)/.normtr
+	@echo "Installing torch $(TORCH) (1 min; with CUDA some minutes more)"
+	@$(PIP) install --quiet torch==$(TORCH)
 	@echo "Installing the other packages of requirements.lock (1 min)"
 	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
 	@touch $@
 
 # Keeps the pins that still fit; `make lock UPGRADE=--upgrade` takes the newest of everything.
-# torch and the CUDA packages that come with it stay out: pip takes them with torch.
-RESOLVE = $(BIN)/uv pip compile pyproject.toml build/extra.in --universal --python-version 3.11 \
+# torch and the CUDA packages that come with it stay out: pip takes them with torch. So does what
+# would tell a server that OpenVINO is used.
+RESOLVE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 lock: $(BIN)/.python
 	@[ -x $(BIN)/uv ] || { echo "Installing uv $(UV) (5 s)"; $(PIP) install --quiet uv==$(UV); }
 	@echo "Resolving pyproject.toml into requirements.lock (10 s, more without a cache)"
 	@mkdir -p build && { [ ! -f requirements.lock ] || cp requirements.lock build/lock.txt; }
-	@printf 'torch==$(TORCH)\nsetuptools>=77\n' > build/extra.in
-	@{ $(RESOLVE) --extra dev --generate-hashes $(UPGRADE) --output-file build/lock.txt && \
-	$(RESOLVE) --extra live --extra overlay --extra web --constraints build/lock.txt \
-	--output-file build/live.txt; } > build/uv.log || { cat build/uv.log >&2; exit 1; }
-	@awk '{ split($$1, part, "==") } FNR == NR { live[part[1]]; next } \
-	/^[^ #]/ { keep = (part[1] !~ /^(torch$$|triton$$|nvidia-|cuda-)/); \
-	file = "build/lock." (part[1] in live ? "1" : "2") } keep && !/^ *#/ { print > file }' \
-	build/live.txt build/lock.txt
+	@echo 'setuptools>=77' > build/live.in && echo 'torch==$(TORCH)' > build/torch.in
+	@{ $(RESOLVE) build/live.in build/torch.in --extra dev --generate-hashes $(UPGRADE) --output-file build/lock.txt && \
+	$(RESOLVE) build/live.in --extra live --extra overlay --extra web --constraints build/lock.txt \
+	--output-file build/live.txt && \
+	$(RESOLVE) --extra models --no-deps --generate-hashes --constraints build/lock.txt \
+	--output-file build/models.txt; } > build/uv.log || { cat build/uv.log >&2; exit 1; }
+	@awk '{ split($$1, part, "==") } FILENAME ~ /live/ { live[part[1]]; next } \
+	/^[^ #]/ { keep = (part[1] !~ /^(torch$$|triton$$|nvidia-|cuda-|openvino-telemetry$$)/ && !(part[1] in seen)); \
+	seen[part[1]]; file = "build/lock." (part[1] in live || FILENAME ~ /models/ ? "1" : "2") } \
+	keep && !/^ *#/ { print > file }' build/live.txt build/lock.txt build/models.txt
 	@{ echo "# Made by make lock: every package but torch, for Python 3.11-3.13."; cat build/lock.1; \
 	echo "# To train and to test:"; cat build/lock.2; } > requirements.lock
-	@rm -f build/lock.* build/live.txt build/extra.in build/uv.log
+	@rm -f build/lock.* build/live.txt build/models.txt build/*.in build/uv.log
 
 demo: $(BIN)/.everything
 	@command -v espeak-ng >/dev/null || .ci/system_libraries.sh test

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
-
+from normtr.engine import weights
+from normtr.engine.weights import Array, Weights
 from normtr.errors import UserError
 
 EMOTIONAL = Path(__file__).with_name("text_adapter.safetensors")
@@ -17,26 +13,30 @@ EMOTIONAL = Path(__file__).with_name("text_adapter.safetensors")
 Benchmarks use it."""
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path) -> dict[str, Array]:
     """Read an adapter's factors. Raises UserError when the file is not an adapter."""
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        return weights.of_file(path)
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"the adapter {path.name} cannot be read: {reason}") from None
 
 
-def adapt(bert: nn.Module, factors: Mapping[str, Tensor]) -> None:
-    """Add the adapter to the weights: W + B A (Hu et al., ICLR 2022, eq. 3).
+def adapted(bert: Weights, factors: Weights) -> dict[str, Array]:
+    """Return the weights with the adapter: W + B A (Hu et al., ICLR 2022, eq. 3).
 
     `factors` holds `LAYER.a` [rank, in] and `LAYER.b` [out, rank] for each adapted linear layer.
-    Raises UserError when they do not fit the network.
+    Raises UserError when they do not fit the weights.
     """
+    out = dict(bert)
     try:
-        with torch.no_grad():
-            for name in sorted({key.rpartition(".")[0] for key in factors}):
-                weight = bert.get_submodule(name).get_parameter("weight")
-                weight.add_(factors[f"{name}.b"].float() @ factors[f"{name}.a"].float())
-    except (KeyError, AttributeError, RuntimeError) as error:
+        for layer in sorted({name.rpartition(".")[0] for name in factors}):
+            name = f"{layer}.weight"
+            change = factors[f"{layer}.b"] @ factors[f"{layer}.a"]
+            if change.shape != out[name].shape:
+                raise ValueError(f"{name} has another shape")
+            out[name] = out[name] + change
+    except (KeyError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"the adapter does not fit the text model: {reason}") from None
+    return out

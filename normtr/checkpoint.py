@@ -20,19 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import dacite
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
+import numpy as np
+from safetensors.numpy import save as save_tensors
 
 from normtr.calibration import Calibration
+from normtr.engine import weights as weight_files
+from normtr.engine.face_graph import face_graph
+from normtr.engine.norm_tr_graph import norm_tr_graph
+from normtr.engine.voice_graph import voice_graph
+from normtr.engine.weights import Array, Reader, Unfit, Weights
 from normtr.errors import UserError
+from normtr.fusion import VERSIONS, Fusion, NormTrWeights
 from normtr.modality import Modality
-from normtr.model import NormTr, NormTrConfig
-from normtr.resnet import ResNetEnsemble
+from normtr.norm_tr_config import NormTrConfig
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
-from normtr.voice import VoiceNetwork
 
 FORMAT = 4
 PARTS = (*MODALITIES, "adapter", "norm_tr")
@@ -48,20 +49,19 @@ class CheckpointError(UserError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded recognizer. Its networks are in float32, in evaluation mode, on the CPU."""
+    """A loaded recognizer: the weights of its networks, float32."""
 
     spec: FeatureSpec
     labels: tuple[str, ...]
     calibration: Calibration
-    face: ResNetEnsemble
-    voice: VoiceNetwork
-    text: nn.Linear
-    """It turns the mean of an utterance's word vectors into logits."""
-    adapter: Mapping[str, Tensor]
-    """The factors that `normtr.adapter.adapt` adds to the text model."""
-    norm_tr: nn.Module
-    """NormTr, or a network in its place. It takes rows float [B, T, N_m] by modality and valid bool
-    [B, M, T], and returns logits [B, C]."""
+    face: Weights
+    voice: Weights
+    text: Weights
+    """A linear layer that turns the mean of an utterance's word vectors into logits."""
+    adapter: Weights
+    """The factors that `normtr.adapter.adapted` adds to the text model."""
+    norm_tr: Fusion
+    """NORM-TR, or a network in its place."""
     sha256: str
 
 
@@ -70,11 +70,10 @@ def save(
     spec: FeatureSpec,
     labels: tuple[str, ...],
     calibration: Calibration,
-    networks: Mapping[str, nn.Module],
-    adapter: Mapping[str, Tensor],
+    weights: Mapping[str, Weights],
     config: NormTrConfig,
 ) -> str:
-    """Write a checkpoint and return its hash. `networks` are face, voice, text and norm_tr.
+    """Write a checkpoint and return its hash. `weights` has the tensors of each of PARTS.
 
     Everything is written to a temporary folder first. Files in `folder` that do not belong to a
     checkpoint, such as the model card, stay.
@@ -84,10 +83,9 @@ def save(
         written = Path(temporary)
         hashes: dict[str, str] = {}
         parts: dict[str, list[str]] = {}
-        of_parts = {part: network.state_dict() for part, network in networks.items()}
-        for part, tensors in (of_parts | {"adapter": adapter}).items():
+        for part in PARTS:
             parts[part] = []
-            for number, shard in enumerate(_shards(tensors), 1):
+            for number, shard in enumerate(_shards(weights[part]), 1):
                 name, data = f"{part}-{number}.safetensors", save_tensors(shard)
                 (written / name).write_bytes(data)
                 hashes[name] = hashlib.sha256(data).hexdigest()
@@ -111,12 +109,14 @@ def save(
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-    shards: list[dict[str, Tensor]] = [{}]
+def _shards(tensors: Weights) -> list[dict[str, Array]]:
+    shards: list[dict[str, Array]] = [{}]
     size = 0
     for name, tensor in sorted(tensors.items()):
-        half = tensor.detach().cpu().contiguous()
-        half = half.half() if half.is_floating_point() else half
+        half = np.asarray(tensor, order="C")
+        if half.dtype.kind == "f":
+            with np.errstate(over="ignore"):  # what becomes infinite is refused when it is read
+                half = half.astype(np.float16)
         size += half.nbytes
         if size > SHARD_BYTES and shards[-1]:
             shards.append({})
@@ -136,8 +136,8 @@ def load(folder: Path) -> Checkpoint:
             loaded: Checkpoint = point.load()(folder)
             return loaded
     try:
-        text = (folder / "manifest.json").read_text(encoding="utf-8")
-        manifest = json.loads(text, parse_constant=_refuse)
+        text_of_manifest = (folder / "manifest.json").read_text(encoding="utf-8")
+        manifest = json.loads(text_of_manifest, parse_constant=_refuse)
         if not isinstance(manifest, dict):
             raise ValueError("not a JSON object")
     except FileNotFoundError:
@@ -178,40 +178,47 @@ def load(folder: Path) -> Checkpoint:
         )
     if not can_be_computed(calibration, len(labels)):
         raise CheckpointError(f"checkpoint {folder} does not fit: its calibration is no number.")
-    tensors = _read_parts(folder, manifest)
-    face = ResNetEnsemble(spec.face.width, spec.face.members, len(labels))
-    voice = VoiceNetwork(spec.voice, len(labels))
-    text_head = nn.Linear(spec.text.dim, len(labels))
-    norm_tr = NormTr(config)
-    networks: dict[str, nn.Module] = {
-        Modality.FACE: face,
-        Modality.VOICE: voice,
-        Modality.TEXT: text_head,
-        "norm_tr": norm_tr,
-    }
-    for part, found in tensors.items():
-        if not all(bool(tensor.isfinite().all()) for tensor in found.values()):
+    found = _read_parts(folder, manifest)
+    for part, tensors in found.items():
+        if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
             raise CheckpointError(f"checkpoint {folder} is damaged: {part} holds no numbers.")
-    for part, network in networks.items():
-        found = tensors[part]
-        if _form(found) != _form(network.state_dict()):
+        try:
+            _check(part, tensors, spec, config)
+        except Unfit:
             raise CheckpointError(
                 f"checkpoint {folder} does not fit: {part} has other layers or sizes."
-            )
-        network.load_state_dict(found)
-        network.eval().requires_grad_(False)
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
+            ) from None
+    face, voice, text, adapter, norm_tr = (found[part] for part in PARTS)
     return Checkpoint(
-        spec, labels, calibration, face, voice, text_head, tensors["adapter"], norm_tr, sha256
+        spec,
+        labels,
+        calibration,
+        face,
+        voice,
+        text,
+        adapter,
+        NormTrWeights(config, norm_tr),
+        hashlib.sha256(text_of_manifest.encode()).hexdigest(),
     )
+
+
+def _check(part: str, tensors: Weights, spec: FeatureSpec, config: NormTrConfig) -> None:
+    """Raise Unfit when the weights are not those of the part's network."""
+    match part:
+        case Modality.FACE:
+            face_graph(tensors, spec.face, len(LABELS))
+        case Modality.VOICE:
+            voice_graph(tensors, spec.voice, len(LABELS))
+        case Modality.TEXT:
+            take = Reader(tensors)
+            take("weight", len(LABELS), spec.text.dim), take("bias", len(LABELS))
+            take.end()
+        case "norm_tr":
+            norm_tr_graph(tensors, config, VERSIONS)
 
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is no number")
-
-
-def _form(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def _can_be_built(spec: FeatureSpec, config: NormTrConfig) -> bool:
@@ -236,8 +243,8 @@ def can_be_computed(calibration: Calibration, labels: int) -> bool:
     )
 
 
-def _read_parts(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
-    out: dict[str, dict[str, Tensor]] = {}
+def _read_parts(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, Array]]:
+    out: dict[str, dict[str, Array]] = {}
     for part in PARTS:
         out[part] = {}
         try:
@@ -258,8 +265,7 @@ def _read_parts(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, T
             if hashlib.sha256(data).hexdigest() != expected:
                 raise CheckpointError(f"{path} is damaged: its sha256 is not the recorded one.")
             try:
-                read = load_tensors(data)
-            except (SafetensorError, KeyError, ValueError) as error:
+                out[part] |= weight_files.of_bytes(data)
+            except ValueError as error:
                 raise CheckpointError(f"{path} is no safetensors file: {error}.") from None
-            out[part] |= {k: v.float() if v.is_floating_point() else v for k, v in read.items()}
     return out

@@ -46,7 +46,11 @@ EXTRA_OF = {
     "aiohttp": "web",
     "pylsl": "lsl",
     **dict.fromkeys(
-        ("h5py", "lightning", "scipy", "sklearn", "soundfile", "torchmetrics", "tqdm"), "train"
+        (
+            *("h5py", "lightning", "scipy", "sklearn", "soundfile", "torch", "torchmetrics"),
+            *("tqdm", "transformers"),
+        ),
+        "train",
     ),
 }
 """The extra that installs a package, by the package's import name; `live` installs the others."""

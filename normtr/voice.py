@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from normtr.cause import Cause
+from normtr.engine.compiled import Compiled
+from normtr.engine.voice_graph import voice_graph
+from normtr.engine.weights import Weights
 from normtr.models import speech_model
 from normtr.sound import Samples
-from normtr.spec import VoiceSpec
+from normtr.spec import LABELS, VoiceSpec
 
 
 def gate(samples: Samples, spec: VoiceSpec) -> Cause:
@@ -31,31 +32,6 @@ class VoiceRow:
 
     cause: Cause
     vector: NDArray[np.float32] | None = None
-
-
-class VoiceNetwork(nn.Module):
-    """Turns the statistics of a second's states into a row and into class logits. The row is the
-    output of its only hidden layer."""
-
-    def __init__(self, spec: VoiceSpec, classes: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(2 * spec.width))
-        self.register_buffer("scale", torch.ones(2 * spec.width))
-        self.hidden = nn.Linear(2 * spec.width, spec.dim)
-        self.head = nn.Linear(spec.dim, classes)
-
-    def row(self, x: Tensor) -> Tensor:
-        """Return rows [B, dim] of statistics [B, 2 * width]."""
-        return torch.relu(self.hidden(self.standardised(x)))
-
-    def standardised(self, x: Tensor) -> Tensor:
-        """Scale [B, 2 * width] to mean 0 and deviation 1 over the training rows."""
-        return (x - self.get_buffer("mean")) / self.get_buffer("scale")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return class logits [B, classes] of statistics [B, 2 * width]."""
-        logits: Tensor = self.head(self.row(x))
-        return logits
 
 
 class States:
@@ -82,11 +58,11 @@ class States:
 class VoiceEncoder:
     """Turns one second of samples into a row, at batch size 1 and always on the CPU."""
 
-    def __init__(self, spec: VoiceSpec, network: VoiceNetwork, users: int = 1) -> None:
+    def __init__(self, spec: VoiceSpec, weights: Weights, users: int = 1) -> None:
         """Load the speech model; `users` threads can call the encoder at once."""
         self.spec = spec
         self._states = States(spec, users)
-        self._network = network.eval()
+        self._network = Compiled(voice_graph(weights, spec, len(LABELS)))
 
     def __call__(self, samples: Samples) -> VoiceRow:
         """Return the VoiceRow of samples float32 [context_samples] that end where the step ends.
@@ -98,7 +74,4 @@ class VoiceEncoder:
         cause = gate(samples, self.spec)
         if cause != Cause.NONE:
             return VoiceRow(cause)
-        x = torch.from_numpy(self._states(samples))[None]
-        with torch.inference_mode():
-            row: NDArray[np.float32] = self._network.row(x)[0].numpy()
-        return VoiceRow(Cause.NONE, row)
+        return VoiceRow(Cause.NONE, self._network(self._states(samples)[None])[0])

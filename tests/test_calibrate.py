@@ -52,8 +52,8 @@ def window(shipped: Checkpoint, seen: dict[str, list[Any]]) -> Window:
 
 
 def logits(shipped: Checkpoint, modality: str, row: Any) -> Any:
-    head = {"face": shipped.face.head, "voice": shipped.voice.head}[modality]
-    found = head.weight.numpy() @ row + head.bias.numpy()
+    head = {"face": shipped.face, "voice": shipped.voice}[modality]
+    found = head["head.weight"] @ row + head["head.bias"]
     return found - found.mean()
 
 

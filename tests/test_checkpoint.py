@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -17,15 +18,18 @@ from torch import nn
 from normtr import checkpoint
 from normtr.calibration import Calibration
 from normtr.checkpoint import CheckpointError
-from normtr.model import NormTr, NormTrConfig
+from normtr.fusion import NormTrWeights
+from normtr.model import NormTr
+from normtr.norm_tr_config import NormTrConfig
 from normtr.resnet import ResNetEnsemble
-from normtr.spec import LABELS, FaceSpec, FeatureSpec, VoiceSpec
-from normtr.voice import VoiceNetwork
+from normtr.spec import LABELS, MODALITIES, FaceSpec, FeatureSpec, VoiceSpec
+from normtr.torch_networks import weights_of
+from normtr.voice_network import VoiceNetwork
 
 SPEC = FeatureSpec(face=FaceSpec(width=4), voice=VoiceSpec(width=4, dim=8))
 CONFIG = NormTrConfig(dims=SPEC.dims, outputs=len(LABELS), width=32, heads=4, masked=True)
 CALIBRATION = Calibration(0.25, {"face": 0.1, "text": -0.2}, 0.3, (0.4, *[0.1] * 6))
-ADAPTER = {"layer.a": torch.ones(2, 8), "layer.b": torch.full((8, 2), 0.5)}
+ADAPTER = {"layer.a": np.ones((2, 8), "f4"), "layer.b": np.full((8, 2), 0.5, "f4")}
 PARTS = checkpoint.PARTS
 
 
@@ -40,7 +44,9 @@ def networks() -> dict[str, nn.Module]:
 
 
 def save(folder: Path, **other: nn.Module) -> str:
-    return checkpoint.save(folder, SPEC, LABELS, CALIBRATION, networks() | other, ADAPTER, CONFIG)
+    weights = {part: weights_of(network) for part, network in (networks() | other).items()}
+    weights["adapter"] = ADAPTER
+    return checkpoint.save(folder, SPEC, LABELS, CALIBRATION, weights, CONFIG)
 
 
 @pytest.fixture
@@ -79,14 +85,15 @@ def test_what_is_loaded_is_what_was_saved(saved: Path) -> None:
     assert len(list(saved.glob("face-*.safetensors"))) > 1
     assert (loaded.spec, loaded.labels) == (SPEC, LABELS)
     assert loaded.calibration == CALIBRATION
+    assert isinstance(loaded.norm_tr, NormTrWeights)
     assert loaded.norm_tr.config == CONFIG
-    assert all(torch.equal(loaded.adapter[name], ADAPTER[name]) for name in ADAPTER)
+    assert all(np.array_equal(loaded.adapter[name], ADAPTER[name]) for name in ADAPTER)
+    found = {part: getattr(loaded, part) for part in MODALITIES}
+    found["norm_tr"] = loaded.norm_tr.weights
     for part, network in networks().items():
         for name, tensor in network.state_dict().items():
-            found = getattr(loaded, part).state_dict()[name]
-            assert found.dtype == tensor.dtype
-            assert torch.equal(found, tensor.half().to(tensor.dtype)), name
-        assert not getattr(loaded, part).training
+            assert found[part][name].dtype == tensor.numpy().dtype
+            assert np.array_equal(found[part][name], tensor.half().to(tensor.dtype)), name
 
 
 def test_the_hash_names_the_content_and_not_the_place(tmp_path: Path) -> None:

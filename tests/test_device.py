@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from normtr import checkpoint
 from normtr.checkpoint import Checkpoint
-from normtr.device import Cuda, Device
+from normtr.cuda import Cuda
+from normtr.device import Device
 from normtr.face import FaceEncoder
 from normtr.predictor import Predictor
 from normtr.shipped import SHIPPED

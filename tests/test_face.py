@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from normtr.face import DetectedFace, FaceEncoder, align, is_poor, normalise
 from normtr.resnet import ResNetEnsemble, joined
 from normtr.spec import FaceSpec
+from normtr.torch_networks import weights_of
 from tests.support.clips import Image, portrait
 
 SPEC = FaceSpec(width=4)
@@ -21,7 +22,7 @@ SPEC = FaceSpec(width=4)
 
 def new_encoder() -> FaceEncoder:
     torch.manual_seed(0)
-    return FaceEncoder(SPEC, ResNetEnsemble(4, 2, 7))
+    return FaceEncoder(SPEC, weights_of(ResNetEnsemble(4, 2, 7)))
 
 
 @pytest.fixture

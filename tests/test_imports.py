@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("normtr", "stream", "training")
-HEAVY = ("torch", "cv2", "sounddevice", "transformers", "faster_whisper", "av")
+HEAVY = ("torch", "openvino", "cv2", "sounddevice", "transformers", "faster_whisper", "av")
 
 
 @cache

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from normtr.model import Features, NormTr, NormTrConfig
+from normtr.model import Features, NormTr
+from normtr.norm_tr_config import NormTrConfig
 from training.reports.attention import of_block, on_erased, weights
 from training.reports.features import features, some
 from training.reports.probe import known, probe

@@ -31,7 +31,7 @@ from tests.support.program import refused, start
 
 pytestmark = pytest.mark.slow
 
-HEAVY = "torch|cv2|av|transformers|faster_whisper|lightning"
+HEAVY = "torch|openvino|cv2|av|transformers|faster_whisper|lightning"
 SUBSCRIBER = """
 import sys, msgpack, zmq
 socket = zmq.Context().socket(zmq.SUB)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from normtr.model import NormTr, NormTrConfig
+from normtr.model import NormTr
+from normtr.norm_tr_config import NormTrConfig
 from normtr.spec import FeatureSpec
 
 DIMS = {"face": 24, "voice": 16, "text": 20}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from normtr.model import NormTr, NormTrConfig
+from normtr.model import NormTr
+from normtr.norm_tr_config import NormTrConfig
 from training.reports.model_speed import measure, products, random_windows
 from training.windows import Windows
 

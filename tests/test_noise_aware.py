@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from normtr.model import NormTr, NormTrConfig
+from normtr.model import NormTr
+from normtr.norm_tr_config import NormTrConfig
 from training.systems.noise_aware import Learning, NoiseAware, UpdatePlan, dropout, standardise
 from training.windows import Batch, Windows
 

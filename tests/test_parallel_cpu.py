@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normtr.model import NormTr, NormTrConfig
+from normtr.model import NormTr
+from normtr.norm_tr_config import NormTrConfig
 from training import parallel_cpu
 from training.evaluation.noise_curves import in_slices
 from training.systems.noise_aware import Learning, NoiseAware

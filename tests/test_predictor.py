@@ -14,11 +14,14 @@ from torch import nn
 from normtr.calibration import Calibration, with_neutral
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
-from normtr.model import NormTr, NormTrConfig
+from normtr.fusion import NormTrWeights
+from normtr.model import NormTr
+from normtr.norm_tr_config import NormTrConfig
 from normtr.predictor import Predictor
 from normtr.resnet import ResNetEnsemble
 from normtr.spec import LABELS, MODALITIES, FaceSpec, FeatureSpec, VoiceSpec
-from normtr.voice import VoiceNetwork
+from normtr.torch_networks import weights_of
+from normtr.voice_network import VoiceNetwork
 from normtr.window import Window, assemble
 
 SPEC = FeatureSpec(face=FaceSpec(width=4), voice=VoiceSpec(width=4, dim=8))
@@ -32,11 +35,11 @@ def recognizer(threshold: float = 0.0) -> Checkpoint:
         SPEC,
         LABELS,
         Calibration(-2.0, {"face": 0.2, "voice": 0.1, "text": 0.0}, threshold, UNIFORM),
-        ResNetEnsemble(4, 2, 7).eval(),
-        VoiceNetwork(SPEC.voice, 7),
-        nn.Linear(SPEC.text.dim, 7),
+        weights_of(ResNetEnsemble(4, 2, 7)),
+        weights_of(VoiceNetwork(SPEC.voice, 7)),
+        weights_of(nn.Linear(SPEC.text.dim, 7)),
         {},
-        NormTr(config).eval(),
+        NormTrWeights(config, weights_of(NormTr(config))),
         "f" * 64,
     )
 

@@ -36,9 +36,9 @@ def test_it_loads_and_its_shapes_are_the_specs(shipped: Checkpoint) -> None:
         shipped.spec.sha256() == json.loads((SHIPPED / "manifest.json").read_text())["spec_sha256"]
     )
     assert shipped.norm_tr.config.dims == shipped.spec.dims
-    assert shipped.face.head.in_features == shipped.spec.face.dim
-    assert shipped.voice.head.in_features == shipped.spec.voice.dim
-    assert shipped.text.in_features == shipped.spec.text.dim
+    assert shipped.face["head.weight"].shape[1] == shipped.spec.face.dim
+    assert shipped.voice["head.weight"].shape[1] == shipped.spec.voice.dim
+    assert shipped.text["weight"].shape[1] == shipped.spec.text.dim
     assert shipped.adapter
     assert tuple(late_fusion.read(SHIPPED).heads) == MODALITIES
 

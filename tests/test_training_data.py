@@ -16,7 +16,8 @@ from normtr.adapter import EMOTIONAL, read
 from normtr.errors import UserError
 from normtr.spec import LABELS, FeatureSpec
 from normtr.text import TextEncoder
-from normtr.voice import States, VoiceNetwork
+from normtr.voice import States
+from normtr.voice_network import VoiceNetwork
 from training.data import emodb, fer2013, meld, ravdess
 from training.data.speech import Clip, samples
 from training.recognizer import audio_augmentation, augment

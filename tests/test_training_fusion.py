@@ -14,7 +14,8 @@ from torch import nn
 
 from normtr import checkpoint, gap_trace
 from normtr.errors import UserError
-from normtr.model import NormTr, NormTrConfig
+from normtr.model import NormTr
+from normtr.norm_tr_config import NormTrConfig
 from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES
 from tests.support.banks import DIM, STEPS, bank
@@ -31,7 +32,7 @@ from training.recognizer.pairing import (
     draw,
     gaps,
 )
-from training.recognizer.parts import ADAPTER
+from training.recognizer.parts import ADAPTER, of_checkpoint
 from training.recognizer.row_bank import Bank
 from training.samples import loaded, numbered
 from training.systems.attentive_late_fusion import AttentiveLateFusion
@@ -229,10 +230,12 @@ def fused(banks: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     """A fusion of the shipped parts, trained for a moment on banks that are there, and packed."""
     folder = tmp_path_factory.mktemp("parts")
     shipped = checkpoint.load(SHIPPED)
-    networks = {"face": shipped.face, "voice": shipped.voice, "text": shipped.text}
+    of = of_checkpoint(shipped)
+    networks = {"face": of.face, "voice": of.voice, "text": of.text}
     for name, network in networks.items():
         run_folder.write_tensors(folder / name / f"{name}.safetensors", network.state_dict())
-    run_folder.write_tensors(folder / "text" / ADAPTER, shipped.adapter)
+    adapter = {name: torch.from_numpy(x) for name, x in shipped.adapter.items()}
+    run_folder.write_tensors(folder / "text" / ADAPTER, adapter)
     part = FusionPart(
         face=folder / "face",
         voice=folder / "voice",

@@ -12,7 +12,9 @@ from normtr.errors import UserError
 from normtr.models import speech_model
 from normtr.sound import Samples
 from normtr.spec import VoiceSpec
-from normtr.voice import States, VoiceEncoder, VoiceNetwork, gate
+from normtr.torch_networks import weights_of
+from normtr.voice import States, VoiceEncoder, gate
+from normtr.voice_network import VoiceNetwork
 from tests.support.clips import tone
 
 SPEC = VoiceSpec()
@@ -21,7 +23,7 @@ SPEC = VoiceSpec()
 @pytest.fixture(scope="module")
 def encoder() -> VoiceEncoder:
     torch.manual_seed(0)
-    return VoiceEncoder(SPEC, VoiceNetwork(SPEC, 7))
+    return VoiceEncoder(SPEC, weights_of(VoiceNetwork(SPEC, 7)))
 
 
 def second(hz: float = 300.0, level: float = 0.3) -> Samples:

@@ -32,7 +32,7 @@ from stream.session.source_config import DEMO
 from stream.views.findings import show
 
 PACKAGES = (
-    *("torch", "numpy", "opencv-python", "faster-whisper", "ctranslate2", "transformers"),
+    *("openvino", "numpy", "opencv-python", "faster-whisper", "ctranslate2", "tokenizers"),
     *("sounddevice", "soxr", "av", "pyzmq", "safetensors"),
 )
 LIBRARIES = {
@@ -44,7 +44,7 @@ LIBRARIES = {
 """The Debian package of each shared object that the Python packages need."""
 PORTS = {5577: "topics", 5578: "control"}
 PROBE_LIMIT_S = 60.0
-"""No probe may take longer; the slowest one imports torch from a cold disk."""
+"""No probe may take longer; the slowest one loads the models from a cold disk."""
 INSTALL = "pip install 'normtr[live]'"
 
 
@@ -158,9 +158,9 @@ def _probe(what: str, otherwise: State, ask: Callable[[], list[Finding]]) -> lis
 
 
 def _machine() -> list[Finding]:
-    import torch
+    from normtr import gpu_choice
 
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
+    gpu = gpu_choice.unusable() or "with a CUDA device"
     cores, memory_gib = os.cpu_count(), psutil.virtual_memory().total / 2**30
     python = f"Python {platform.python_version()}"
     detail = f"{platform.platform()}, {cores} cores, {memory_gib:.1f} GiB, {gpu}, {python}"

@@ -7,12 +7,10 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
-from normtr import checkpoint, data_folder, malloc_tuning, user_baseline
+from normtr import checkpoint, data_folder, gpu_choice, malloc_tuning, user_baseline
 from normtr.cause import Cause
-from normtr.device import Cuda, Device
-from normtr.errors import UserError
+from normtr.device import Device
 from normtr.face import FaceEncoder
 from normtr.modality import Modality
 from normtr.predictor import Predictor
@@ -25,24 +23,14 @@ from normtr.window import assemble
 from stream.pipeline.pipe_config import PipeConfig, TranscriberConfig
 
 
-def choose_device(wanted: str) -> Device:
-    """Return the device for `auto`, `cpu` or `cuda`; `auto` takes CUDA if there is a GPU.
-
-    Raises UserError when `cuda` is asked for and is not there.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("there is no CUDA device here; use --device cpu.")
-    return Device(Cuda() if wanted != "cpu" and torch.cuda.is_available() else None)
-
-
 class Models:
     """The loaded networks of a checkpoint, for one source."""
 
     def __init__(self, config: PipeConfig, sources: int = 1, device: Device | None = None) -> None:
         """`sources` will use the networks at once. `device`, if given, replaces the config's."""
-        one_thread_each()
         malloc_tuning.share()
-        self.device = device or choose_device(config.device)
+        self.device = device or gpu_choice.device(config.device)
+        one_thread_each()
         self.checkpoint = checkpoint.load(config.checkpoint)
         spec = self.checkpoint.spec
         self._sources = sources
@@ -56,7 +44,6 @@ class Models:
         self.load_whisper()
         if Modality.TEXT not in config.off and not config.transcriber.is_usual:
             self.whisper()  # so that an unusable model is refused at once
-        # Importing BERT beside running workers would hold them up for two seconds.
         self.text = (
             None
             if Modality.TEXT in config.off

@@ -25,11 +25,9 @@ class Previews:
 
     def __init__(self, checkpoint: Checkpoint, faces: bool, frames: bool) -> None:
         """`faces` and `frames` say which of the two topics exist."""
-        head = checkpoint.face.head
         self._says_labels = checkpoint.labels == LABELS
         """Whether the face network knows the labels that `info` has."""
-        self._weight = head.weight.detach().cpu().numpy()
-        self._bias = head.bias.detach().cpu().numpy()
+        self._weight, self._bias = (checkpoint.face[f"head.{x}"] for x in ("weight", "bias"))
         self._made = {FACE: self._face, FRAME: _frame}
         self._topics = [t for t, there in ((FACE, faces), (FRAME, frames)) if there]
 

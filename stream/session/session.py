@@ -79,7 +79,8 @@ class Opened:
             "calibrated": self.models.baseline is not None,
             "versions": {
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("normtr", "torch", "numpy", "pyzmq")},
+                **{name: version(name) for name in ("normtr", "openvino", "numpy", "pyzmq")},
+                **({"torch": version("torch")} if self.models.device.gpu else {}),
             },
         }
 

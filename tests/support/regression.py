@@ -10,12 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from normtr import checkpoint, face
+from normtr import checkpoint
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
+from normtr.engine.weights import Weights
+from normtr.face import FaceEncoder
 from normtr.predictor import Predictor
 from normtr.shipped import SHIPPED
 from normtr.spec import MODALITIES, FeatureSpec
@@ -64,22 +65,27 @@ def outputs(loaded: Checkpoint) -> list[list[float]]:
     voice = VoiceEncoder(loaded.spec.voice, loaded.voice)
     text = TextEncoder(loaded.spec.text, adapter=loaded.adapter)
     predictor = Predictor(loaded)
+    face = FaceEncoder(loaded.spec.face, loaded.face)
     found = []
-    with torch.inference_mode():
-        for number in range(5):
-            x = torch.from_numpy(face.normalise(crop(number)[None, None]))
-            found.append(loaded.face.head(loaded.face.row(x))[0].softmax(0))
-        for number in range(5):
-            row = voice(second(number)).vector
-            assert row is not None
-            found.append(loaded.voice.head(torch.from_numpy(row)).softmax(0))
-        for said in ("oh my god that is wonderful", "leave me alone you liar"):
-            mean = text.word_vectors(said.split()).mean(0)
-            found.append(loaded.text(torch.from_numpy(mean)).softmax(0))
+    for number in range(5):
+        found.append(said(loaded.face, "head.", face.row(crop(number))))
+    for number in range(5):
+        row = voice(second(number)).vector
+        assert row is not None
+        found.append(said(loaded.voice, "head.", row))
+    for sentence in ("oh my god that is wonderful", "leave me alone you liar"):
+        mean = text.word_vectors(sentence.split()).mean(0)
+        found.append(said(loaded.text, "", mean))
     windows = [
         list(predictor([window(number, loaded.spec)])[0].probabilities) for number in range(8)
     ]
-    return [p.tolist() for p in found] + windows
+    return found + windows
+
+
+def said(weights: Weights, head: str, row: NDArray[np.float32]) -> list[float]:
+    """What a linear head says of a row, as class probabilities."""
+    odds = np.exp(weights[f"{head}weight"] @ row + weights[f"{head}bias"])
+    return [float(p) for p in odds / odds.sum()]
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def fused(
     _check(people)
     pairing = Pairing(people, recognizer.spec.steps, seed)
     heads = parts.of_checkpoint(recognizer).heads
-    network, calibration = in_slices(recognizer.norm_tr), recognizer.calibration
+    network, calibration = in_slices(recognizer.norm_tr.module()), recognizer.calibration
     everyday = with_neutral(EVERYDAY, LABELS)
     found: dict[str, list[NDArray[Any]]] = defaultdict(list)
     for begin in tqdm(range(0, n, TOGETHER), "windows", unit=f" x {TOGETHER}"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from normtr import checkpoint
+from normtr import checkpoint, torch_networks
 from normtr.checkpoint import Checkpoint
 from normtr.config import parse
 from normtr.errors import UsageError, UserError
@@ -126,7 +126,8 @@ def _faces(recognizer: Checkpoint, data: Path, split: int, detected: bool) -> Ju
         if not seen.any():
             raise UserError(f"the detector finds no face in {data}.")
         faces = crops.part(seen)
-    found = face.logits(recognizer.face, faces).softmax(1).numpy()
+    network = torch_networks.face(recognizer.face, recognizer.spec.face)
+    found = face.logits(network, faces).softmax(1).numpy()
     return found, faces.labels, np.ones(len(found), np.bool_)
 
 
@@ -137,7 +138,8 @@ def _voices(recognizer: Checkpoint, data: Path) -> Judged:
     """
     clips = ravdess.load(data, calm_is_neutral=True)
     rows = voice_rows(clips, recognizer.spec, 1, seed=0)
-    found, judged = voice.clip_probabilities(recognizer.voice, rows, len(clips))
+    network = torch_networks.voice(recognizer.voice, recognizer.spec.voice)
+    found, judged = voice.clip_probabilities(network, rows, len(clips))
     return found, np.array([clip.label for clip in clips]), judged
 
 
@@ -156,5 +158,6 @@ def _texts(recognizer: Checkpoint, data: Path, misheard: int | None) -> Judged:
         heard = [asr_noise.said(s, random, written=True) for s in heard]
     means = text.utterance_means(heard, recognizer.spec.text, recognizer.adapter)
     with torch.inference_mode():
-        probabilities = recognizer.text(torch.from_numpy(means)).softmax(1).numpy()
+        logits = torch_networks.head(recognizer.text)(torch.from_numpy(means))
+        probabilities = logits.softmax(1).numpy()
     return probabilities, np.array([u.emotion for u in said]), np.ones(len(said), np.bool_)

@@ -21,10 +21,12 @@ from torch import Tensor, nn
 from normtr import checkpoint
 from normtr.calibration import Calibration
 from normtr.checkpoint import Checkpoint
+from normtr.device import Compute, Device, Gpu, OnDevice
 from normtr.errors import UserError
 from normtr.known_files import sha256
 from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
+from normtr.torch_compute import on_cpu, on_gpu
 from training import run_folder
 from training.data.extracted import Extracted
 from training.recognizer import parts
@@ -58,6 +60,30 @@ class OnRows(nn.Module):
         head = self.heads[modality]
         assert isinstance(head, nn.Linear)
         return centred(head, rows)
+
+
+@dataclass(frozen=True)
+class TorchFusion:
+    """A run's network in NORM-TR's place; torch runs it, on the CPU too."""
+
+    network: OnRows
+
+    def on(self, device: Device | None) -> Compute:
+        def there(gpu: Gpu) -> Compute:
+            return on_gpu(gpu, self.network, _versions)
+
+        return OnDevice(device, on_cpu(self.network, _versions), there)
+
+    def module(self) -> nn.Module:
+        return self.network
+
+
+def _versions(network: nn.Module, valid: Tensor, *rows: Tensor) -> Tensor:
+    """Return logits [B, V, C] of windows with valid [B, V, M, T] and rows [B, T, N_m]."""
+    count = valid.shape[1]
+    named = {m: x.repeat_interleave(count, 0) for m, x in zip(MODALITIES, rows, strict=True)}
+    logits: Tensor = network(named, valid.flatten(0, 1))
+    return logits.view(*valid.shape[:2], -1)
 
 
 @dataclass(frozen=True)
@@ -99,7 +125,7 @@ def load(folder: Path) -> Checkpoint:
         base,
         spec=spec,
         labels=kept.labels,
-        norm_tr=network,
+        norm_tr=TorchFusion(network),
         calibration=kept.calibration,
         sha256=digest,
     )

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from normtr import checkpoint
 from normtr.calibration import Calibration
+from normtr.engine.weights import Weights
 from normtr.known_files import sha256
 from normtr.model import NormTr
 from normtr.spec import LABELS, FeatureSpec
+from normtr.torch_networks import weights_of
 from training import run_folder
 from training.recognizer import late_fusion
 from training.systems.attentive_late_fusion import AttentiveLateNetwork
@@ -25,7 +27,7 @@ def write(
     spec: FeatureSpec,
     calibration: Calibration,
     networks: Mapping[str, nn.Module],
-    adapter: Mapping[str, Tensor],
+    adapter: Weights,
     rival: AttentiveLateNetwork,
     metrics: Mapping[str, Any],
 ) -> None:
@@ -35,7 +37,10 @@ def write(
     """
     norm_tr = networks["norm_tr"]
     assert isinstance(norm_tr, NormTr)
-    whole = checkpoint.save(folder, spec, LABELS, calibration, networks, adapter, norm_tr.config)
+    weights = {part: weights_of(network) for part, network in networks.items()}
+    whole = checkpoint.save(
+        folder, spec, LABELS, calibration, weights | {"adapter": adapter}, norm_tr.config
+    )
     late_fusion.write(folder, rival)
     of_parts = {"fusion": dict(metrics)}
     for part, run in runs.items():

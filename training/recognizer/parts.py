@@ -10,11 +10,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from normtr import adapter, torch_networks
 from normtr.checkpoint import Checkpoint
+from normtr.engine.weights import Weights
 from normtr.errors import UserError
 from normtr.resnet import ResNetEnsemble
 from normtr.spec import LABELS, FeatureSpec
-from normtr.voice import VoiceNetwork
+from normtr.voice_network import VoiceNetwork
 from training.recognizer.folds import FOLDS
 from training.recognizer.text import ADAPTER
 
@@ -27,7 +29,7 @@ class Parts:
     voice: VoiceNetwork
     text: nn.Linear
     """The head of the text part."""
-    adapter: Mapping[str, Tensor]
+    adapter: Weights
     """The adapter of the text part's BERT."""
 
     @property
@@ -43,7 +45,12 @@ def centred(head: nn.Linear, rows: Tensor) -> Tensor:
 
 
 def of_checkpoint(loaded: Checkpoint) -> Parts:
-    return Parts(loaded.face, loaded.voice, loaded.text, loaded.adapter)
+    return Parts(
+        torch_networks.face(loaded.face, loaded.spec.face),
+        torch_networks.voice(loaded.voice, loaded.spec.voice),
+        torch_networks.head(loaded.text),
+        loaded.adapter,
+    )
 
 
 def trained(folders: Mapping[str, Path], spec: FeatureSpec) -> Parts:
@@ -70,7 +77,7 @@ def _read_all(folders: Mapping[str, Path], spec: FeatureSpec, members: int) -> P
         module.load_state_dict(_read(folders[m] / f"{m}.safetensors"))
         rounded(module)
         module.eval().requires_grad_(False)
-    return Parts(face, voice, text, _read(folders["text"] / ADAPTER))
+    return Parts(face, voice, text, adapter.read(folders["text"] / ADAPTER))
 
 
 def rounded(module: nn.Module) -> None:

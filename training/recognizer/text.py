@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from torch.utils.data import DataLoader, Sampler
 from torchmetrics.classification import MulticlassF1Score
 
 from normtr.adapter import read
-from normtr.models import text_model
+from normtr.engine.weights import Weights
 from normtr.spec import LABELS, TextSpec
+from normtr.torch_bert import text_model
 from training import run_folder
 from training.data import dialogues
 from training.data.dialogues import SENTIMENTS, UNKNOWN, Utterance
@@ -205,9 +206,7 @@ def _batch(said: list[Said], utterances: list[Utterance]) -> Batch:
     )
 
 
-def utterance_means(
-    said: Sequence[Said], spec: TextSpec, adapter: Mapping[str, Tensor]
-) -> NDArray[np.float32]:
+def utterance_means(said: Sequence[Said], spec: TextSpec, adapter: Weights) -> NDArray[np.float32]:
     """Return the mean of each text's word vectors [n, dim]; zero if it has none."""
     vectors = word_vectors(said, spec, adapter)
     return np.stack([v.mean(0) if len(v) else np.zeros(spec.dim, np.float32) for v in vectors])
@@ -295,7 +294,7 @@ class TextPart:
             ema=self.ema,
         )
         adapter = {
-            name.replace(LOW_RANK, ""): value.half()
+            name.replace(LOW_RANK, ""): value.half().float().numpy()
             for name, value in weights_of(best, "bert.").items()
             if f"{LOW_RANK}." in name
         }
@@ -311,5 +310,6 @@ class TextPart:
                 means = utterance_means(said, self.spec, adapter)
                 logits = head(torch.from_numpy(means))
             cooled(head, logits, torch.tensor([u.emotion for u in half]))
-        run_folder.write_tensors(out / ADAPTER, adapter)
+        halves = {name: torch.from_numpy(x).half() for name, x in adapter.items()}
+        run_folder.write_tensors(out / ADAPTER, halves)
         run_folder.write_tensors(out / HEAD, head.state_dict())

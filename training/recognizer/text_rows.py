@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
-from normtr.adapter import adapt
-from normtr.models import text_model
+from normtr.engine.weights import Weights
 from normtr.spec import TextSpec
+from normtr.torch_bert import adapt, text_model
 
 
 class Said(NamedTuple):
@@ -40,7 +39,7 @@ def owners(word_ids: Sequence[int | None], first: int) -> NDArray[np.int64]:
 
 
 def word_vectors(
-    said: Sequence[Said], spec: TextSpec, adapter: Mapping[str, Tensor], batch: int = 64
+    said: Sequence[Said], spec: TextSpec, adapter: Weights, batch: int = 64
 ) -> list[NDArray[np.float32]]:
     """Return for each text the vectors [words, dim] of its own words.
 

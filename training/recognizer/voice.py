@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from normtr.spec import LABELS, FeatureSpec
-from normtr.voice import VoiceNetwork
+from normtr.voice_network import VoiceNetwork
 from training import run_folder
 from training.data import emodb, ravdess
 from training.data.folder import DATA

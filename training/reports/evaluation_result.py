@@ -122,7 +122,7 @@ def _recognizer_result(
     source = replace(source, labels=recognizer.labels)
     samples = loaded(source, split)
     protocol.check(list(samples.windows.rows))
-    predict = noise_curves.in_slices(recognizer.norm_tr)
+    predict = noise_curves.in_slices(recognizer.norm_tr.module())
     return EvaluationResult(
         folder,
         source,

@@ -11,9 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from normtr.engine.compiled import Compiled
+from normtr.engine.norm_tr_graph import norm_tr_graph
 from normtr.errors import UsageError, UserError
-from normtr.model import NormTr, NormTrConfig
+from normtr.model import NormTr
+from normtr.norm_tr_config import NormTrConfig
 from normtr.spec import LABELS, FeatureSpec
+from normtr.torch_networks import weights_of
 from training.evaluation.noise_curves import in_slices
 from training.parallel_cpu import one_thread
 from training.systems.noise_aware import Learning, NoiseAware
@@ -91,6 +95,15 @@ def training_step(config: NormTrConfig, device: str) -> Callable[[], Tensor]:
     return step
 
 
+def _alone(network: NormTr, window: Windows, device: str) -> Callable[[], object]:
+    """Return a function that judges one window, as live: on a CPU by the graph, on a GPU by torch."""
+    if device == "cuda":
+        return lambda: network(window.rows, window.valid)
+    graph = Compiled(norm_tr_graph(weights_of(network), network.config, 1))
+    valid, rows = window.valid.numpy(), [x[0].numpy() for x in window.rows.values()]
+    return lambda: graph(valid, *rows)
+
+
 def measure(steps: int, depth: int, width: int, device: str, repeats: int) -> dict[str, Any]:
     """Measure NORM-TR of these sizes and return the report.
 
@@ -110,7 +123,7 @@ def measure(steps: int, depth: int, width: int, device: str, repeats: int) -> di
     with torch.inference_mode():
         with one_thread():
             one_core = products_per_ms(device)
-            forward = times_ms(lambda: network(one.rows, one.valid), repeats * 3, device)
+            forward = times_ms(_alone(network, one, device), repeats * 3, device)
         all_cores = products_per_ms(device)
         batch = times_ms(lambda: predict(many), repeats // 4, device)
     all_cores_again = products_per_ms(device)

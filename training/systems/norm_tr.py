@@ -9,7 +9,8 @@ import lightning
 import torch
 
 from normtr.errors import UserError
-from normtr.model import Extractor, NormTr, NormTrConfig
+from normtr.model import NormTr
+from normtr.norm_tr_config import Extractor, NormTrConfig
 from training.samples import Masks, SampleBatches
 from training.systems.components import Reduced, reduced_dims
 from training.systems.ensemble import Ensemble
