@@ -14,6 +14,7 @@ from normtr.spec import MODALITIES
 from stream.pipeline.models import Models
 from stream.pipeline.window_assembler import Estimate
 from stream.session.session import DEMO, SourceConfig, open_session
+from stream.wire import AFFECT
 from tests.support import clips
 from tests.support.recorded import affects_with_words, closing_gaps, payloads, settled_gaps
 from tools.make_demo import FACE_GAPS, SENTENCES, SOUND_GAPS
@@ -48,6 +49,15 @@ def test_two_fast_recordings_are_equal_byte_for_byte(fast: Path, tmp_path: Path)
     live("--source", DEMO, "--fast", "--words", "--record", again)
     assert fast.read_bytes() == again.read_bytes()
     assert not again.with_name("again.jsonl.partial").exists()
+
+
+def test_an_estimate_waits_for_nothing_that_cannot_come(fast: Path) -> None:
+    """In virtual time a voice row takes 40 ms and a face row 60, of a picture long before."""
+    waited = {p["window"]["end_ns"]: p["latency_ms"]["settle"] for p in payloads(fast, AFFECT)}
+    assert all(0 <= ms <= 150 for ms in waited.values())
+    # The sound itself comes in blocks of 20 ms, and the resampler holds some of it back.
+    assert 40 <= np.median(list(waited.values())) < 100
+    assert np.percentile(list(waited.values()), 95) < 150
 
 
 def test_a_stretch_of_exact_zeros_is_told(fast: Path) -> None:

@@ -12,6 +12,8 @@ from stream.pipeline.events import (
     Condition,
     Down,
     Dropped,
+    Ended,
+    Event,
     Failed,
     FeatureRow,
     Restarted,
@@ -215,3 +217,63 @@ def test_memory_of_steps_is_bounded() -> None:
         it.window(step)
     assert len(it._steps["voice"]) <= 17
     assert len(it._conditions["voice"]) <= 20
+
+
+def test_a_step_is_closed_once_every_input_it_can_get_has_its_row() -> None:
+    it = recognizer()
+    for event in (Arrived("face", 0), row("face", 0), Arrived("voice", 0), row("voice", 0)):
+        assert not it.is_closed(0)
+        it.handle(event)
+    assert not it.is_closed(0)  # a second picture can come
+    it.handle(Arrived("face", 1))
+    assert it.is_closed(0)  # pictures come in order
+    assert not it.is_closed(1)
+
+
+def test_two_pictures_are_all_that_a_step_can_get() -> None:
+    it = recognizer({"voice"})
+    for event in (Arrived("face", 0), row("face", 0), Arrived("face", 0)):
+        it.handle(event)
+        assert not it.is_closed(0)
+    it.handle(row("face", 0, "no_face"))
+    assert it.is_closed(0)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(Dropped("face", 0), Failed("face", 0, "boom"), Down("face", STEP, "hung")),
+        *(
+            Ended("camera", STEP - 1),
+            Condition("face", "stalled", 1),
+            Condition("face", "paused", 1),
+        ),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_what_stands_in_the_way_of_rows_is_not_waited_for(event: Event) -> None:
+    it = recognizer({"voice"})
+    assert not it.is_closed(0)
+    it.handle(event)
+    assert it.is_closed(0)
+
+
+def test_a_device_that_starts_and_a_busy_worker_are_waited_for() -> None:
+    it = recognizer({"voice"})
+    it.handle(Condition("face", "starting", 0))
+    assert not it.is_closed(0)
+    it.handle(Condition("face", None, 1))
+    it.handle(Arrived("face", 0))
+    it.handle(Ended("camera", STEP))
+    assert not it.is_closed(0)
+    it.handle(row("face", 0))
+    assert it.is_closed(0)
+
+
+def test_words_are_not_waited_for(encoder: TextEncoder) -> None:
+    it = recognizer({"face"})
+    it.handle(TextReady(encoder))
+    it.handle(Arrived("voice", 0))
+    it.handle(row("voice", 0))
+    assert it.is_closed(0)
+    assert it.window(0).gaps["text"][-1] == "late"

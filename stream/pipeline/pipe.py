@@ -109,9 +109,13 @@ class Pipe:
             case _:
                 assert_never(stage)
 
+    def ends_ns(self, step: int) -> int:
+        """Return when the step ends; its estimate can be made from then on."""
+        return self.origin_ns + (step + 1) * self.spec.step_ns
+
     def closes_ns(self, step: int) -> int:
-        """Return when the estimate of the window that ends with `step` is due."""
-        return self.origin_ns + (step + 1) * self.spec.step_ns + self.spec.settle_ns
+        """Return when the estimate of the window that ends with `step` is made at the latest."""
+        return self.ends_ns(step) + self.spec.settle_ns
 
     def estimate(self, step: int, window: Window, prediction: Prediction, now_ns: int) -> Estimate:
         """Return the estimate of the window that was assembled last; the tick began at `now_ns`."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
 from normtr.cause import Cause, first_cause
@@ -12,7 +11,7 @@ from normtr.modality import Modality
 from normtr.predictor import Prediction
 from normtr.spec import FeatureSpec
 from normtr.text import TextEncoder, TimedWord
-from normtr.window import Row, Window, assemble, mean_row
+from normtr.window import Row, Window, assemble
 from stream.pipeline.events import (
     Arrived,
     Asked,
@@ -30,7 +29,8 @@ from stream.pipeline.events import (
     TranscriptEvent,
 )
 from stream.pipeline.smoothing import Smoothed
-from stream.pipeline.stages import FEEDS
+from stream.pipeline.stages import AFFECTS, FEEDS
+from stream.pipeline.step_log import StepLog
 
 SLOW = (Cause.DROPPED, Cause.LATE)
 """Causes that show that the machine is too slow."""
@@ -46,39 +46,13 @@ class Estimate:
     window: Window
     prediction: Prediction
     tick_ns: int
-    """When the tick began: the window's end plus the settling time."""
+    """When the tick began: after the window's end, by the settling time at most."""
     faces: int
     """The number of pictures that were used for the closing step."""
     smoothed: Smoothed | None = None
     """The smoothed label; None if the config does not ask for it, or nothing was seen."""
     source: str = ""
     """The name of the source; filled in on the way out."""
-
-
-@dataclass
-class Step:
-    """What is known of one modality in one step."""
-
-    arrived: int = 0
-    dropped: int = 0
-    failed: int = 0
-    rows: list[tuple[Cause, Row | None]] = field(default_factory=list)
-
-    def outcome(self) -> tuple[Cause, Row | None]:
-        """Return the row, or the cause why there is none.
-
-        A row counts only if nothing of its step was lost or is missing. Otherwise the row would
-        depend on how busy the machine was, not on the gaps alone.
-        """
-        if self.dropped:
-            return Cause.DROPPED, None
-        if self.failed:
-            return Cause.ERROR, None
-        if not self.arrived:
-            return Cause.STALLED, None
-        if len(self.rows) < self.arrived:
-            return Cause.LATE, None
-        return mean_row(self.rows)
 
 
 @dataclass
@@ -101,7 +75,8 @@ class WindowAssembler:
         self.fresh = {m: Fresh() for m in (Modality.FACE, Modality.VOICE)}
         self._origin_ns = origin_ns
         self._text_encoder: TextEncoder | None = None
-        self._steps: dict[Modality, dict[int, Step]] = {m: defaultdict(Step) for m in Modality}
+        inputs = {Modality.FACE: spec.face.slots_per_step}
+        self._steps = {m: StepLog(inputs.get(m, 1)) for m in Modality}
         self._conditions: dict[Modality, list[tuple[int, Cause]]] = {m: [] for m in Modality}
         self._down: dict[Modality, list[tuple[int, int | None]]] = {m: [] for m in Modality}
         self._off = frozenset(off)
@@ -126,18 +101,30 @@ class WindowAssembler:
             case Restarted():
                 *before, (begin_ns, _) = self._down[FEEDS[event.stage]]
                 self._down[FEEDS[event.stage]] = [*before, (begin_ns, event.at_ns)]
-            case Arrived():
-                self._steps[event.modality][event.step].arrived += 1
-            case Dropped():
-                self._steps[event.modality][event.step].dropped += 1
-            case Failed():
-                self._steps[event.modality][event.step].failed += 1
-            case FeatureRow():
-                self._steps[event.modality][event.step].rows.append((event.cause, event.vector))
-            case Seen() | Asked() | OtherPerson() | Ended():
+            case Arrived() | Dropped() | Failed() | FeatureRow():
+                self._steps[event.modality].handle(event)
+            case Ended():
+                for modality in AFFECTS[event.device]:
+                    self._steps[modality].end()
+            case Seen() | Asked() | OtherPerson():
                 pass  # they say nothing of a step
             case _:
                 assert_never(event)
+
+    def is_closed(self, step: int) -> bool:
+        """Return whether waiting gains nothing: face and voice of the step are known.
+
+        A modality is known when each of its rows is there, or when what stands in the way of it is
+        known. An open device that has given nothing yet and a busy worker are waited for.
+        """
+        return all(self._is_known(m, step) for m in (Modality.FACE, Modality.VOICE))
+
+    def _is_known(self, modality: Modality, step: int) -> bool:
+        return (
+            self._standing(modality, step) not in (Cause.NONE, Cause.STARTING)
+            or any(up_ns is None for _, up_ns in self._down[modality])
+            or self._steps[modality].is_known(step)
+        )
 
     def window(self, step: int) -> Window:
         """Return the window whose last step is `step`; 0 is the session's first step.
@@ -256,8 +243,7 @@ class WindowAssembler:
 
     def _forget(self, oldest: int) -> None:
         for steps in self._steps.values():
-            for number in [n for n in steps if n < oldest]:
-                del steps[number]
+            steps.forget(oldest)
         oldest_ns = self._origin_ns + oldest * self.spec.step_ns
         self._unheard = [gap for gap in self._unheard if gap[1] > oldest_ns]
         for changes in self._conditions.values():

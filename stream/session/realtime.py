@@ -60,9 +60,7 @@ class Session:
         step, grid = 0, self.source_sessions[0].pipe
         while True:
             due_ns = grid.closes_ns(step)
-            while (left_ns := due_ns - self._clock.now_ns()) > 0:
-                yield from self._absorb(left_ns / 1e9)
-            yield from self._absorb(0.0)
+            yield from self._await(step, grid.ends_ns(step), due_ns)
             yield from self._part(step)
             yield from self._expire()
             if not self._active:
@@ -76,6 +74,16 @@ class Session:
             behind = (self._clock.now_ns() - grid.closes_ns(step + 1)) // grid.spec.step_ns
             self.ticks_skipped += max(behind, 0)
             step += 1 + max(behind, 0)
+
+    def _await(self, step: int, ends_ns: int, due_ns: int) -> Iterator[Sent]:
+        """Handle events until every source's step is closed, at the latest until it is due."""
+        while (left_ns := ends_ns - self._clock.now_ns()) > 0:
+            yield from self._absorb(left_ns / 1e9)
+        yield from self._absorb(0.0)
+        while (left_ns := due_ns - self._clock.now_ns()) > 0 and not all(
+            source_session.pipe.recognizer.is_closed(step) for source_session in self._active
+        ):
+            yield from self._absorb(left_ns / 1e9)
 
     def _tick(self, step: int, began_ns: int, late_ns: int) -> Iterator[Sent]:
         pipes, windows = [source_session.pipe for source_session in self._active], []

@@ -22,7 +22,8 @@ from stream.pipeline.pipe_config import PipeConfig
 from stream.pipeline.stages import CaptureDevice, Stage
 from stream.wire import NoticeKind
 
-PACKET, RESULT, TICK = 0, 1, 2
+PACKET, RESULT, END, TICK = 0, 1, 2, 3
+"""What happens, in the order in which it does at one time; END is the end of a step."""
 
 
 def outputs(
@@ -53,6 +54,8 @@ class _Loop:
         self._workers = {stage: self._pipe.worker(stage) for stage in self._pipe.stages}
         self._busy: set[Stage] = set()
         self._end_ns = 0
+        self._step = 0
+        self._ticks = False  # whether the tick of this step stands in the heap already
 
     def run(self) -> Iterator[Sent]:
         ingest = self._pipe.ingest
@@ -60,7 +63,7 @@ class _Loop:
         yield from self._absorb()
         packets = begun(iter(self._media), self._until_ns)
         self._next_packet(packets)
-        self._push(self._pipe.closes_ns(0), TICK, 0)
+        self._await(0)
         while self._heap:
             at_ns, kind, _, what = heapq.heappop(self._heap)
             self._clock.advance(at_ns)
@@ -75,6 +78,7 @@ class _Loop:
                 yield from self._tick(what)
             yield from self._absorb()
             self._start_idle()
+            self._tick_if_closed()
         yield from self._last_words()
 
     def _next_packet(self, packets: Iterator[Picture | Piece]) -> None:
@@ -109,7 +113,22 @@ class _Loop:
             for output in self._pipe.absorb(event):
                 yield self._clock.now_ns(), output
 
+    def _await(self, step: int) -> None:
+        """Tick for this step next: when it is closed, at the latest when it is due."""
+        self._step, self._ticks = step, False
+        self._push(self._pipe.closes_ns(step), TICK, step)
+        self._push(self._pipe.ends_ns(step), END, step)
+
+    def _tick_if_closed(self) -> None:
+        ended = self._clock.now_ns() >= self._pipe.ends_ns(self._step)
+        if ended and not self._ticks and self._pipe.recognizer.is_closed(self._step):
+            self._ticks = True
+            # After all that happens at the same time.
+            self._push(self._clock.now_ns(), TICK, self._step)
+
     def _tick(self, step: int) -> Iterator[Sent]:
+        if step != self._step:  # it was closed before it was due
+            return
         now_ns = self._clock.now_ns()
         ended = not any(kind == PACKET for _, kind, _, _ in self._heap)
         if ended and step > 0 and (step + 1) * self._pipe.spec.step_ns > self._end_ns:
@@ -123,7 +142,7 @@ class _Loop:
             yield sent_ns, Notice(NoticeKind.FELL_BACK_TO_CPU, now_ns, None, lost)
         if (step + 1) * self._pipe.spec.step_ms % 1000 == 0:
             yield sent_ns, self._pipe.health(now_ns, measured=False)
-        self._push(self._pipe.closes_ns(step + 1), TICK, step + 1)
+        self._await(step + 1)
 
     def _last_words(self) -> Iterator[Sent]:
         transcriber = self._workers.get(Stage.TRANSCRIBE)
