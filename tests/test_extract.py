@@ -586,7 +586,7 @@ def test_a_network_begins_as_the_recognizers(tmp_path: Path) -> None:
     take_over(network, data)
     with torch.inference_mode():
         mine = network(windows.rows, windows.valid)
-        known = RECOGNIZER.norm_tr(windows.rows, windows.valid)
+        known = RECOGNIZER.norm_tr.module()(windows.rows, windows.valid)
     known = known - known.mean(1, keepdim=True)
     assert data.classes == ("angry", "keen", "sad")
     for place, name in ((0, "angry"), (2, "sad")):
@@ -674,7 +674,7 @@ def test_the_shipped_recognizer_is_evaluated_on_a_cache_of_its_own(
     windows = Extracted(cache).load("train").windows
     for i, there in enumerate((windows.valid, torch.zeros_like(windows.valid))):
         with torch.inference_mode():
-            given = recognizer.norm_tr(windows.rows, there).argmax(1).tolist()
+            given = recognizer.norm_tr.module()(windows.rows, there).argmax(1).tolist()
         right = [recognizer.labels[k] for k in given]
         assert report["metrics"]["accuracy"][i] == np.mean([right[0] == "happy", right[1] == "sad"])
     with pytest.raises(UserError, match="name a cache"):

@@ -10,16 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-import torch
-
 from normtr.errors import UserError
-from training.parallel_cpu import CORES
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -90,23 +86,6 @@ def spread(
     finally:
         for worker in workers:
             _end(worker)
-
-
-def apart(work: Callable[[T], bool], pieces: Sequence[T]) -> None:
-    """Run trainings that do not depend on each other, each on one thread in its own process.
-
-    With a GPU they run one after the other. `work` must return True, and it and the pieces must be
-    picklable. Raises UserError when a process dies.
-    """
-    jobs = 1 if torch.cuda.is_available() else CORES
-    for _, done in spread(pieces, partial(_by_one_thread, work), jobs):
-        if not done:
-            raise UserError("a process of the training died; start it again to go on.")
-
-
-def _by_one_thread(work: Callable[[T], bool]) -> Callable[[T], bool]:
-    torch.set_num_threads(1)
-    return work
 
 
 def _started(context: SpawnContext, start: Callable[[], Callable[[T], Any]]) -> WorkerProcess[T]:

@@ -22,8 +22,8 @@ from training import run_folder
 from training.data import fer2013
 from training.data.folder import DATA
 from training.evaluation.part_scores import scores
-from training.processes import apart
 from training.recognizer import augment
+from training.recognizer.apart import apart
 from training.recognizer.class_prior import evened
 from training.recognizer.classifier import Classifier, Coarse
 from training.recognizer.folds import FOLDS, folds

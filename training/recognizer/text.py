@@ -29,7 +29,7 @@ from training.data import dialogues
 from training.data.dialogues import SENTIMENTS, UNKNOWN, Utterance
 from training.data.folder import DATA
 from training.evaluation.part_scores import scores
-from training.processes import apart
+from training.recognizer.apart import apart
 from training.recognizer.asr_noise import AsrNoise, bare_said
 from training.recognizer.class_prior import evened
 from training.recognizer.folds import FOLDS, folds

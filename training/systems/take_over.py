@@ -25,9 +25,10 @@ def take_over(network: NormTr, data: DataSet) -> None:
     recognizer = checkpoint.load(folder)
     if data.rows_of not in (None, recognizer.sha256):
         raise UserError(f"the rows of {data.name} are of other weights than those of {folder}.")
-    if not isinstance(recognizer.norm_tr, NormTr):
+    known_network = recognizer.norm_tr.module()
+    if not isinstance(known_network, NormTr):
         raise UserError(f"the network of {folder} is no NORM-TR to begin from; set start = fresh.")
-    weights = recognizer.norm_tr.state_dict()
+    weights = known_network.state_dict()
     for name in ("head.weight", "head.bias"):
         known = weights[name] - weights[name].mean(0)
         of = dict(zip(recognizer.labels, known, strict=True))
