@@ -33,7 +33,11 @@ def linear(x: Node, take: Reader, name: str, inner: int, outer: int, bias: bool 
 
 def layer_norm(x: Node, take: Reader, name: str, width: int, eps: float = 1e-5) -> Node:
     """Return `x` [..., width] with mean 0 and deviation 1, scaled and moved."""
-    y = op.mvn(x, numbers(-1), True, eps, "inside_sqrt")
+    # OpenVINO's own normalisation fails where only SSE 4.1 may be used, and it finds ReduceMean.
+    mean = constant(np.full((width, 1), 1.0 / width))
+    centred = op.subtract(x, op.matmul(x, mean, False, False))
+    variance = op.matmul(op.multiply(centred, centred), mean, False, False)
+    y = op.divide(centred, op.sqrt(op.add(variance, constant(eps))))
     y = op.multiply(y, constant(take(f"{name}.weight", width)))
     return op.add(y, constant(take(f"{name}.bias", width)))
 
