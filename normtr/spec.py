@@ -39,6 +39,13 @@ class FaceSpec:
     detector_px: int = 320
     """The longer side of the picture that the detector gets."""
     detector_threshold: float = 0.5
+    full_every: int = 4
+    """The whole picture is looked at in the first of this many steps; in between, as long as one
+    face is in view, only a region around it."""
+    region_px: int = 128
+    """The side of that region as the detector gets it."""
+    region_faces: float = 2.0
+    """The side of that region in longer sides of the face's box."""
     template: tuple[tuple[float, float], ...] = (
         (15.5, 19.2),
         (32.5, 19.2),

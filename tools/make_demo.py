@@ -31,7 +31,8 @@ import soxr
 from numpy.typing import NDArray
 
 from normtr import models
-from normtr.face import FaceDetector, align, is_poor
+from normtr.face import align, is_poor
+from normtr.face_detector import FaceDetector
 from normtr.spec import FaceSpec
 
 DEMO = Path(__file__).parents[1] / "stream" / "demo.mp4"

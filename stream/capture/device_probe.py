@@ -80,7 +80,7 @@ def cameras(wanted: str | None) -> list[Finding]:
 
 
 def _camera(which: str, name: str) -> Finding:
-    from normtr.face import FaceDetector
+    from normtr.face_detector import FaceDetector
     from stream.capture import camera
 
     what = f"camera {which}"

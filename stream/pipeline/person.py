@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from normtr.face import DetectedFace, Image
+from normtr.face_detector import DetectedFace, Image
 from stream.pipeline.pipe_config import Rule
 
 Look = NDArray[np.float32]

@@ -46,6 +46,7 @@ class FaceWorker:
     def __init__(self, frames: Newest[FrameSample], encoder: FaceEncoder, person: Person) -> None:
         self._frames = frames
         self._encoder = encoder
+        self._tracker = encoder.tracker()
         self._person = person
 
     def take(self, now_ns: int, final: bool = False) -> FrameSample | None:
@@ -53,7 +54,7 @@ class FaceWorker:
 
     def run(self, work: FrameSample) -> Sequence[Event]:
         at_ns = work.at_ns
-        faces = self._encoder.faces(work.image)[:MOST]
+        faces = self._tracker(work.image, work.step)[:MOST]
         crops = [align(work.image, face, self._encoder.spec) for face in faces]
         chosen = self._person.choose(at_ns, work.image.shape[:2], faces, crops)
         row = FaceRow(Cause.NO_FACE)

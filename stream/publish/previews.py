@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from normtr.checkpoint import Checkpoint
-from normtr.face import DetectedFace, Image
+from normtr.face_detector import DetectedFace, Image
 from normtr.spec import LABELS
 from normtr.window import Row
 from stream.pipeline.events import Seen

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from normtr import checkpoint
 from normtr.cause import GAPS, Cause
-from normtr.face import DetectedFace, FaceRow
+from normtr.face import FaceRow
+from normtr.face_detector import DetectedFace
 from normtr.predictor import Prediction
 from normtr.shipped import SHIPPED
 from normtr.spec import LABELS, MODALITIES, FeatureSpec

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from normtr.face import FaceDetector, Image, align
+from normtr.face import align
+from normtr.face_detector import FaceDetector, Image
 from normtr.spec import FaceSpec
 from normtr.thread_limits import one_thread_each
 from training.data.fer2013 import Faces

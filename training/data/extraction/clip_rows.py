@@ -44,6 +44,7 @@ def clip_rows(
     Raises UserError with the clip's name when it cannot be read or breaks off.
     """
     slots = Slots(spec)
+    tracker = face_encoder.tracker()
     track = SoundTrack(spec.voice.sample_rate)
     pictures: dict[int, list[Outcome]] = {}
     placed: list[PlacedSamples] = []
@@ -55,7 +56,8 @@ def clip_rows(
             if not isinstance(item, Picture):
                 placed += track.push(item.at_ns, item.samples, item.rate)
             elif (step := slots.step_for(item.at_ns)) is not None:
-                row = face_encoder(item.image())
+                image = item.image()
+                row = face_encoder.largest(image, tracker(image, step))
                 pictures.setdefault(step, []).append((row.cause, row.vector))
     if stated_ns is not None and end_ns < stated_ns - MISSING_NS:
         raise UserError(
