@@ -36,6 +36,8 @@ class Cause(StrEnum):
     """The row was not ready when its estimate was due."""
     NO_FACE = "no_face"
     """There is no face in the picture."""
+    TURNED_AWAY = "turned_away"
+    """The face is turned further than those that the network has learnt from."""
     POOR_IMAGE = "poor_image"
     """The face is too small, too flat or too blurred."""
     SILENCE = "silence"

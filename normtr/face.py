@@ -16,6 +16,7 @@ from normtr.engine.face_graph import face_graph
 from normtr.engine.weights import Weights
 from normtr.face_detector import DetectedFace, FaceDetector, Image
 from normtr.face_tracker import FaceTracker
+from normtr.head_pose import head_pose
 from normtr.spec import LABELS, FaceSpec
 
 
@@ -85,10 +86,16 @@ def is_poor(crop: Image, face: DetectedFace, spec: FaceSpec) -> bool:
     )
 
 
+def is_turned_away(face: DetectedFace, spec: FaceSpec) -> bool:
+    """Return whether the face is turned further than those that the network has learnt from."""
+    pose = head_pose(face.landmarks)
+    return abs(pose.yaw) > spec.max_yaw_deg or abs(pose.pitch) > spec.max_pitch_deg
+
+
 @dataclass(frozen=True)
 class FaceRow:
     """The result of one frame: a row float32 [dim], or None and the cause (`no_face`,
-    `poor_image`)."""
+    `turned_away`, `poor_image`)."""
 
     cause: Cause
     vector: NDArray[np.float32] | None = None
@@ -135,6 +142,8 @@ class FaceEncoder:
 
     def of(self, crop: Image, face: DetectedFace) -> FaceRow:
         """Return the FaceRow of one face and its aligned crop."""
+        if is_turned_away(face, self.spec):
+            return FaceRow(Cause.TURNED_AWAY, face=face)
         if is_poor(crop, face, self.spec):
             return FaceRow(Cause.POOR_IMAGE, face=face)
         return FaceRow(Cause.NONE, self.row(crop), face)

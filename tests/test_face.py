@@ -17,6 +17,7 @@ from normtr.resnet import ResNetEnsemble, joined
 from normtr.spec import FaceSpec
 from normtr.torch_networks import weights_of
 from tests.support.clips import Image, portrait
+from tests.support.heads import turned
 
 SPEC = FaceSpec(width=4)
 
@@ -148,6 +149,26 @@ def test_a_blurred_or_flat_crop_is_a_poor_image(found: DetectedFace) -> None:
     assert not is_poor(crop, found, SPEC)
     assert is_poor(cv2.GaussianBlur(crop, (0, 0), 3.0).astype(np.uint8), found, SPEC)
     assert is_poor((110 + crop // 32).astype(np.uint8), found, SPEC)
+
+
+def test_a_face_turned_further_than_the_network_knows_is_turned_away(
+    encoder: FaceEncoder, found: DetectedFace
+) -> None:
+    crop = align(portrait(), found, SPEC)
+
+    def cause(yaw: float, pitch: float) -> str:
+        return encoder.of(crop, replace(found, landmarks=turned(yaw, pitch, 10))).cause
+
+    beyond, within = SPEC.max_yaw_deg + 1, SPEC.max_yaw_deg - 1
+    assert [cause(yaw, 0) for yaw in (-beyond, -within, within, beyond)] == [
+        *("turned_away", "none", "none", "turned_away"),
+    ]
+    beyond, within = SPEC.max_pitch_deg + 1, SPEC.max_pitch_deg - 1
+    assert [cause(0, pitch) for pitch in (-beyond, -within, within, beyond)] == [
+        *("turned_away", "none", "none", "turned_away"),
+    ]
+    flat = (110 + crop // 32).astype(np.uint8)
+    assert encoder.of(flat, replace(found, landmarks=turned(80, 0, 0))).cause == "turned_away"
 
 
 @pytest.mark.parametrize("size", [(16, 16), (1, 1), (1, 300), (300, 1), (17, 33), (3, 2000)])

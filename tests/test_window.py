@@ -46,7 +46,7 @@ def test_causes_stand_in_the_order_in_which_they_are_named() -> None:
             "stalled",
             "dropped",
         ),
-        *("error", "late", "no_face", "poor_image", "silence", "no_words"),
+        *("error", "late", "no_face", "turned_away", "poor_image", "silence", "no_words"),
     )
     assert order == GAPS
 

@@ -55,8 +55,8 @@ CONTRACT = Path(__file__).parent / "wire_contract.json"
 
 
 GOLDEN = {
-    "er.v1.affect": "71e7ccbe6aadf724",
-    "er.v1.face": "543fc5f0d4f84884",
+    "er.v1.affect": "fdd362f8e2db68fb",
+    "er.v1.face": "9a1d726090b0dbad",
     "er.v1.frame": "b262030f3c794051",
     "er.v1.health": "ddae5955189b315c",
     "er.v1.info": "b6e9a0c3927fa3d3",

@@ -167,6 +167,18 @@ class Text(Received):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeadPose:
+    """Degrees; a face that looks into the camera has 0, 0, 0."""
+
+    yaw: float
+    """It is positive when the face is turned to the picture's right."""
+    pitch: float
+    """It is positive when the face looks up."""
+    roll: float
+    """It is positive when the head leans clockwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Face(Received):
     """The face in one picture, in pixels: box (x, y, width, height) and five landmarks (x, y)."""
 
@@ -176,6 +188,7 @@ class Face(Received):
     box: tuple[float, ...] | None = None
     landmarks: tuple[tuple[float, ...], ...] | None = None
     score: float | None = None
+    head_pose: HeadPose | None = None
     probabilities: tuple[float, ...] | None = None
     cause: str = Cause.NONE
     """Why the picture gave no row; `none` if it gave one."""

@@ -20,7 +20,10 @@ NOTE_S = 5.0
 """A notice is shown for this long."""
 NO_DATA = "no data"
 BRIEF = frozenset(
-    {Cause.DROPPED, Cause.LATE, Cause.NO_FACE, Cause.POOR_IMAGE, Cause.SILENCE, Cause.NO_WORDS}
+    {
+        *(Cause.DROPPED, Cause.LATE, Cause.NO_FACE, Cause.TURNED_AWAY, Cause.POOR_IMAGE),
+        *(Cause.SILENCE, Cause.NO_WORDS),
+    }
 )
 """Gaps that come and go in ordinary use; a light goes out when none of `LIT_S` was valid."""
 LIT_S: dict[str, float] = {Modality.FACE: 1.0, Modality.VOICE: 1.0, Modality.TEXT: 4.0}

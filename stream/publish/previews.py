@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 
 from normtr.checkpoint import Checkpoint
 from normtr.face_detector import DetectedFace, Image
+from normtr.head_pose import head_pose
 from normtr.spec import LABELS
 from normtr.window import Row
 from stream.pipeline.events import Seen
@@ -57,12 +59,13 @@ class Previews:
 
 def _place(face: DetectedFace | None) -> dict[str, Any]:
     if face is None:
-        return {"box": None, "landmarks": None, "score": None}
+        return {"box": None, "landmarks": None, "score": None, "head_pose": None}
     left, top, right, bottom = face.box
     return {
         "box": [left, top, right - left, bottom - top],
         "landmarks": [list(point) for point in face.landmarks],
         "score": face.score,
+        "head_pose": asdict(head_pose(face.landmarks)),
     }
 
 

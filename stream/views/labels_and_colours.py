@@ -37,6 +37,7 @@ CAUSE_LOOKS: dict[str, Look] = {
     Cause.ERROR: Look("error", "e", "#ff0000"),
     Cause.LATE: Look("late", "l", "#ff9f1c"),
     Cause.NO_FACE: Look("no face", "f", "#4a90d9"),
+    Cause.TURNED_AWAY: Look("turned away", "a", "#2a5db0"),
     Cause.POOR_IMAGE: Look("poor picture", "b", "#9ad1e0"),
     Cause.SILENCE: Look("silence", "·", "#c9b458"),
     Cause.NO_WORDS: Look("no words", "·", "#e5e5c0"),

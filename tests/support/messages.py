@@ -38,12 +38,13 @@ PREVIEWS = Previews(PREVIEWS_OF, faces=True, frames=True)
 
 
 def estimate(causes: list[str]) -> Estimate:
-    spec = FeatureSpec()
+    """An estimate of the window that ends at 5 s and whose steps have these causes."""
+    spec = FeatureSpec(steps=len(causes))
     columns = {
         m: [(c, np.ones(dim, np.float32) if c == Cause.NONE else None) for c in causes]
         for m, dim in spec.dims.items()
     }
-    window = assemble(spec, 1_000_000_000, columns)
+    window = assemble(spec, 5_000_000_000 - len(causes) * spec.step_ns, columns)
     share = window.share
     prediction = Prediction((0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1), "angry", 0.4, False, share)
     return Estimate(19, window, prediction, window.end_ns + 150_000_000, 2)

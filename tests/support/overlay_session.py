@@ -27,7 +27,13 @@ def cause(modality: str, step: int) -> str:
         return "none"
     offset = {"face": 0, "voice": 5, "text": 10}[modality]
     found = GAPS[(turn + offset) % len(GAPS)]
-    only = {"no_face": "face", "poor_image": "face", "silence": "voice", "no_words": "text"}
+    only = {
+        "no_face": "face",
+        "turned_away": "face",
+        "poor_image": "face",
+        "silence": "voice",
+        "no_words": "text",
+    }
     return found if only.get(found, modality) == modality else "late"
 
 
