@@ -33,7 +33,7 @@ from normtr.errors import UserError
 from normtr.fusion import VERSIONS, Fusion, NormTrWeights
 from normtr.modality import Modality
 from normtr.norm_tr_config import NormTrConfig
-from normtr.spec import LABELS, MODALITIES, FeatureSpec
+from normtr.spec import LABELS, MODALITIES, FeatureSpec, sha256_of
 
 FORMAT = 4
 PARTS = (*MODALITIES, "adapter", "norm_tr")
@@ -161,7 +161,8 @@ def load(folder: Path) -> Checkpoint:
         raise CheckpointError(
             f"the manifest of checkpoint {folder} does not fit: {error}."
         ) from None
-    if manifest.get("spec_sha256") != spec.sha256():
+    # A manifest of an earlier version lacks what came later, which then has its usual value.
+    if manifest.get("spec_sha256") != sha256_of(manifest["spec"]):
         raise CheckpointError(
             f"checkpoint {folder} does not fit: its feature specification was changed."
         )

@@ -153,5 +153,10 @@ class FeatureSpec:
 
     def sha256(self) -> str:
         """Return the hash of the canonical JSON form."""
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return sha256_of(self.to_dict())
+
+
+def sha256_of(values: dict[str, Any]) -> str:
+    """Return the hash of a specification as a dict, which may lack what came later."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -22,7 +22,7 @@ from normtr.fusion import NormTrWeights
 from normtr.model import NormTr
 from normtr.norm_tr_config import NormTrConfig
 from normtr.resnet import ResNetEnsemble
-from normtr.spec import LABELS, MODALITIES, FaceSpec, FeatureSpec, VoiceSpec
+from normtr.spec import LABELS, MODALITIES, FaceSpec, FeatureSpec, VoiceSpec, sha256_of
 from normtr.torch_networks import weights_of
 from normtr.voice_network import VoiceNetwork
 
@@ -94,6 +94,15 @@ def test_what_is_loaded_is_what_was_saved(saved: Path) -> None:
         for name, tensor in network.state_dict().items():
             assert found[part][name].dtype == tensor.numpy().dtype
             assert np.array_equal(found[part][name], tensor.half().to(tensor.dtype)), name
+
+
+def test_a_spec_without_what_came_later_is_read(saved: Path) -> None:
+    def older(manifest: dict[str, Any]) -> None:
+        del manifest["spec"]["face"]["max_yaw_deg"]
+        manifest["spec_sha256"] = sha256_of(manifest["spec"])
+
+    edit(saved, older)
+    assert checkpoint.load(saved).spec == SPEC
 
 
 def test_the_hash_names_the_content_and_not_the_place(tmp_path: Path) -> None:
