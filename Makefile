@@ -113,10 +113,11 @@ demo: $(BIN)/.everything
 picture: $(BIN)/.everything
 	@$(BIN)/python -m tools.make_picture > /dev/null
 
-# Half an hour of the real pipe under a plan of faults; figures and a picture into runs/soak.
+# The real pipe under a plan of faults, half an hour or HOURS=2; figures and a picture into runs/soak.
+HOURS ?= 0.5
 soak: libraries $(BIN)/.everything
 	@mkdir -p runs/soak
-	@$(BIN)/normtr bench live --seconds 1800 --faults configs/faults/soak.toml \
+	@$(BIN)/normtr bench live --seconds $(shell awk 'BEGIN { print 3600 * $(HOURS) }') --faults configs/faults/soak.toml \
 	--timeline runs/soak/timeline.png --record-gaps runs/soak/gaps.jsonl --force --json > runs/soak/report.json.partial
 	@mv runs/soak/report.json.partial runs/soak/report.json && cat runs/soak/report.json
 

@@ -47,6 +47,14 @@ def test_a_plan_is_read(plan: FaultPlan) -> None:
     assert not list(plan.now("camera", 6.0))
 
 
+def test_a_plan_can_begin_again(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text("every_s = 10\n" + PLAN)
+    plan = load(path).within(22.5)
+    assert [fault.at_s for fault in plan.faults] == [2.0, 3.0, 12.0, 13.0, 22.0]
+    assert [fault.kind for fault in plan.faults] == ["stall", "mute", "stall", "mute", "stall"]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -55,6 +63,7 @@ def test_a_plan_is_read(plan: FaultPlan) -> None:
         ("[[faults]]\nkind = 'melt'\nat_s = 1\nfor_s = 1", "kind"),
         ("[[faults]]\nkind = 'mute'\nat_s = 1\nfor_s = 0", "for_s over 0"),
         ("[[faults]]\nkind = 'mute'\nat_s = 1\nfor_s = 1\nloud = 1", "loud"),
+        (f"every_s = 5\n{PLAN}", "every_s is at least 6"),
         ("[[faults", "plan.toml"),
     ],
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -92,6 +93,23 @@ class FaultPlan:
     """The faults of a TOML file, one `[[faults]]` each."""
 
     faults: tuple[Fault, ...]
+    every_s: float | None = None
+    """All faults come again after so many seconds; None: they come once."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when a fault would still be on as the plan begins again."""
+        longest_s = max((fault.until_s for fault in self.faults), default=0.0)
+        if self.every_s is not None and self.every_s < max(longest_s, 1.0):
+            raise ValueError(
+                f"every_s is at least {max(longest_s, 1.0):g}, when the last fault ends"
+            )
+
+    def within(self, seconds: float) -> FaultPlan:
+        """Return the plan with each fault as often as it begins in this time."""
+        every_s = self.every_s or seconds
+        rounds = range(max(1, math.ceil(seconds / every_s)))
+        faults = (replace(f, at_s=f.at_s + n * every_s) for n in rounds for f in self.faults)
+        return FaultPlan(tuple(fault for fault in faults if fault.at_s < seconds))
 
     def now(self, device: CaptureDevice, at_s: float) -> Iterator[Fault]:
         """Return the faults of a device that are on at this time."""

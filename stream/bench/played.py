@@ -36,7 +36,7 @@ ON_TIME_MS = 400.0
 def measure(config: BenchLive, publisher: Publisher) -> dict[str, Any]:
     """Play the clip and return the report. Raises UserError."""
     assert config.seconds is not None
-    plan = None if config.faults is None else fault_plans.load(config.faults)
+    plan = None if config.faults is None else fault_plans.load(config.faults).within(config.seconds)
     faults = None if plan is None else Faults(plan, config.bind)
     opened = _opened(config, faults)
     say(f"Playing {opened.name} for {config.seconds:g} s")
