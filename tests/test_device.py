@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from normtr import checkpoint
+from normtr import checkpoint, gpu_choice
 from normtr.checkpoint import Checkpoint
 from normtr.cuda import Cuda
 from normtr.device import Device
+from normtr.errors import UserError
 from normtr.face import FaceEncoder
 from normtr.predictor import Predictor
 from normtr.shipped import SHIPPED
@@ -223,3 +224,27 @@ def test_a_tick_waits_for_cuda_once(shipped: Checkpoint) -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert len([w for w in caught if "synchroniz" in str(w.message)]) == 1
+
+
+def test_a_gpu_without_torch_is_not_used_and_asking_for_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gpu_choice, "_drivers_gpus", lambda: 1)
+    monkeypatch.setattr(gpu_choice.importlib.util, "find_spec", lambda name: None)
+    assert gpu_choice.device("auto").gpu is None
+    with pytest.raises(UserError, match=r"pip install 'normtr\[cuda\]'"):
+        gpu_choice.device("cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here torch can use the GPU")
+def test_a_gpu_that_torch_cannot_use_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_choice, "_drivers_gpus", lambda: 1)
+    assert gpu_choice.device("auto").gpu is None
+    with pytest.raises(UserError, match="torch cannot use the CUDA device; use --device cpu"):
+        gpu_choice.device("cuda")
+
+
+@needs_gpu
+def test_a_gpu_is_found_without_torch() -> None:
+    assert gpu_choice.device("auto").gpu is not None
+    assert gpu_choice.device("cpu").gpu is None
