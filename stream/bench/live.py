@@ -54,7 +54,7 @@ def run(argv: list[str]) -> int:
     output_files.check(outputs, config.force)
     config.check_files()
     with closing(Publisher(config.bind)) as publisher:
-        say("Loading the recognizer: its libraries (3 s)")
+        say("Loading the recognizer: its libraries (1 s)")
         from stream.bench.played import measure
 
         report = measure(config, publisher)

@@ -47,7 +47,7 @@ def _recognise(config: Live, out: Console, console: Console, interrupts: Interru
     if config.overlay:
         overlay.check()
     with doors(config) as opened:
-        console.print("Loading the recognizer: its libraries (2 s)", highlight=False)
+        console.print("Loading the recognizer: its libraries (1 s)", highlight=False)
         from stream.commands.live_session import recognise
 
         found = recognise(config, opened, console, interrupts)

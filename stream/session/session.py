@@ -32,7 +32,7 @@ from stream.session.source_session import SourceSpec
 
 USUAL_SIZE = (480, 640)
 """The height and width that most cameras start with."""
-LOADING = "Loading the recognizer: its networks (3 to 5 s)"
+LOADING = "Loading the recognizer: its networks (1 to 3 s)"
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def run(argv: list[str]) -> int:
         raise UsageError(f"--jobs must be at least 1, not {config.jobs}.")
     if not config.media.is_dir():
         raise UserError(f"there is no folder {str(config.media)!r}.")
-    say("Loading libraries (2 s), then the networks (5 s)")
+    say("Loading libraries (2 s), then the networks (3 s)")
     from training.data.extraction import clip_table
     from training.data.extraction.extraction import extract
 
