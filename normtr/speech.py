@@ -17,7 +17,7 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps
 from normtr import models
 from normtr.errors import UserError
 from normtr.sound import Samples
-from normtr.speech_limits import FRAMES, THRESHOLD
+from normtr.speech_limits import THRESHOLD
 
 RATE = 16_000
 # A passage that starts in silence keeps this much before the speech, and one that ends in
@@ -28,6 +28,13 @@ TAIL_S = 0.2
 NO_SPEECH = 0.6
 LOG_PROBABILITY = -1.0
 COMPRESSION = 2.4
+# Whisper was taught on sound with silence after it, up to 30 s. Its encoder takes any length, and
+# this much is enough for it to see where the sound ends, if what it writes beyond that is cut off.
+SILENT_FRAMES = 150
+LEAST_FRAMES = 500
+# Words that have no time left so close to the sound's end were not said: Whisper goes on writing.
+END_S = 0.4
+INSTANT_S = 0.03
 WORDS_PER_S = 6.0
 TOKENS_PER_WORD = 2
 OPENING, CLOSING = "\"'“([{-", "\"'.,!?:”)]}"
@@ -59,7 +66,7 @@ def most_words(seconds: float) -> int:
 
 
 class Whisper:
-    """Runs single passes of Whisper at 15 s: temperature 0, one beam, one thread each."""
+    """Runs single passes of Whisper: temperature 0, one beam, one thread each."""
 
     def __init__(self, model: str = models.SPEECH, language: str = "en", users: int = 1) -> None:
         """Load the model.
@@ -89,9 +96,10 @@ class Whisper:
         Returns None when the text is no speech or a loop.
         """
         tokenizer, whisper = self._tokenizer, self._model
-        mel = whisper.feature_extractor(samples)[:, :FRAMES]
+        mel = whisper.feature_extractor(samples)
         frames = mel.shape[1]
-        encoded = whisper.encode(np.pad(mel, ((0, 0), (0, FRAMES - frames))))
+        silent = max(SILENT_FRAMES, LEAST_FRAMES - frames)
+        encoded = whisper.encode(np.pad(mel, ((0, 0), (0, silent))))
         prompt = whisper.get_prompt(tokenizer, [], without_timestamps=True, prefix=known or None)
         result = whisper.model.generate(
             encoded,
@@ -104,20 +112,21 @@ class Whisper:
         )[0]
         tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
         start = len(tokenizer.encode(" " + known)) if known else 0  # the forced tokens come first
-        if get_compression_ratio(tokenizer.decode(tokens[start:])) > COMPRESSION or (
-            result.scores[0] < LOG_PROBABILITY and result.no_speech_prob > NO_SPEECH
-        ):
+        if result.scores[0] < LOG_PROBABILITY and result.no_speech_prob > NO_SPEECH:
             return None
         aligned = whisper.find_alignment(tokenizer, [tokens], encoded, frames)[0]
         merge_punctuations(aligned, OPENING, CLOSING)
+        end_s = len(samples) / RATE - END_S
         found = []
         place = 0
         for item in aligned:
             text = item["word"].strip()
             # Punctuation after the last known word belongs to that word, and comes too late.
             if place >= start and any(c.isalnum() for c in text):
-                found.append(
-                    (text, float(item["start"]), float(item["end"]), float(item["probability"]))
-                )
+                first, last = float(item["start"]), float(item["end"])
+                if first >= end_s and last - first < INSTANT_S:
+                    break
+                found.append((text, first, last, float(item["probability"])))
             place += len(item["tokens"])
-        return found[:most]
+        looped = get_compression_ratio(" ".join(word for word, *_ in found)) > COMPRESSION
+        return None if looped else found[:most]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-# Whisper's encoder takes any length; at half of the usual 30 s a pass takes less than half.
-FRAMES = 1500
-FRAMES_PER_S = 100
-LONGEST_S = FRAMES / FRAMES_PER_S
+LONGEST_S = 15.0
+"""The longest sound that one pass can get."""
 PASSAGE_S = 12.0
 """The longest sound that one pass usually gets."""
 PAUSE_MS = 600

@@ -36,7 +36,7 @@ class TranscriberConfig:
     language: str = "en"
     """The spoken language, as Whisper's code; the embedded model knows English only."""
     interval_ms: int = 500
-    """A pass needs this much new sound, at least 100."""
+    """While somebody speaks, a pass needs this much new sound, at least 100."""
     max_passage_s: float = PASSAGE_S
     """The longest sound of one pass, from 1 to 15."""
     pause_ms: int = PAUSE_MS

@@ -1,7 +1,9 @@
-"""Streaming speech-to-text: every half second a pass over the last sound gives revisable words.
+"""Streaming speech-to-text: passes over the last seconds of sound give revisable words.
 
-A pass starts some seconds back. The words that are committed there are the forced beginning of its
-text, so that it only has to find what comes after them, in their context.
+While somebody speaks there is a pass every half second, and one at once when the speech pauses;
+without new speech there is none. A pass starts some seconds back. The words that are committed
+there are the forced beginning of its text, so that it only has to find what comes after them, in
+their context.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from normtr import speech
 from normtr.speech import LEAD_S, RATE, TAIL_S, Whisper
 from normtr.text import TimedWord
+from normtr.voice_activity import CHUNK, VoiceActivity
 from stream.pipeline.events import TranscriptEvent, Word, WordChange
 from stream.pipeline.handoff import Sound, SoundRing
 from stream.pipeline.load_shedding import DutyCycles
@@ -20,17 +23,23 @@ from stream.pipeline.stages import Stage
 from stream.pipeline.word_revision import Guess, Hypothesis
 
 MEMORY_NS = 30_000_000_000
-UNSETTLED_S = 0.3
+UNSETTLED_S = 0.45
+# Sometimes Whisper takes the words that it is given for all that was said, again and again.
+DEAF_S = 1.0
+TAIL = int(TAIL_S * RATE)
 
 
 @dataclass(frozen=True)
 class Passage:
     """The sound of one pass; nothing comes after it if it is `final`.
 
-    `skipped` is the number of samples before it that no pass has had.
+    Speech in it, if any, ends by sample `speech_end`, and `quiet` says that the pause since then
+    ends an utterance. `skipped` is the number of samples before it that no pass has had.
     """
 
     sound: Sound
+    speech_end: int
+    quiet: bool
     final: bool
     skipped: int
 
@@ -67,25 +76,45 @@ class Transcriber:
         self._whisper = whisper
         self._duty_cycles = duty_cycles
         self._hypothesis = Hypothesis(known)
+        self._activity = VoiceActivity(begin, config.vad_threshold)
         self._begin = begin  # the next passage's first sample
         self._taken = begin  # the end of the last passage
         self._came = 0  # samples that came during the last pass
-        self._listened = (0, 0)  # the samples of Whisper's last pass
+        self._heard = begin + TAIL  # Whisper has listened up to here, if there was speech
+        self._deaf = False  # whether its last pass gave no words for a second of speech
 
     def take(self, now_ns: int, final: bool = False) -> Passage | None:
-        """Return the next passage; None while there is too little new sound.
+        """Return the next passage; None while it is not worth a pass.
 
         `final` says that no more sound will come: then the rest is returned, and after that None.
         """
-        end = self._ring.end
-        new = end - self._taken
-        unfinished = final and (new > 0 or bool(self._hypothesis.provisional))
-        if new < self._enough() and not unfinished:
+        self._follow_activity()
+        end, speech_end = self._ring.end, self._activity.speech_end
+        new, unsure = end - self._taken, bool(self._hypothesis.provisional)
+        pause = 0 if self._activity.speaking else end - speech_end
+        quiet = pause > 0 and pause >= self._config.pause_ms * RATE // 1000
+        rest = final and (new > 0 or unsure)
+        early = (quiet and unsure) or (pause >= TAIL and self._is_urgent(new))
+        if not (rest or early or new >= self._enough()):
             return None
         begin = max(self._begin, end - self._longest)
         skipped = max(begin - self._taken, 0)
         self._taken = end
-        return Passage(self._ring.read(begin, end), final, skipped)
+        return Passage(self._ring.read(begin, end), speech_end, quiet, final, skipped)
+
+    def _follow_activity(self) -> None:
+        """Look for speech in the sound that came since the last look."""
+        end, activity = self._ring.end, self._activity
+        if end - activity.end > self._longest:  # a passage does not reach back so far
+            begin = end - self._longest
+            self._activity = activity = VoiceActivity(begin, self._config.vad_threshold)
+        if count := (end - activity.end) // CHUNK:
+            activity.hear(self._ring.read(activity.end, activity.end + count * CHUNK).samples)
+
+    def _is_urgent(self, new: int) -> bool:
+        """Return whether the rest of what was said is worth a pass before its time."""
+        unheard = self._activity.speech_end + TAIL > self._heard
+        return unheard and new >= self._came and self._duty_cycles.newest.transcribe == 1
 
     def _enough(self) -> int:
         """Return how many new samples are worth a pass, given the duty cycle."""
@@ -97,14 +126,14 @@ class Transcriber:
         sound, told = work.sound, self._hypothesis
         # Provisional words before the passage cannot be revised any more.
         changes = [*told.commit_before(self._ns(sound.begin))]
-        found = speech.stretches(sound.samples, self._config.vad_threshold)
-        speech_end = sound.begin + found[-1][1] if found else sound.begin
-        changes += self._listen(sound, speech_end) if found else told.revise((), 0)
-        quiet = sound.end - speech_end >= self._config.pause_ms * RATE // 1000
-        if quiet or work.final:
+        end = min(sound.end, work.speech_end + TAIL)
+        if work.speech_end > sound.begin and end > self._heard:
+            changes += self._listen(sound, end)
+        self._heard = end
+        if work.quiet or work.final:
             changes += told.commit_all()
-        if quiet or not found:
-            self._begin = max(speech_end, sound.end - int(LEAD_S * RATE))
+        if work.quiet or work.speech_end <= sound.begin:
+            self._begin = max(work.speech_end, sound.end - int(LEAD_S * RATE))
         else:
             self._begin = self._next_begin(sound)
         horizon_ns = self._ns(sound.end)
@@ -114,15 +143,11 @@ class Transcriber:
         self._came = self._ring.end - sound.end
         return [TranscriptEvent(told.words, tuple(changes), horizon_ns, 0, skipped)]
 
-    def _listen(self, sound: Sound, speech_end: int) -> tuple[WordChange, ...]:
-        """Run Whisper over the passage up to the end of its speech; return the changed words."""
+    def _listen(self, sound: Sound, end: int) -> tuple[WordChange, ...]:
+        """Run Whisper over the passage up to sample `end`; return the changed words."""
         told = self._hypothesis
-        begin, end = sound.begin, min(sound.end, speech_end + int(TAIL_S * RATE))
+        begin = sound.begin
         until_ns = self._ns(sound.end) - int(UNSETTLED_S * 1e9)
-        if (begin, end) == self._listened:  # a second look at the same sound would agree
-            same = [Guess(word.word, word.probability) for word in told.provisional]
-            return told.revise(same, until_ns)
-        self._listened = (begin, end)
         begin_ns = self._ns(begin)
         known = [word.word for word in told.committed if word.word.begin_ns >= begin_ns]
         fresh_s = (self._ns(end) - (known[-1].end_ns if known else begin_ns)) / 1e9
@@ -131,6 +156,7 @@ class Transcriber:
             " ".join(word.text for word in known),
             speech.most_words(fresh_s),
         )
+        self._deaf = not heard and fresh_s >= DEAF_S
         if heard is None:  # the pass is not to be trusted, so the words stay as they are
             return ()
         guesses = [
@@ -144,16 +170,18 @@ class Transcriber:
     def _next_begin(self, sound: Sound) -> int:
         """Return the first sample of the next passage.
 
-        A passage beyond half of the longest is cut where a committed word began; a quarter of the
-        longest stays as context.
+        A passage beyond a third of the longest is cut where a committed word began; a sixth of the
+        longest stays as context. If Whisper heard nothing after the committed words, the
+        next pass begins there.
         """
         committed = [word.word for word in self._hypothesis.committed]
-        bound_s = self._config.max_passage_s
-        if len(sound.samples) < bound_s / 2 * RATE or not committed:
+        if not committed:
             return sound.begin
-        context_ns = committed[-1].end_ns - int(bound_s / 4 * 1e9)
-        begins = [word.begin_ns for word in committed if word.begin_ns >= context_ns]
-        cut_ns = begins[0] if begins else committed[-1].end_ns
+        end_ns, bound_s = committed[-1].end_ns, self._config.max_passage_s
+        if len(sound.samples) < bound_s / 3 * RATE and not self._deaf:
+            return sound.begin
+        context_ns = end_ns - (0 if self._deaf else int(bound_s / 6 * 1e9))
+        cut_ns = next((w.begin_ns for w in committed if w.begin_ns >= context_ns), end_ns)
         return max(sound.begin, (cut_ns - self._origin_ns) * RATE // 1_000_000_000)
 
     def _ns(self, sample: int) -> int:
