@@ -80,6 +80,7 @@ class Transcriber:
         self._begin = begin  # the next passage's first sample
         self._taken = begin  # the end of the last passage
         self._came = 0  # samples that came during the last pass
+        self._working = False  # whether a pass was begun since the last look
         self._heard = begin + TAIL  # Whisper has listened up to here, if there was speech
         self._deaf = False  # whether its last pass gave no words for a second of speech
 
@@ -89,6 +90,9 @@ class Transcriber:
         `final` says that no more sound will come: then the rest is returned, and after that None.
         """
         self._follow_activity()
+        if self._working:  # told here, because sound goes on coming while a pass computes
+            self._working = False
+            self._came = self._ring.end - self._taken
         end, speech_end = self._ring.end, self._activity.speech_end
         new, unsure = end - self._taken, bool(self._hypothesis.provisional)
         pause = 0 if self._activity.speaking else end - speech_end
@@ -99,7 +103,7 @@ class Transcriber:
             return None
         begin = max(self._begin, end - self._longest)
         skipped = max(begin - self._taken, 0)
-        self._taken = end
+        self._taken, self._working = end, True
         return Passage(self._ring.read(begin, end), speech_end, quiet, final, skipped)
 
     def _follow_activity(self) -> None:
@@ -140,7 +144,6 @@ class Transcriber:
         told.forget(horizon_ns - MEMORY_NS)
         begin = sound.begin
         skipped = (self._ns(begin - work.skipped), self._ns(begin)) if work.skipped else None
-        self._came = self._ring.end - sound.end
         return [TranscriptEvent(told.words, tuple(changes), horizon_ns, 0, skipped)]
 
     def _listen(self, sound: Sound, end: int) -> tuple[WordChange, ...]:

@@ -1,13 +1,15 @@
 """Virtual time: the whole pipe is one event loop in which nothing is measured.
 
 Packets enter at their arrival time, a free worker takes its newest input, and its result is seen
-`cost` later. Events run in the order (time, results before ticks, sequence).
+`cost` later. Each worker computes on a thread of its own, as in real time, so that all cores work;
+nothing is seen before its virtual time. Events run in the order (time, results before ticks, sequence).
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -58,6 +60,11 @@ class _Loop:
         self._ticks = False  # whether the tick of this step stands in the heap already
 
     def run(self) -> Iterator[Sent]:
+        with ThreadPoolExecutor(max(len(self._workers), 1)) as threads:
+            self._threads = threads
+            yield from self._events()
+
+    def _events(self) -> Iterator[Sent]:
         ingest = self._pipe.ingest
         conditions(self._media, ingest, 0)
         yield from self._absorb()
@@ -71,9 +78,9 @@ class _Loop:
                 feed(what, ingest)
                 self._next_packet(packets)
             elif kind == RESULT:
-                name, events = what
-                self._busy.discard(name)
-                self._posted += stamped(events, at_ns)
+                stage, events = what
+                self._busy.discard(stage)
+                self._posted += stamped(events.result(), at_ns)
             elif kind == TICK:
                 yield from self._tick(what)
             yield from self._absorb()
@@ -105,7 +112,8 @@ class _Loop:
             if work is not None:
                 self._busy.add(stage)
                 cost_ns = getattr(self._costs, stage) * 1_000_000
-                self._push(now_ns + cost_ns, RESULT, (stage, worker.run(work)))
+                events = self._threads.submit(worker.run, work)
+                self._push(now_ns + cost_ns, RESULT, (stage, events))
 
     def _absorb(self) -> Iterator[Sent]:
         while self._posted:
