@@ -12,7 +12,7 @@ CHUNK = 512
 """The network scores chunks of so many samples."""
 _CONTEXT = 64  # it also sees so many samples before each chunk
 _HYSTERESIS = 0.15  # a score so far under the threshold ends speech, as Silero's authors have it
-_SHORTEST = 1600  # speech and pauses of up to so many samples (100 ms) do not count
+_SHORTEST = 1600  # shorter speech and shorter pauses (100 ms) do not count
 
 
 class VoiceActivity:
@@ -57,5 +57,5 @@ class VoiceActivity:
         speech_end = self.end if self._pause is None else self._pause
         if speech_end - self._begin > _SHORTEST:
             self.speaking, self.speech_end = True, speech_end
-        if self.end - speech_end > _SHORTEST:
+        if chunk - speech_end >= _SHORTEST:
             self._begin, self.speaking = None, False

@@ -22,7 +22,7 @@ class Costs:
 
     face: int = 60
     voice: int = 40
-    transcribe: int = 550
+    transcribe: int = 250
     text: int = 25
     tick: int = 5
 
