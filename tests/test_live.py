@@ -263,16 +263,19 @@ def test_what_is_loaded_is_said_at_once_and_beside_the_results(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("verb", "says"),
     [
-        ("bench live --json", "Loading the recognizer"),
-        ("bench wire --json", "Publishing for 30 s"),
+        ("bench live --json --bind ADDRESS", "Loading the recognizer"),
+        ("bench wire --json --bind ADDRESS", "Publishing for 30 s"),
         ("bench model --json", "Loading libraries"),
         ("doctor --json", "Looking at models and devices"),
         ("extract --media . --labels none.csv --out none", "Loading libraries"),
         (f"calibrate --source {DEMO} --fast --personal none.json", "Loading the recognizer"),
     ],
 )
-def test_every_long_start_says_what_it_does(verb: str, says: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-X", "importtime", "-m", "normtr", *verb.split()]
+def test_every_long_start_says_what_it_does(
+    verb: str, says: str, tmp_path: Path, address: str
+) -> None:
+    words = verb.replace("ADDRESS", address).split()
+    command = [sys.executable, "-X", "importtime", "-m", "normtr", *words]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
     )
