@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +110,27 @@ def test_a_run_judges_windows_by_its_own_model(runs: dict[str, Path], system: st
     expected = loaded.calibration.probabilities(logits, share)[0]
     assert judged.probabilities == pytest.approx(expected, abs=1e-5)
     assert judged.top == LABELS[int(expected.argmax())]
+
+
+def test_torch_has_one_thread_where_only_a_run_needs_it(runs: dict[str, Path]) -> None:
+    """It is imported late then, after everything else."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from stream.pipeline.models import Models; from stream.pipeline.pipe_config import PipeConfig\n"
+        "assert 'torch' not in sys.modules\n"
+        "Models(PipeConfig(checkpoint=Path(sys.argv[1]), text='off'))\n"
+        "print(sys.modules['torch'].get_num_threads())"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(runs[SYSTEMS[0]])],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "1\n"
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

@@ -30,8 +30,8 @@ class Models:
         """`sources` will use the networks at once. `device`, if given, replaces the config's."""
         malloc_tuning.share()
         self.device = device or gpu_choice.device(config.device)
-        one_thread_each()
         self.checkpoint = checkpoint.load(config.checkpoint)
+        one_thread_each()  # after what may have imported torch: a GPU, a run of training
         spec = self.checkpoint.spec
         self._sources = sources
         self.load_face()

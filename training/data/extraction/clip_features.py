@@ -56,8 +56,8 @@ class ClipEncoder:
     """
 
     def __init__(self, folder: Path, text: bool) -> None:
-        one_thread_each()
         loaded = checkpoint.load(folder)
+        one_thread_each()  # after what may have imported torch: a run of training
         self._spec = loaded.spec
         self._face = FaceEncoder(loaded.spec.face, loaded.face)
         self._voice = VoiceEncoder(loaded.spec.voice, loaded.voice)
