@@ -24,6 +24,9 @@ from normtr.models import folder
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 UNUSED = ("pooler.", "cls.", "embeddings.position_ids")
 """Tensors of a file that make no token's states."""
+GPU_LENGTHS = (16, 32, 64, 128)
+"""The lengths to which tokens are padded on a GPU. On an H200 the first pass of each new length
+took 70 ms, the following ones 6 ms."""
 LEGACY = {"gamma": "weight", "beta": "bias"}
 """Names of a LayerNorm's tensors in old files."""
 

@@ -22,7 +22,7 @@ CELL_PX = 4
 MULTIPLE_PX = 32
 """Both sides of the network's input are multiples of this."""
 OVERLAP = 0.3
-"""Of two boxes whose intersection is a larger share of their union only the surer one stays."""
+"""Only the surer of two boxes stays if their intersection is a larger share of their union."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from normtr.bert import Bert
+from normtr.bert import GPU_LENGTHS, Bert
 from normtr.device import Compute, Device, Gpu, OnDevice
 from normtr.engine.weights import Weights
 from normtr.spec import NS_PER_MS, TextSpec
-
-WARM_UP = (16, 32, 64, 128)
-"""Numbers of tokens; on a GPU the first pass of each such length takes long."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class TextEncoder:
     def warm_up(self) -> None:
         """Run a pass of each length that a GPU gets (or of one), so that the first real pass is not
         late."""
-        for length in WARM_UP if self._states.on_gpu else WARM_UP[:1]:
+        for length in GPU_LENGTHS if self._states.on_gpu else GPU_LENGTHS[:1]:
             self.word_vectors(["ready"] * (length - 2))
 
     def word_vectors(self, words: Sequence[str]) -> NDArray[np.float32]:

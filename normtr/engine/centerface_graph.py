@@ -8,6 +8,8 @@ import openvino as ov
 from openvino import opset15 as op
 from openvino.preprocess import PrePostProcessor
 
+from normtr.engine.compiled import core
+
 
 def centerface_graph(file: Path, width: int, height: int) -> ov.Model:
     """Return a graph for RGB pictures uint8 [1, height, width, 3]; both sides are multiples of 32.
@@ -16,7 +18,7 @@ def centerface_graph(file: Path, width: int, height: int) -> ov.Model:
     of a face, the logarithms of the box's height and width in cells, how far down and right of the
     cell its middle lies, and y and x of five landmarks in shares of the box.
     """
-    network = ov.Core().read_model(file)
+    network = core().read_model(file)
     network.reshape([1, 3, height, width])
     steps = PrePostProcessor(network)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))

@@ -22,7 +22,7 @@ class Compiled:
     """A network that runs on the thread that calls it. Threads that call one take turns."""
 
     def __init__(self, graph: ov.Model) -> None:
-        self._model = _core().compile_model(graph, "CPU", SETTINGS)
+        self._model = core().compile_model(graph, "CPU", SETTINGS)
 
     def __call__(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Return the graph's only output for its inputs, in their order."""
@@ -34,5 +34,6 @@ class Compiled:
 
 
 @cache
-def _core() -> ov.Core:
+def core() -> ov.Core:
+    """Return the OpenVINO of this process."""
     return ov.Core()

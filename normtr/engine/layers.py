@@ -33,7 +33,8 @@ def linear(x: Node, take: Reader, name: str, inner: int, outer: int, bias: bool 
 
 def layer_norm(x: Node, take: Reader, name: str, width: int, eps: float = 1e-5) -> Node:
     """Return `x` [..., width] with mean 0 and deviation 1, scaled and moved."""
-    # OpenVINO's own normalisation fails where only SSE 4.1 may be used, and it finds ReduceMean.
+    # OpenVINO's own normalisation fails where only SSE 4.1 may be used. It would take the place of
+    # ReduceMean, so that the means are products.
     mean = constant(np.full((width, 1), 1.0 / width))
     centred = op.subtract(x, op.matmul(x, mean, False, False))
     variance = op.matmul(op.multiply(centred, centred), mean, False, False)
