@@ -10,6 +10,9 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from normtr.spec import LABELS
 
+Judged = tuple[NDArray[np.floating[Any]], NDArray[np.int64], NDArray[np.bool_]]
+"""Probabilities [n, C], labels int64 [n], and which samples could be judged at all, bool [n]."""
+
 BINS = 15
 """The number of bins of the calibration error."""
 

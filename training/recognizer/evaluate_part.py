@@ -8,29 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from normtr import checkpoint, torch_networks
-from normtr.checkpoint import Checkpoint
+from normtr import checkpoint
 from normtr.config import parse
-from normtr.errors import UsageError, UserError
+from normtr.errors import UsageError
 from normtr.shipped import SHIPPED
-from training.data import dialogues, fer2013, ravdess
-from training.data.dialogues import UNKNOWN
 from training.evaluation.part_scores import scores
-from training.recognizer import face, text, voice
-from training.recognizer.asr_noise import AsrNoise
+from training.recognizer import evaluate_face, evaluate_text, evaluate_voice
 from training.recognizer.evaluate_fusion import Fused, fused
-from training.recognizer.recrop import recropped
-from training.recognizer.text_rows import Said
-from training.recognizer.voice_rows import voice_rows
-
-Judged = tuple[NDArray[np.floating[Any]], NDArray[np.int64], NDArray[np.bool_]]
-"""Probabilities [n, C], labels int64 [n], and which samples could be judged at all, bool [n]."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +64,13 @@ def run(argv: list[str]) -> int:
         if config.data is None:
             raise UsageError(f"--part {config.part} needs --data.")
         if config.part == "face":
-            judged = _faces(recognizer, config.data, config.split, config.detected)
+            judged = evaluate_face.judged(recognizer, config.data, config.split, config.detected)
         elif config.part == "voice":
-            judged = _voices(recognizer, config.data)
+            judged = evaluate_voice.judged(recognizer, config.data)
         else:
-            judged = _texts(recognizer, config.data, config.seed if config.misheard else None)
+            judged = evaluate_text.judged(
+                recognizer, config.data, config.seed if config.misheard else None
+            )
         report |= scores(*judged)
     report["checkpoint_sha256"] = recognizer.sha256
     if config.json:
@@ -113,51 +102,3 @@ def _show(report: dict[str, Any], console: Console) -> None:
         cells = [report[key][i] for key in columns.values()]
         table.add_row(f"{rate:.1f}", *("-" if c is None else f"{c:.3f}" for c in cells))
     console.print(table)
-
-
-def _faces(recognizer: Checkpoint, data: Path, split: int, detected: bool) -> Judged:
-    """Judge the pictures as they are or, if `detected`, the faces that the live pipe finds in them.
-
-    Raises UserError when it finds none.
-    """
-    faces = fer2013.load(data, split)
-    if detected:
-        crops, seen = recropped(faces, recognizer.spec.face)
-        if not seen.any():
-            raise UserError(f"the detector finds no face in {data}.")
-        faces = crops.part(seen)
-    network = torch_networks.face(recognizer.face, recognizer.spec.face)
-    found = face.logits(network, faces).softmax(1).numpy()
-    return found, faces.labels, np.ones(len(found), np.bool_)
-
-
-def _voices(recognizer: Checkpoint, data: Path) -> Judged:
-    """Judge clips by the mean log-probability of the rows that the live pipe would compute.
-
-    A clip in which it hears only silence is not judged. Calm counts as neutral.
-    """
-    clips = ravdess.load(data, calm_is_neutral=True)
-    rows = voice_rows(clips, recognizer.spec, 1, seed=0)
-    network = torch_networks.voice(recognizer.voice, recognizer.spec.voice)
-    found, judged = voice.clip_probabilities(network, rows, len(clips))
-    return found, np.array([clip.label for clip in clips]), judged
-
-
-def _texts(recognizer: Checkpoint, data: Path, misheard: int | None) -> Judged:
-    """Judge utterances by the mean vector of their words, read after what was said before them.
-
-    `misheard` is the seed by which words are misheard; None takes them as written. Raises UserError
-    when no utterance has an emotion.
-    """
-    said = [u for u in dialogues.table(data) if u.emotion != UNKNOWN]
-    if not said:
-        raise UserError(f"{data} has no utterance with an emotion.")
-    heard = [Said(u.text, u.before) for u in said]
-    if misheard is not None:
-        asr_noise, random = AsrNoise(u.text for u in said), np.random.default_rng(misheard)
-        heard = [asr_noise.said(s, random, written=True) for s in heard]
-    means = text.utterance_means(heard, recognizer.spec.text, recognizer.adapter)
-    with torch.inference_mode():
-        logits = torch_networks.head(recognizer.text)(torch.from_numpy(means))
-        probabilities = logits.softmax(1).numpy()
-    return probabilities, np.array([u.emotion for u in said]), np.ones(len(said), np.bool_)
