@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -71,17 +69,17 @@ class ResNetEnsemble(nn.Module):
     One linear head reads the whole row, so its logits are the mean of the members' logits.
     """
 
-    def __init__(self, width: int, members: int, classes: int) -> None:
+    def __init__(self, width: int, members: int, mirrored: bool, classes: int) -> None:
+        """`mirrored`: a row is the mean over the crop and its mirror image."""
         super().__init__()
-        self.width = width
+        self.mirrored = mirrored
         self.members = nn.ModuleList(ResNet18(width) for _ in range(members))
         self.head = nn.Linear(members * 8 * width, classes)
 
     def row(self, x: Tensor) -> Tensor:
-        """Return rows [B, members * 8 * width] of crops [B, 1, H, W].
-
-        A row is the mean over the crop and its mirror image, because both show the same.
-        """
+        """Return rows [B, members * 8 * width] of crops [B, 1, H, W]."""
+        if not self.mirrored:
+            return self._rows(x)
         both = self._rows(torch.cat([x, x.flip(-1)]))
         row: Tensor = both.view(2, len(x), -1).mean(0)
         return row
@@ -94,15 +92,3 @@ class ResNetEnsemble(nn.Module):
 
     def _rows(self, x: Tensor) -> Tensor:
         return torch.cat([member(x) for member in self.members], 1)
-
-
-def joined(networks: Sequence[ResNetEnsemble]) -> ResNetEnsemble:
-    """Return one ensemble with the members of several; its logits are the mean of theirs."""
-    heads = [network.head for network in networks]
-    members = [member for network in networks for member in network.members]
-    out = ResNetEnsemble(networks[0].width, len(members), heads[0].out_features)
-    out.members = nn.ModuleList(members)
-    with torch.no_grad():
-        out.head.weight.copy_(torch.cat([h.weight for h in heads], 1) / len(heads))
-        out.head.bias.copy_(torch.stack([h.bias for h in heads]).mean(0))
-    return out

@@ -34,6 +34,8 @@ class FaceSpec:
     """The number of channels of a ResNet's first stage."""
     members: int = 2
     """The number of ResNets that look at a crop; each adds 8 * width numbers to the row."""
+    mirrored: bool = True
+    """Whether a row is the mean over the crop and its mirror image, which costs twice as much."""
     slots_per_step: int = 2
     """A step has this many equal parts; the first picture at or after each one's begin counts."""
     detector_px: int = 320

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import soundfile
 
-from normtr import cli, face
-from normtr.spec import LABELS, FaceSpec
-from tests.support.clips import portrait
+from normtr import cli
+from normtr.spec import LABELS
+from tests.support import face_files as files
 from training.data import meld
 from training.evaluation.part_scores import ece, scores
 
@@ -55,13 +54,16 @@ def evaluated(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, objec
 
 def test_faces_of_a_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     random = np.random.default_rng(0)
-    path = tmp_path / "faces.npz"
     images = random.integers(0, 256, (9, 48, 48), dtype=np.uint8)
-    np.savez(path, images=images, label=np.arange(9) % 7, split=np.array([0, 0] + [1] * 7))
+    said = files.votes(*({name: 10} for name in (files.COLUMNS[:7] * 2)[:8]), {"contempt": 10})
+    path = files.ferplus(tmp_path / "faces.npz", images, said, [0, 0] + [1] * 7)
     report = evaluated(capsys, "--part", "face", "--data", str(path))
-    assert report["n"] == 7
+    assert report["n"] == 6  # of one no label has a majority
     assert {"accuracy", "uar", "weighted_f1", "ece", "per_class"} <= set(report)
     assert evaluated(capsys, "--part=face", "--data", str(path), "--split", "0")["n"] == 2
+    colour = random.integers(0, 256, (3, 100, 100, 3), dtype=np.uint8)
+    path = files.rafdb(tmp_path / "colour.npz", colour, [0, 3, 6], [1, 1, 2])
+    assert evaluated(capsys, "--part=face", "--data", str(path), "--split", "2")["n"] == 1
 
 
 def test_a_file_of_another_kind_is_told_what_is_wanted(
@@ -74,27 +76,12 @@ def test_a_file_of_another_kind_is_told_what_is_wanted(
     for path in (table, tmp_path / "other.npz", tmp_path / "alone.npy"):
         assert cli.run(["evaluate", "--part", "face", "--data", str(path)]) == 1
         said = capsys.readouterr().err
-        assert said.startswith(f"normtr evaluate: {path} cannot be read as FER2013: an .npz file")
-        assert "`images`" in said
+        assert said.startswith(f"normtr evaluate: {path} cannot be read as pictures of faces")
+        assert "`faces_jpeg`" in said
         assert "pickle" not in said
         assert said.count("\n") == 1
     assert cli.run(["evaluate", "--part", "face", "--data", str(tmp_path)]) == 1
     assert capsys.readouterr().err.endswith("cannot be read: Is a directory.\n")
-
-
-def test_faces_as_the_detector_crops_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A portrait is judged, and a picture of noise is not."""
-    grey = cv2.cvtColor(portrait(), cv2.COLOR_RGB2GRAY)
-    frame = face.FaceDetector(FaceSpec())(portrait())[0]
-    left, top, right, bottom = (int(x) for x in frame.box)
-    shown = cv2.resize(grey[top:bottom, left:right], (48, 48), interpolation=cv2.INTER_AREA)
-    noise = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
-    path = tmp_path / "faces.npz"
-    np.savez(path, images=np.stack([shown, noise]), label=np.array([3, 3]), split=np.ones(2))
-    report = evaluated(capsys, "--part", "face", "--data", str(path), "--detected")
-    assert report["n"] == 1
 
 
 def test_a_clip_of_silence_is_a_wrong_answer(
@@ -159,7 +146,8 @@ def people(tmp_path: Path) -> list[str]:
     """A few pictures, sounds and sentences of every emotion, as arguments of --part fusion."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (21, 48, 48), dtype=np.uint8)
-    np.savez(tmp_path / "faces.npz", images=images, label=np.arange(21) % 7, split=np.ones(21))
+    said = files.votes(*({name: 10} for name in files.COLUMNS[:7] * 3))
+    files.ferplus(tmp_path / "faces.npz", images, said, [1] * 21)
     folder = tmp_path / "voices/Actor_17"
     folder.mkdir(parents=True)
     for emotion in range(1, 9):

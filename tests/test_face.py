@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from normtr.face import FaceEncoder, align, is_poor, normalise
 from normtr.face_detector import DetectedFace
-from normtr.resnet import ResNetEnsemble, joined
+from normtr.resnet import ResNetEnsemble
 from normtr.spec import FaceSpec
 from normtr.torch_networks import weights_of
 from tests.support.clips import Image, portrait
@@ -24,7 +24,7 @@ SPEC = FaceSpec(width=4)
 
 def new_encoder() -> FaceEncoder:
     torch.manual_seed(0)
-    return FaceEncoder(SPEC, weights_of(ResNetEnsemble(4, 2, 7)))
+    return FaceEncoder(SPEC, weights_of(ResNetEnsemble(4, 2, True, 7)))
 
 
 @pytest.fixture
@@ -192,15 +192,12 @@ def test_landmarks_in_one_point_do_not_crash(found: DetectedFace) -> None:
     assert is_poor(align(portrait(), point, SPEC), point, SPEC)
 
 
-def test_a_committees_logits_are_the_mean_of_its_members() -> None:
+def test_a_row_is_of_the_mirror_image_too_where_the_specification_says_so() -> None:
     torch.manual_seed(3)
-    alone = [ResNetEnsemble(4, 1, 7).eval() for _ in range(2)]
-    both = joined(alone).eval()
-    assert both.state_dict().keys() == ResNetEnsemble(4, 2, 7).state_dict().keys()
-    crops = torch.randn(3, 1, 48, 48)
-    with torch.inference_mode():
-        row = both.row(crops)
-        assert row.shape == (3, 64)
-        said = torch.stack([one.head(one.row(crops)) for one in alone]).mean(0)
-        assert torch.allclose(both.head(row), said, atol=1e-5)
-        assert torch.allclose(row, both.row(crops.flip(-1)), atol=1e-5)
+    crop = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
+    for mirrored in (True, False):
+        spec = replace(SPEC, mirrored=mirrored)
+        encoder = FaceEncoder(spec, weights_of(ResNetEnsemble(4, 2, mirrored, 7).eval()))
+        row = encoder.row(crop)
+        assert row.shape == (64,)
+        assert np.allclose(row, encoder.row(crop[:, ::-1]), atol=1e-5) == mirrored

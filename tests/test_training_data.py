@@ -18,7 +18,7 @@ from normtr.spec import LABELS, FeatureSpec
 from normtr.text import TextEncoder
 from normtr.voice import States
 from normtr.voice_network import VoiceNetwork
-from training.data import emodb, fer2013, meld, ravdess
+from training.data import emodb, face_files, meld, ravdess
 from training.data.speech import Clip, samples
 from training.recognizer import audio_augmentation, augment
 from training.recognizer.asr_noise import CONFUSED, DROPPED, AsrNoise, bare
@@ -98,7 +98,8 @@ def test_samples_of_another_rate_are_refused(tmp_path: Path) -> None:
         ("ravdess_speech", 1_200),
         ("emodb", 339),
         ("transcripts_labels", 9_989),
-        ("ferplus", 23_850),
+        ("ferplus", 27_330),
+        ("rafdb", 11_019),
     ],
 )
 def test_real_data(folder: str, count: int) -> None:
@@ -108,7 +109,8 @@ def test_real_data(folder: str, count: int) -> None:
     found = {
         "ravdess_speech": lambda: len(ravdess.load(path, calm_is_neutral=True)),
         "emodb": lambda: len(emodb.load(path)),
-        "ferplus": lambda: len(fer2013.load(path / "ferplus.npz", fer2013.TRAINING).labels),
+        "ferplus": lambda: len(face_files.load(path / "ferplus.npz", 0).labels),
+        "rafdb": lambda: len(face_files.load(path / "rafdb.npz", 0).labels),
         "transcripts_labels": lambda: len(meld.load(path / "meld_train_sent_emo.csv")),
     }[folder]()
     assert found == count

@@ -15,14 +15,16 @@ from normtr.spec import FaceSpec
 def face_graph(weights: Weights, spec: FaceSpec, classes: int) -> ov.Model:
     """Return a graph that makes rows [1, dim] of a crop float32 [1, 1, crop_px, crop_px].
 
-    A row is the mean over the crop and its mirror image. Raises Unfit when the weights are those of
+    If `spec.mirrored`, it is the mean over the crop and its mirror image. Raises Unfit when the weights are those of
     another network.
     """
     take = Reader(weights)
     crop = op.parameter([1, 1, spec.crop_px, spec.crop_px], np.float32)
-    backwards = op.gather(crop, numbers(*reversed(range(spec.crop_px))), numbers(3))
-    both = op.concat([crop, backwards], 0)
-    rows = [_resnet18(both, take, f"members.{n}", spec.width) for n in range(spec.members)]
+    seen = crop
+    if spec.mirrored:
+        backwards = op.gather(crop, numbers(*reversed(range(spec.crop_px))), numbers(3))
+        seen = op.concat([crop, backwards], 0)
+    rows = [_resnet18(seen, take, f"members.{n}", spec.width) for n in range(spec.members)]
     row = op.reduce_mean(op.concat(rows, 1), numbers(0), True)
     layers.linear(row, take, "head", spec.dim, classes)  # only to be checked: nobody reads it here
     take.end()

@@ -9,23 +9,21 @@ import numpy as np
 from normtr import torch_networks
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
-from training.data import fer2013
+from training.data import face_files
 from training.evaluation.part_scores import Judged
 from training.recognizer import face
-from training.recognizer.recrop import recropped
+from training.recognizer.face_crops import cropped
 
 
-def judged(recognizer: Checkpoint, data: Path, split: int, detected: bool) -> Judged:
-    """Judge the pictures as they are or, if `detected`, the faces that the live pipe finds in them.
+def judged(recognizer: Checkpoint, data: Path, split: int) -> Judged:
+    """Judge the pictures that have a label, in the crops that the live detector makes of them.
 
-    Raises UserError when it finds none.
+    Where it finds no face, the crop is where most faces of the set are. Raises UserError when no
+    picture has a label.
     """
-    faces = fer2013.load(data, split)
-    if detected:
-        crops, seen = recropped(faces, recognizer.spec.face)
-        if not seen.any():
-            raise UserError(f"the detector finds no face in {data}.")
-        faces = crops.part(seen)
+    crops = cropped(face_files.load(data, split), recognizer.spec.face).labelled
+    if not len(crops.labels):
+        raise UserError(f"no picture of split {split} of {data} has a label.")
     network = torch_networks.face(recognizer.face, recognizer.spec.face)
-    found = face.logits(network, faces).softmax(1).numpy()
-    return found, faces.labels, np.ones(len(found), np.bool_)
+    found = face.logits(network, crops.images).softmax(1).numpy()
+    return found, crops.labels, np.ones(len(found), np.bool_)

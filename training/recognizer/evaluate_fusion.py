@@ -16,13 +16,14 @@ from normtr.calibration import with_neutral
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.spec import LABELS, MODALITIES
-from training.data import fer2013, meld, ravdess
+from training.data import face_files, meld, ravdess
 from training.evaluation import gap_metrics, probability_calibration
 from training.evaluation.missing_patterns import conditions
 from training.evaluation.noise_curves import in_slices
 from training.evaluation.part_scores import scores
 from training.noise import RATES
 from training.recognizer import late_fusion, parts, row_bank
+from training.recognizer.face_crops import cropped
 from training.recognizer.pairing import NEUTRAL, Pairing, draw
 from training.samples import Samples, numbered
 from training.windows import Windows
@@ -55,7 +56,7 @@ def fused(
         raise UserError("--n is 1 or more.")
     rival = in_slices(late_fusion.read(folder))
     people = row_bank.of_strangers(
-        fer2013.load(sources.faces, sources.split),
+        cropped(face_files.load(sources.faces, sources.split), recognizer.spec.face).labelled,
         ravdess.load(sources.voice, calm_is_neutral=True),
         meld.load(sources.text),
         parts.of_checkpoint(recognizer),

@@ -27,14 +27,12 @@ class EvaluatePart:
     part: Literal["face", "voice", "text", "fusion"]
     """Which network is judged."""
     data: Path | None = None
-    """face: fer2013.npz; voice: a folder of RAVDESS actors; text: a table of MELD or IEMOCAP's
+    """face: rafdb.npz or ferplus.npz; voice: a folder of RAVDESS actors; text: a table of MELD or IEMOCAP's
     transcripts."""
     split: int = 1
-    """face, fusion: the split of fer2013.npz; 0 is training, 1 is PublicTest."""
-    detected: bool = False
-    """face: use the live detector's crops of the faces that it finds in enlarged pictures."""
+    """face, fusion: the split of the pictures; 0 is training, 1 validation, 2 test."""
     faces: Path | None = None
-    """fusion: fer2013.npz."""
+    """fusion: rafdb.npz or ferplus.npz."""
     voice: Path | None = None
     """fusion: a folder of RAVDESS actors."""
     text: Path | None = None
@@ -64,7 +62,7 @@ def run(argv: list[str]) -> int:
         if config.data is None:
             raise UsageError(f"--part {config.part} needs --data.")
         if config.part == "face":
-            judged = evaluate_face.judged(recognizer, config.data, config.split, config.detected)
+            judged = evaluate_face.judged(recognizer, config.data, config.split)
         elif config.part == "voice":
             judged = evaluate_voice.judged(recognizer, config.data)
         else:

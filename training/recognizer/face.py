@@ -1,7 +1,8 @@
-"""Trains the face network, an ensemble of ResNet-18s, and the two networks of cross-fitting."""
+"""Trains the face network, a ResNet-18, and the two networks of cross-fitting."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,26 +14,26 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from normtr import face
-from normtr.resnet import ResNetEnsemble, joined
-from normtr.spec import LABELS, FeatureSpec
+from normtr.resnet import ResNetEnsemble
+from normtr.spec import LABELS, FaceSpec, FeatureSpec
 from training import run_folder
-from training.data import fer2013
+from training.data import face_files
 from training.data.folder import DATA
 from training.evaluation.part_scores import scores
 from training.recognizer import augment
 from training.recognizer.apart import apart
-from training.recognizer.class_prior import evened
 from training.recognizer.classifier import Classifier, Coarse
+from training.recognizer.face_crops import FaceCrops, cropped, joined
 from training.recognizer.folds import FOLDS, folds
 from training.recognizer.temperature import cooled
 from training.systems.fit import fit, weights_of
 
-Targets = NDArray[np.float32]
-Folds = NDArray[np.int64]
 FILE = "face.safetensors"
+WHOLE = len(FOLDS)
+"""The number of a fold without pictures, so that training without it is on everything."""
 
 
 class AugmentedFaces:
@@ -45,162 +46,140 @@ class AugmentedFaces:
         return torch.from_numpy(face.normalise(crops)), torch.stack([y for _, y in samples])
 
 
-def normalised(faces: fer2013.Faces) -> TensorDataset:
-    return TensorDataset(
-        torch.from_numpy(face.normalise(faces.images[:, None])), torch.from_numpy(faces.labels)
-    )
+def untrained(spec: FaceSpec) -> ResNetEnsemble:
+    return ResNetEnsemble(spec.width, spec.members, spec.mirrored, len(LABELS))
 
 
-def logits(network: ResNetEnsemble, faces: fer2013.Faces) -> Tensor:
-    """Return logits [n, classes] of the rows that the live pipe would compute of the pictures."""
+def logits(network: ResNetEnsemble, crops: NDArray[np.uint8]) -> Tensor:
+    """Return logits [n, classes] of crops uint8 [n, H, W], from the rows of the live pipe."""
     with torch.inference_mode():
-        loader = DataLoader(normalised(faces), 256)
-        return torch.cat([network.head(network.row(x)) for x, _ in loader])
+        x = torch.from_numpy(face.normalise(crops[:, None]))
+        return torch.cat([network.head(network.row(part)) for part in torch.split(x, 256)])
 
 
 @dataclass(frozen=True)
 class FacePart:
-    """Train the face network on FER2013.
+    """Train the face network on RAF-DB and FERPlus, and without either of two folds of pictures.
 
-    Two networks are trained without one of two folds each. Both then go on with all pictures and
-    become the ensemble. Their targets are then the labels, softened by the probabilities of the
-    network that had not seen the picture, because raters often disagree about FER2013's pictures
-    (Barsoum et al., ICMI 2016). The epoch with the best validation accuracy is kept.
+    The targets are the shares of the raters' votes. A set's rare class is drawn more often, and the
+    epoch with the best accuracy on the validation pictures of all sets is kept.
     """
 
-    data: Path = DATA / "ferplus/ferplus.npz"
-    """fer2013.npz, or one with FERPlus's votes."""
-    epochs: int = 70
-    """Epochs on all pictures."""
-    fold_epochs: int = 32
-    """Epochs of the networks without a fold."""
-    coarse: float = 0.55
+    data: tuple[Path, ...] = (DATA / "rafdb/rafdb.npz", DATA / "ferplus/ferplus.npz")
+    epochs: int = 40
+    fold_epochs: int = 24
+    pictures: int = 24_000
+    """Pictures of an epoch, drawn with replacement."""
+    balance: float = 0.5
+    """A class of a set that has n pictures is drawn in proportion to n to the power 1 - balance."""
+    coarse: float = 0.5
     """Share of the first epochs that see pictures of coarse_px, which take half as long."""
     coarse_px: int = 32
-    softened: float = 0.25
-    """Share of the other fold's network in a target."""
     batch: int = 128
     lr: float = 0.1
     weight_decay: float = 5e-4
-    evened: float = 0.6
-    """Exponent with which the classes' frequencies are taken out of the heads."""
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
-        apart(partial(self._fold, out, seed), FOLDS)
-        networks = [self._read(out / f"fold-{k}") for k in FOLDS]
-        apart(partial(self._member, out, seed), FOLDS)
-        valid = fer2013.load(self.data, fer2013.PUBLIC_TEST)
-        ensemble = joined([self._read(out / f"member-{k}") for k in FOLDS]).eval()
-        _cool(ensemble, valid)
-        evened(ensemble.head, self._training()[0].labels, self.evened)
-        run_folder.write_tensors(out / FILE, ensemble.state_dict())
-        of_folds = {f"fold-{k}": _scores(networks[k], valid) for k in FOLDS}
-        return {**_scores(ensemble, valid), **of_folds}
+        for path in self.data:
+            self.crops(out, path, face_files.TRAINING)
+            self.crops(out, path, face_files.VALIDATION)
+        apart(partial(self._fit, out, seed), (WHOLE, *FOLDS))
+        return {
+            name: {path.stem: _scores(network, self._valid(out, [path])) for path in self.data}
+            for name, network in (
+                (folder.name if folder != out else "whole", self._read(folder))
+                for folder in (_folder(out, k) for k in (WHOLE, *FOLDS))
+            )
+        }
 
-    def _fold(self, out: Path, seed: int, k: int) -> bool:
-        """Train without fold `k`."""
-        training, fold = self._training()
-        kept = training.part(fold != k)
-        network = self._fit(out / f"fold-{k}", kept, _one_hot(kept), self.fold_epochs, seed + k)
-        evened(network.head, training.labels, self.evened)
-        run_folder.write_tensors(out / f"fold-{k}" / FILE, network.state_dict())
-        return True
+    def crops(self, out: Path, data: Path, split: int) -> FaceCrops:
+        """Return the crops of one split; they are made once, then read from the run's folder."""
+        path = out / f"crops-{data.stem}-{split}.npz"
+        return cropped(face_files.load(data, split), self.spec.face, path)
 
-    def _member(self, out: Path, seed: int, k: int) -> bool:
-        """Train the network of fold `k` further, on all pictures."""
-        training, fold = self._training()
-        start = [self._read(out / f"fold-{i}") for i in FOLDS]
-        for network in start:
-            evened(network.head, training.labels, -self.evened)
-        targets = _one_hot(training)
-        for i in FOLDS:
-            said = logits(start[i], training.part(fold == i)).softmax(1).numpy()
-            targets[fold == i] += self.softened * (said - targets[fold == i])
-        run = out / f"member-{k}"
-        network = self._fit(run, training, targets, self.epochs, seed + k, start[k])
-        run_folder.write_tensors(run / FILE, network.state_dict())
-        return True
-
-    def _training(self) -> tuple[fer2013.Faces, Folds]:
-        training = fer2013.load(self.data, fer2013.TRAINING)
-        return training, folds([str(number) for number in training.numbers])
-
-    def _read(self, run: Path) -> ResNetEnsemble:
-        network = ResNetEnsemble(self.spec.face.width, 1, len(LABELS))
-        network.load_state_dict(load_file(run / FILE))
-        return network.eval()
-
-    def _fit(
-        self,
-        out: Path,
-        training: fer2013.Faces,
-        targets: Targets,
-        epochs: int,
-        seed: int,
-        start: ResNetEnsemble | None = None,
-    ) -> ResNetEnsemble:
-        """Train a network into `out`; it begins with the weights of `start`, if given.
-
-        A training that was interrupted there goes on.
-        """
-        valid = fer2013.load(self.data, fer2013.PUBLIC_TEST)
-        lightning.seed_everything(seed, verbose=False)
-        network = ResNetEnsemble(self.spec.face.width, 1, len(LABELS))
-        if start is not None:
-            network.load_state_dict(start.state_dict())
+    def _fit(self, out: Path, seed: int, k: int) -> bool:
+        """Train a network without fold `k`. A training that was interrupted goes on."""
+        sets = [self.crops(out, path, face_files.TRAINING) for path in self.data]
+        learnt = [s.part(folds(list(s.names)) != k) for s in sets]
+        known = self._valid(out, self.data)
+        epochs = self.epochs if k == WHOLE else self.fold_epochs
+        lightning.seed_everything(seed + k, verbose=False)
+        network = untrained(self.spec.face)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         loader: DataLoader[Any] = DataLoader(
-            TensorDataset(torch.from_numpy(training.images), torch.from_numpy(targets)),
+            TensorDataset(
+                torch.from_numpy(np.concatenate([s.images for s in learnt])),
+                torch.from_numpy(np.concatenate([s.shares for s in learnt])),
+            ),
             self.batch,
-            shuffle=True,
+            sampler=WeightedRandomSampler(_weights(learnt, self.balance), self.pictures),
             drop_last=True,
             collate_fn=AugmentedFaces(),
         )
-        steps = epochs * len(loader)
         coarse = Coarse(round(self.coarse * epochs), self.coarse_px)
+        steps = epochs * len(loader)
         best = fit(
             Classifier(network, len(LABELS), self.lr, self.weight_decay, steps, coarse),
             loader,
-            DataLoader(normalised(valid), 512),
-            run=out,
+            DataLoader(
+                TensorDataset(
+                    torch.from_numpy(face.normalise(known.images[:, None])),
+                    torch.from_numpy(known.labels),
+                ),
+                512,
+            ),
+            run=_folder(out, k),
             epochs=epochs,
             monitor="accuracy",
             mode="max",
-            seed=seed,
+            seed=seed + k,
             precision="bf16-mixed",
             clip=5.0,
         )
         network.load_state_dict(weights_of(best, "average.module."))
         network.eval()
-        _cool(network, valid)
-        return network
+        half = known.part(calibrating(known))
+        cooled(network.head, logits(network, half.images), torch.from_numpy(half.labels))
+        run_folder.write_tensors(_folder(out, k) / FILE, network.state_dict())
+        return True
+
+    def _valid(self, out: Path, data: Sequence[Path]) -> FaceCrops:
+        """Return the validation pictures that have a label."""
+        return joined([self.crops(out, path, face_files.VALIDATION) for path in data]).labelled
+
+    def _read(self, folder: Path) -> ResNetEnsemble:
+        network = untrained(self.spec.face)
+        network.load_state_dict(load_file(folder / FILE))
+        return network.eval()
 
 
-def _scores(network: ResNetEnsemble, valid: fer2013.Faces) -> dict[str, Any]:
+def _folder(out: Path, k: int) -> Path:
+    return out if k == WHOLE else out / f"fold-{k}"
+
+
+def _weights(sets: Sequence[FaceCrops], balance: float) -> list[float]:
+    """Return how often each picture is drawn, relative to the others."""
+    weights: list[float] = []
+    for crops in sets:
+        said = crops.shares.argmax(1)
+        weights += (np.bincount(said, minlength=len(LABELS))[said] ** -balance).tolist()
+    return weights
+
+
+def _scores(network: ResNetEnsemble, valid: FaceCrops) -> dict[str, Any]:
     """Return the metrics on all validation pictures.
 
     `reported` holds those on the pictures on which the temperature was not fitted.
     """
-    rest = valid.part(~calibrating(valid))
-    found = {"": valid, "reported": rest}
     out: dict[str, Any] = {}
-    for name, faces in found.items():
-        p = logits(network, faces).softmax(1).numpy()
-        of = scores(p, faces.labels, np.ones(len(p), np.bool_))
+    for name, crops in {"": valid, "reported": valid.part(~calibrating(valid))}.items():
+        p = logits(network, crops.images).softmax(1).numpy()
+        of = scores(p, crops.labels, np.ones(len(p), np.bool_))
         out |= {name: of} if name else of
     return out
 
 
-def _one_hot(faces: fer2013.Faces) -> Targets:
-    return np.eye(len(LABELS), dtype=np.float32)[faces.labels]
-
-
-def _cool(network: ResNetEnsemble, valid: fer2013.Faces) -> None:
-    half = valid.part(calibrating(valid))
-    cooled(network.head, logits(network, half), torch.from_numpy(half.labels))
-
-
-def calibrating(faces: fer2013.Faces) -> NDArray[np.bool_]:
+def calibrating(crops: FaceCrops) -> NDArray[np.bool_]:
     """Return which pictures are in the half on which temperatures are fitted, bool [n]."""
-    return np.asarray(folds([str(number) for number in faces.numbers]) == 0)
+    return np.asarray(folds(list(crops.names)) == 0)

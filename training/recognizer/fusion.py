@@ -11,13 +11,15 @@ import torch
 
 from normtr.spec import MODALITIES, FeatureSpec
 from training import run_folder
-from training.data import fer2013, meld, ravdess
+from training.data import face_files, meld, ravdess
 from training.data.folder import DATA
 from training.evaluation import gap_metrics, noise_curves, probability_calibration
 from training.evaluation.missing_patterns import conditions
 from training.evaluation.noise_curves import Protocol
 from training.parallel_cpu import one_thread
-from training.recognizer import fold_heads, pack, parts, row_bank
+from training.recognizer import face_crops, fold_heads, pack, parts, row_bank
+from training.recognizer.face import FacePart
+from training.recognizer.face_crops import FaceCrops
 from training.recognizer.folds import FOLDS, folds
 from training.recognizer.paired import BANKS, LabelPaired
 from training.recognizer.parts import Parts
@@ -46,7 +48,7 @@ class FusionPart:
     voice: Path = Path("runs/voice")
     text: Path = Path("runs/text")
     """Runs of the parts."""
-    fer2013: Path = DATA / "ferplus/ferplus.npz"
+    pictures: tuple[Path, ...] = FacePart.data
     ravdess: Path = DATA / "ravdess_speech"
     meld: Path = DATA / "transcripts_labels"
     gap_trace: Path | None = None
@@ -138,12 +140,12 @@ class FusionPart:
 
     def _training(self, networks: tuple[Parts, ...], seed: int) -> Bank:
         """Return what those networks say that did not see the picture, actor or dialogue."""
-        faces = fer2013.load(self.fer2013, fer2013.TRAINING)
+        faces = self._faces(face_files.TRAINING)
         faces = faces.part(row_bank.some_of_each(faces.labels, self.per_label, seed))
         clips = [c for c in ravdess.load(self.ravdess, True) if c.speaker not in VALID_ACTORS]
         rows = VoicePart(ravdess=self.ravdess).training_rows(self.voice, seed)
         said = meld.load(self.meld / "meld_train_sent_emo.csv")
-        of_face = folds([str(number) for number in faces.numbers])
+        of_face = folds(list(faces.names))
         of_clip, of_said = folds([c.speaker for c in clips]), folds([u.dialogue for u in said])
         return Bank(
             row_bank.faces(faces, networks, of_face, self.versions, seed, read=True),
@@ -154,12 +156,12 @@ class FusionPart:
 
     def _half(self, used: Parts, fold: int, seed: int) -> Bank:
         """Return what the networks that are used say of one half of the validation people."""
-        faces = fer2013.load(self.fer2013, fer2013.PUBLIC_TEST)
+        faces = self._faces(face_files.VALIDATION)
         clips = ravdess.load(self.ravdess, True)
         said = meld.load(self.meld / "meld_dev_sent_emo.csv")
-        numbers, dialogues = [str(n) for n in faces.numbers], [u.dialogue for u in said]
+        dialogues = [u.dialogue for u in said]
         return row_bank.of_strangers(
-            faces.part(folds(numbers) == fold),
+            faces.part(folds(list(faces.names)) == fold),
             [c for c in clips if c.speaker in VALID_ACTORS and folds([c.speaker]) == fold],
             [u for u, of in zip(said, folds(dialogues), strict=True) if of == fold],
             used,
@@ -168,6 +170,13 @@ class FusionPart:
             seed,
             read=True,
         )
+
+    def _faces(self, split: int) -> FaceCrops:
+        """Return the crops of all sets that have a label."""
+        part = FacePart(self.pictures, spec=self.spec)
+        return face_crops.joined(
+            [part.crops(self.face, path, split) for path in self.pictures]
+        ).labelled
 
 
 def kept(path: Path, make: Callable[[], Bank]) -> None:

@@ -17,6 +17,7 @@ from normtr.errors import UserError
 from normtr.resnet import ResNetEnsemble
 from normtr.spec import LABELS, FeatureSpec
 from normtr.voice_network import VoiceNetwork
+from training.recognizer.face import untrained
 from training.recognizer.folds import FOLDS
 from training.recognizer.text import ADAPTER
 
@@ -55,21 +56,16 @@ def of_checkpoint(loaded: Checkpoint) -> Parts:
 
 def trained(folders: Mapping[str, Path], spec: FeatureSpec) -> Parts:
     """Read the parts from `folders` (face, voice, text). Raises UserError when one is missing."""
-    return _read_all(folders, spec, spec.face.members)
+    return _read_all(folders, spec)
 
 
 def cross_fitted(folders: Mapping[str, Path], spec: FeatureSpec) -> tuple[Parts, ...]:
-    """Read for each fold the parts that did not see it.
-
-    Their face network has only one member. Raises UserError when a part is missing.
-    """
-    return tuple(
-        _read_all({m: f / f"fold-{k}" for m, f in folders.items()}, spec, 1) for k in FOLDS
-    )
+    """Read for each fold the parts that did not see it. Raises UserError when a part is missing."""
+    return tuple(_read_all({m: f / f"fold-{k}" for m, f in folders.items()}, spec) for k in FOLDS)
 
 
-def _read_all(folders: Mapping[str, Path], spec: FeatureSpec, members: int) -> Parts:
-    face = ResNetEnsemble(spec.face.width, members, len(LABELS))
+def _read_all(folders: Mapping[str, Path], spec: FeatureSpec) -> Parts:
+    face = untrained(spec.face)
     voice = VoiceNetwork(spec.voice, len(LABELS))
     text = nn.Linear(spec.text.dim, len(LABELS))
     networks: dict[str, nn.Module] = {"face": face, "voice": voice, "text": text}

@@ -15,11 +15,11 @@ from tqdm import tqdm
 from normtr import face
 from normtr.spec import FeatureSpec
 from training import run_folder
-from training.data import fer2013
 from training.data.meld import MeldUtterance
 from training.data.speech import Clip
 from training.recognizer import augment
 from training.recognizer.asr_noise import AsrNoise, bare_said
+from training.recognizer.face_crops import FaceCrops
 from training.recognizer.parts import Parts, centred
 from training.recognizer.text_rows import Said, word_vectors
 from training.recognizer.voice_rows import VoiceRows, voice_rows
@@ -96,7 +96,7 @@ def some_of_each(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.
 
 
 def of_strangers(
-    pictures: fer2013.Faces,
+    pictures: FaceCrops,
     clips: Sequence[Clip],
     utterances: Sequence[MeldUtterance],
     parts: Parts,
@@ -120,7 +120,7 @@ def of_strangers(
 
 
 def faces(
-    pictures: fer2013.Faces, parts: Sequence[Parts], of: Folds, versions: int, seed: int, read: bool
+    pictures: FaceCrops, parts: Sequence[Parts], of: Folds, versions: int, seed: int, read: bool
 ) -> Rows:
     """Return the rows of augmented pictures, float16 [n, versions, dim].
 
