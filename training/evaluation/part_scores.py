@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.metrics import precision_recall_fscore_support
 
 from normtr.spec import LABELS
@@ -20,7 +21,8 @@ BINS = 15
 def scores(
     probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64], judged: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """Score probabilities [n, C] against labels [n]: n, accuracy, uar, weighted_f1, ece, per_class.
+    """Score probabilities [n, C] against labels [n]: n, accuracy, uar, weighted_f1,
+    macro_f1, ece, per_class.
 
     A sample that was not `judged` [n] counts as wrong, whatever its probabilities are. UAR and F1
     are taken over the classes that occur.
@@ -36,6 +38,7 @@ def scores(
         "accuracy": float(right.mean()),
         "uar": float(recall.mean()),
         "weighted_f1": float(np.average(f1, weights=support)),
+        "macro_f1": float(f1.mean()),
         "ece": ece(probabilities.max(1), right),
         "per_class": {
             LABELS[label]: {
@@ -47,6 +50,15 @@ def scores(
             for i, label in enumerate(present)
         },
     }
+
+
+def among(
+    log_probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return probabilities float64 [n, C] over the classes that occur in `labels`; others get 0."""
+    kept = np.isin(np.arange(log_probabilities.shape[1]), labels)
+    x = np.where(kept, log_probabilities.astype(np.float64), -np.inf)
+    return np.asarray(softmax(x, axis=1))
 
 
 def ece(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:

@@ -12,23 +12,29 @@ from rich.console import Console
 from rich.table import Table
 
 from normtr import checkpoint
+from normtr.checkpoint import Checkpoint
 from normtr.config import parse
 from normtr.errors import UsageError
 from normtr.shipped import SHIPPED
+from training.data import labelled_clips
 from training.evaluation.part_scores import scores
-from training.recognizer import evaluate_face, evaluate_text, evaluate_voice
+from training.recognizer import evaluate_clips, evaluate_face, evaluate_text, evaluate_voice
 from training.recognizer.evaluate_fusion import Fused, fused
 
 
 @dataclass(frozen=True)
 class EvaluatePart:
-    """Evaluate the face, voice or text network of a recognizer by its own head, or their fusion."""
+    """Evaluate the face, voice or text network of a recognizer by its own head, their fusion on
+    label-paired windows, or all of it on clips."""
 
-    part: Literal["face", "voice", "text", "fusion"]
-    """Which network is judged."""
+    part: Literal["face", "voice", "text", "fusion", "clips"]
+    """What is judged."""
     data: Path | None = None
     """face: rafdb.npz or ferplus.npz; voice: a folder of RAVDESS actors; text: a table of MELD or IEMOCAP's
-    transcripts."""
+    transcripts; clips: a folder of media files, whose names tell emotion and person as in the
+    Javanese corpus or RAVDESS, if `labels` does not."""
+    labels: Path | None = None
+    """clips: a CSV with the columns clip (a path inside the folder), label and person."""
     split: int = 1
     """face, fusion: the split of the pictures; 0 is training, 1 validation, 2 test."""
     faces: Path | None = None
@@ -52,25 +58,11 @@ class EvaluatePart:
 def run(argv: list[str]) -> int:
     config = parse(EvaluatePart, argv, "evaluate")
     recognizer = checkpoint.load(config.checkpoint)
-    report: dict[str, Any] = {"part": config.part}
-    if config.part == "fusion":
-        if config.faces is None or config.voice is None or config.text is None:
-            raise UsageError("--part fusion needs --faces, --voice and --text.")
-        sources = Fused(config.faces, config.split, config.voice, config.text)
-        report |= fused(recognizer, config.checkpoint, sources, config.seed, config.n)
-    else:
-        if config.data is None:
-            raise UsageError(f"--part {config.part} needs --data.")
-        if config.part == "face":
-            judged = evaluate_face.judged(recognizer, config.data, config.split)
-        elif config.part == "voice":
-            judged = evaluate_voice.judged(recognizer, config.data)
-        else:
-            judged = evaluate_text.judged(
-                recognizer, config.data, config.seed if config.misheard else None
-            )
-        report |= scores(*judged)
-    report["checkpoint_sha256"] = recognizer.sha256
+    report = {
+        "part": config.part,
+        **_report(config, recognizer),
+        "checkpoint_sha256": recognizer.sha256,
+    }
     if config.json:
         json.dump(report, sys.stdout, indent=1)
         print()
@@ -79,14 +71,50 @@ def run(argv: list[str]) -> int:
     return 0
 
 
+def _report(config: EvaluatePart, recognizer: Checkpoint) -> dict[str, Any]:
+    if config.part == "fusion":
+        if config.faces is None or config.voice is None or config.text is None:
+            raise UsageError("--part fusion needs --faces, --voice and --text.")
+        sources = Fused(config.faces, config.split, config.voice, config.text)
+        return fused(recognizer, config.checkpoint, sources, config.seed, config.n)
+    if config.data is None:
+        raise UsageError(f"--part {config.part} needs --data.")
+    match config.part:
+        case "face":
+            return scores(*evaluate_face.judged(recognizer, config.data, config.split))
+        case "voice":
+            return scores(*evaluate_voice.judged(recognizer, config.data))
+        case "text":
+            misheard = config.seed if config.misheard else None
+            return scores(*evaluate_text.judged(recognizer, config.data, misheard))
+        case "clips":
+            clips = labelled_clips.load(config.data, config.labels)
+            return evaluate_clips.report(config.checkpoint, clips)
+
+
 def _show(report: dict[str, Any], console: Console) -> None:
     shown = ", ".join(f"{k} {report[k]:.3f}" for k in ("accuracy", "uar", "weighted_f1", "ece"))
     table = Table("class", "n", "precision", "recall", "F1", title=f"{report['part']}: {shown}")
     for name, of in report["per_class"].items():
         table.add_row(name, str(of["n"]), *(f"{of[k]:.3f}" for k in ("precision", "recall", "f1")))
     console.print(table)
-    if "rates" not in report:
-        return
+    if report["part"] == "clips":
+        _show_people(report, console)
+    if report["part"] == "fusion":
+        _show_rates(report, console)
+
+
+def _show_people(report: dict[str, Any], console: Console) -> None:
+    shown = f"of all estimates {report['coverage']:.0%} are answered"
+    table = Table("clips by", "n", "UAR", "accuracy", "ECE", title=shown)
+    for of in (report["modalities"], report["by_person"]):
+        for name, found in of.items():
+            cells = (f"{found[key]:.3f}" for key in ("uar", "accuracy", "ece"))
+            table.add_row(name, str(found["n"]), *cells)
+    console.print(table)
+
+
+def _show_rates(report: dict[str, Any], console: Console) -> None:
     columns = {
         "NORM-TR": "accuracy_by_rate",
         "late fusion": "late_fusion_accuracy_by_rate",
