@@ -32,5 +32,6 @@ def load(folder: Path) -> list[Clip]:
         if len(path.stem) != 7 or letter not in (*EMOTIONS, "L"):
             raise UserError(f"{path} is not named like an EmoDB clip (SStttEv).")
         if letter != "L":
-            clips.append(Clip(path, LABELS.index(EMOTIONS[letter]), path.stem[:2]))
+            label = LABELS.index(EMOTIONS[letter])
+            clips.append(Clip(path, label, path.stem[:2], "emodb"))
     return clips

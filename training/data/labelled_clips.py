@@ -11,7 +11,7 @@ from pathlib import Path
 
 from normtr.errors import UserError
 from normtr.spec import LABELS
-from training.data import ravdess
+from training.data import javanese, ravdess
 
 KINDS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg")
 
@@ -36,18 +36,7 @@ class Names:
     """The label that each code of an emotion stands for."""
 
 
-JAVANESE = Names(
-    re.compile(r"(?P<person>\d\d)-\d\d-(?P<emotion>0[1-6])_\d\d"),
-    {
-        "01": "neutral",
-        "02": "sad",
-        "03": "happy",
-        "04": "surprise",
-        "05": "fear",
-        "06": "angry",
-    },
-)
-"""Person, sentence, emotion and take."""
+JAVANESE = Names(javanese.NAME, javanese.EMOTIONS)
 RAVDESS = Names(
     re.compile(r"0[12]-0[12]-(?P<emotion>0[1-8])(-\d\d){3}-(?P<person>\d\d)"),
     ravdess.EMOTIONS | {"02": "neutral"},

@@ -39,5 +39,5 @@ def load(folder: Path, calm_is_neutral: bool) -> list[Clip]:
             if not calm_is_neutral:
                 continue
             emotion = "neutral"
-        clips.append(Clip(path, LABELS.index(emotion), fields[6]))
+        clips.append(Clip(path, LABELS.index(emotion), fields[6], "ravdess"))
     return clips

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from training.recognizer.temperature import cooled
 from training.systems.fit import fit, weights_of
 
 FILE = "face.safetensors"
+SPEC = FeatureSpec(face=FaceSpec(crop_px=64, width=32, members=1, mirrored=False))
 WHOLE = len(FOLDS)
 """The number of a fold without pictures, so that training without it is on everything."""
 
@@ -67,18 +68,18 @@ class FacePart:
 
     data: tuple[Path, ...] = (DATA / "rafdb/rafdb.npz", DATA / "ferplus/ferplus.npz")
     epochs: int = 40
-    fold_epochs: int = 24
+    fold_epochs: int = 20
     pictures: int = 24_000
     """Pictures of an epoch, drawn with replacement."""
     balance: float = 0.5
     """A class of a set that has n pictures is drawn in proportion to n to the power 1 - balance."""
     coarse: float = 0.5
     """Share of the first epochs that see pictures of coarse_px, which take half as long."""
-    coarse_px: int = 32
+    coarse_px: int = 42
     batch: int = 128
     lr: float = 0.1
     weight_decay: float = 5e-4
-    spec: FeatureSpec = field(default_factory=FeatureSpec)
+    spec: FeatureSpec = SPEC
 
     def train(self, out: Path, seed: int) -> dict[str, Any]:
         for path in self.data:
