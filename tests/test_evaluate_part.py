@@ -93,7 +93,7 @@ def test_a_clip_of_silence_is_a_wrong_answer(
     for emotion in ("05", "06"):
         soundfile.write(folder / f"03-01-{emotion}-01-01-01-17.flac", noise, 16_000)
     heard = evaluated(capsys, "--part", "voice", "--data", str(tmp_path))
-    soundfile.write(folder / "03-01-01-01-01-01-17.flac", np.zeros(16_000), 16_000)
+    soundfile.write(folder / "03-01-05-01-01-02-17.flac", np.zeros(16_000), 16_000)
     silent = evaluated(capsys, "--part", "voice", "--data", str(tmp_path))
     assert (heard["n"], silent["n"]) == (2, 3)
     assert silent["accuracy"] == pytest.approx(heard["accuracy"] * 2 / 3)  # type: ignore[operator]

@@ -18,7 +18,8 @@ from normtr.spec import LABELS, FeatureSpec
 from normtr.text import TextEncoder
 from normtr.voice import States
 from normtr.voice_network import VoiceNetwork
-from training.data import emodb, face_files, meld, ravdess
+from tests.support.clips import write as write_clip
+from training.data import emodb, face_files, meld, ravdess, speech_folder
 from training.data.speech import Clip, samples
 from training.recognizer import audio_augmentation, augment
 from training.recognizer.asr_noise import CONFUSED, DROPPED, AsrNoise, bare
@@ -26,7 +27,7 @@ from training.recognizer.folds import FOLDS, folds
 from training.recognizer.temperature import cooled
 from training.recognizer.text import utterance_means
 from training.recognizer.text_rows import Said
-from training.recognizer.voice import clip_probabilities
+from training.recognizer.voice import clip_log_probabilities, speaker_folds
 from training.recognizer.voice_rows import VoiceRows, voice_rows
 
 SPEC = FeatureSpec()
@@ -62,6 +63,56 @@ def test_emodb(tmp_path: Path) -> None:
         emodb.load(tmp_path)
 
 
+def test_emovo(tmp_path: Path) -> None:
+    for name in ("gio-f1-b1", "tri-m2-n5", "pau-m2-d1"):
+        write_sound(tmp_path / f"{name}.ogg")
+    found = [(LABELS[c.label], c.person) for c in speech_folder.load(tmp_path)]
+    assert found == [("happy", "emovo f1"), ("fear", "emovo m2"), ("sad", "emovo m2")]
+    write_sound(tmp_path / "joy-m2-d1.ogg")
+    with pytest.raises(UserError, match="EMOVO"):
+        speech_folder.load(tmp_path)
+
+
+def test_javanese_voices_are_sounds_and_the_sound_of_clips(tmp_path: Path) -> None:
+    write_sound(tmp_path / "voice/02-04-06_03.ogg", seconds=0.5)
+    write_clip(tmp_path / "clips/01-01-04_01.mp4", seconds=0.5, rate=44_100)
+    clips = speech_folder.load(tmp_path)
+    assert [(LABELS[c.label], c.person) for c in clips] == [
+        ("surprise", "javanese 01"),
+        ("angry", "javanese 02"),
+    ]
+    assert [len(samples(c, 16_000)) for c in clips] == [pytest.approx(8_000, abs=1_100)] * 2
+    write_clip(tmp_path / "clips/01-01-05_01.mp4", sound=False)
+    with pytest.raises(UserError, match=r"01-01-05_01\.mp4 has no sound"):
+        samples(speech_folder.load(tmp_path)[1], 16_000)
+    write_sound(tmp_path / "voice/zz.ogg")
+    with pytest.raises(UserError, match=r"zz\.ogg is not named like a Javanese clip"):
+        speech_folder.load(tmp_path)
+
+
+def test_a_folder_of_speech_is_known_by_its_names(tmp_path: Path) -> None:
+    write_sound(tmp_path / "a/03a01Wa.flac")
+    write_sound(tmp_path / "b/Actor_03/03-01-02-01-02-01-03.flac")
+    write_sound(tmp_path / "c/interview.flac")
+    (tmp_path / "d").mkdir()
+    assert speech_folder.load(tmp_path / "a")[0].person == "emodb 03"
+    calm = speech_folder.load(tmp_path / "b")[0]
+    assert (LABELS[calm.label], calm.person) == ("neutral", "ravdess 03")
+    for folder, why in (("c", "tells no emotion"), ("d", "has no sound"), ("e", "no folder")):
+        with pytest.raises(UserError, match=why):
+            speech_folder.load(tmp_path / folder)
+
+
+def test_speakers_of_a_small_corpus_are_dealt_evenly() -> None:
+    people = [f"0{i}" for i in range(1, 8)]
+    clips = [Clip(Path(p), 0, p, "javanese") for p in people for _ in range(3)]
+    clips += [Clip(Path(p), 0, p, "ravdess") for p in ("17", "18", "19", "20")]
+    found = speaker_folds(clips)
+    assert np.bincount(found[:21]).tolist() == [12, 9]
+    assert np.bincount(found[21:]).tolist() == [2, 2]
+    assert all(len({*found[i : i + 3]}) == 1 for i in range(0, 21, 3))
+
+
 def test_meld(tmp_path: Path) -> None:
     path = tmp_path / "meld.csv"
     path.write_text(
@@ -88,7 +139,7 @@ def test_an_utterance_of_meld_stands_after_those_of_its_dialogue(tmp_path: Path)
 def test_samples_of_another_rate_are_refused(tmp_path: Path) -> None:
     write_sound(tmp_path / "a.flac", rate=8_000)
     with pytest.raises(UserError, match="16000 Hz mono"):
-        samples(Clip(tmp_path / "a.flac", 0, "1"), 16_000)
+        samples(Clip(tmp_path / "a.flac", 0, "1", "x"), 16_000)
 
 
 @pytest.mark.slow
@@ -97,6 +148,9 @@ def test_samples_of_another_rate_are_refused(tmp_path: Path) -> None:
     [
         ("ravdess_speech", 1_200),
         ("emodb", 339),
+        ("emodb_more", 115),
+        ("emovo", 392),
+        ("javanese_av", 840),
         ("transcripts_labels", 9_989),
         ("ferplus", 27_330),
         ("rafdb", 11_019),
@@ -108,7 +162,9 @@ def test_real_data(folder: str, count: int) -> None:
         pytest.skip(f"{path} IS NOT HERE: the parser is tested on tiny files only")
     found = {
         "ravdess_speech": lambda: len(ravdess.load(path, calm_is_neutral=True)),
-        "emodb": lambda: len(emodb.load(path)),
+        **dict.fromkeys(
+            ("emodb", "emodb_more", "emovo", "javanese_av"), lambda: len(speech_folder.load(path))
+        ),
         "ferplus": lambda: len(face_files.load(path / "ferplus.npz", 0).labels),
         "rafdb": lambda: len(face_files.load(path / "rafdb.npz", 0).labels),
         "transcripts_labels": lambda: len(meld.load(path / "meld_train_sent_emo.csv")),
@@ -125,7 +181,7 @@ def clip(tmp_path: Path) -> Clip:
         size=22_400
     )
     soundfile.write(tmp_path / "c.flac", np.concatenate([np.zeros(8_000), tone]), 16_000)
-    return Clip(tmp_path / "c.flac", 3, "1")
+    return Clip(tmp_path / "c.flac", 3, "1", "x")
 
 
 @pytest.mark.slow
@@ -157,10 +213,12 @@ def test_a_clip_is_judged_by_the_mean_of_its_rows() -> None:
     values = np.zeros((3, 2 * SPEC.voice.width), np.float16)
     values[0, 0], values[1, 0], values[2, 1] = 3.0, 2.0, 4.0
     zeros = np.zeros(3, np.int64)
-    p, judged = clip_probabilities(network, VoiceRows(values, zeros, zeros, np.arange(3)), 2)
-    assert p[0].argmax() == 2
+    found, judged = clip_log_probabilities(
+        network, VoiceRows(values, zeros, zeros, np.arange(3)), 2
+    )
+    assert found[0].argmax() == 2
     assert judged.tolist() == [True, False]
-    assert p[1] == pytest.approx(1 / 7)
+    assert np.ptp(found[1]) == 0
 
 
 def test_sound_elsewhere_is_seeded_and_stays_in_range(clip: Clip) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from normtr.spec import MODALITIES, FeatureSpec
 from training import run_folder
-from training.data import face_files, meld, ravdess
+from training.data import face_files, meld
 from training.data.folder import DATA
 from training.evaluation import gap_metrics, noise_curves, probability_calibration
 from training.evaluation.missing_patterns import conditions
@@ -24,7 +25,7 @@ from training.recognizer.folds import FOLDS, folds
 from training.recognizer.paired import BANKS, LabelPaired
 from training.recognizer.parts import Parts
 from training.recognizer.row_bank import Bank
-from training.recognizer.voice import VALID_ACTORS, VoicePart
+from training.recognizer.voice import CORPORA, VALID, VoicePart, speaker_folds
 from training.samples import Samples, loaded
 from training.systems.attentive_late_fusion import LENGTH, AttentiveLateFusion
 from training.systems.components import Reduced
@@ -37,6 +38,8 @@ from training.windows import joined
 
 SHORT = Phase(constant=6, decay=6, batch=256, clip=1.0, dropout=0.2, beta1=LENGTH.beta1, lr=3e-3)
 """How long rivals learn; an epoch has many windows."""
+PAIRED = ("ravdess", "emovo")
+"""The corpora of voices in label-paired windows: those that have all seven labels."""
 NORM_TR, LATE_FUSION = "NORM-TR", "late fusion"
 
 
@@ -49,7 +52,7 @@ class FusionPart:
     text: Path = Path("runs/text")
     """Runs of the parts."""
     pictures: tuple[Path, ...] = FacePart.data
-    ravdess: Path = DATA / "ravdess_speech"
+    voices: tuple[Path, ...] = CORPORA
     meld: Path = DATA / "transcripts_labels"
     gap_trace: Path | None = None
     """Gaps that `normtr live --record-gaps` wrote, one stream after the other; None: the shipped
@@ -142,27 +145,34 @@ class FusionPart:
         """Return what those networks say that did not see the picture, actor or dialogue."""
         faces = self._faces(face_files.TRAINING)
         faces = faces.part(row_bank.some_of_each(faces.labels, self.per_label, seed))
-        clips = [c for c in ravdess.load(self.ravdess, True) if c.speaker not in VALID_ACTORS]
-        rows = VoicePart(ravdess=self.ravdess).training_rows(self.voice, seed)
+        part = VoicePart(self.voices, spec=self.spec)
+        clips = part.clips()
+        known = np.array([clip.corpus in PAIRED and clip.person not in VALID for clip in clips])
+        rows = part.rows(self.voice, seed)
         said = meld.load(self.meld / "meld_train_sent_emo.csv")
         of_face = folds(list(faces.names))
-        of_clip, of_said = folds([c.speaker for c in clips]), folds([u.dialogue for u in said])
+        of_clip, of_said = speaker_folds(clips), folds([u.dialogue for u in said])
         return Bank(
             row_bank.faces(faces, networks, of_face, self.versions, seed, read=True),
             faces.labels,
-            row_bank.voices(clips, rows.part(rows.clip < len(clips)), networks, of_clip, read=True),
+            row_bank.voices(clips, rows.part(known[rows.clip]), networks, of_clip, read=True),
             row_bank.texts(said, networks, of_said, self.spec, seed, read=True),
         )
 
     def _half(self, used: Parts, fold: int, seed: int) -> Bank:
         """Return what the networks that are used say of one half of the validation people."""
         faces = self._faces(face_files.VALIDATION)
-        clips = ravdess.load(self.ravdess, True)
+        clips = VoicePart(self.voices, spec=self.spec).clips()
+        mine = speaker_folds(clips) == fold
         said = meld.load(self.meld / "meld_dev_sent_emo.csv")
         dialogues = [u.dialogue for u in said]
         return row_bank.of_strangers(
             faces.part(folds(list(faces.names)) == fold),
-            [c for c in clips if c.speaker in VALID_ACTORS and folds([c.speaker]) == fold],
+            [
+                c
+                for c, of in zip(clips, mine, strict=True)
+                if of and c.person in VALID and c.corpus in PAIRED
+            ],
             [u for u, of in zip(said, folds(dialogues), strict=True) if of == fold],
             used,
             self.spec,
