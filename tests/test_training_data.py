@@ -75,6 +75,7 @@ def test_emovo(tmp_path: Path) -> None:
 
 def test_javanese_voices_are_sounds_and_the_sound_of_clips(tmp_path: Path) -> None:
     write_sound(tmp_path / "voice/02-04-06_03.ogg", seconds=0.5)
+    (tmp_path / "clips").mkdir()
     write_clip(tmp_path / "clips/01-01-04_01.mp4", seconds=0.5, rate=44_100)
     clips = speech_folder.load(tmp_path)
     assert [(LABELS[c.label], c.person) for c in clips] == [
