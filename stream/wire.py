@@ -45,6 +45,7 @@ class NoticeKind(StrEnum):
     WORKER_DOWN = "worker_down"
     WORKER_RESTARTED = "worker_restarted"
     LATE_WORDS = "late_words"
+    NOT_UNDERSTOOD = "not_understood"
     PERSON_CHANGED = "person_changed"
     SOURCE_ENDED = "source_ended"
     FELL_BACK_TO_CPU = "fell_back_to_cpu"

@@ -124,6 +124,52 @@ def test_misheard_utterances_hang_on_the_seed(
     assert first != loss()
 
 
+def test_bare_utterances_have_no_case_and_no_punctuation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def loss(said: str, *options: str) -> object:
+        table = tmp_path / "table.csv"
+        table.write_text(f'Utterance,Emotion,Sentiment\n"{said}",joy,positive\n')
+        return evaluated(capsys, "--part", "text", "--data", str(table), *options)["ece"]
+
+    assert loss("Oh my GOD, this is great!", "--bare") == loss("oh my god this is great")
+    assert loss("Oh my GOD, this is great!") != loss("oh my god this is great")
+
+
+def test_comments_with_several_labels_and_thresholds_of_a_tenth_of_train(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Numbers 0, 1 and 3 are angry, disgust and happy."""
+    alone = tmp_path / "test.tsv"
+    alone.write_text("This is so great, I love it!\t3\ta\nI hate you so much!\t0,1\tb\n")
+    argv = ["--part", "text", "--data", str(alone)]
+    assert cli.run(["evaluate", *argv, "--json"]) == 1
+    assert f"there is no {tmp_path / 'train.tsv'}" in capsys.readouterr().err
+    rows = [f"I love it {n}!\t3\tl{n}\nI hate you {n}!\t0,1\th{n}\n" for n in range(60)]
+    (tmp_path / "train.tsv").write_text("".join(rows))
+    report = evaluated(capsys, *argv)
+    assert report["n"] == 2
+    assert report["macro_f1"] == report["accuracy"] == 1.0
+    per_class = report["per_class"]
+    assert isinstance(per_class, dict)
+    assert {name: of["n"] for name, of in per_class.items()} == {
+        "angry": 1,
+        "disgust": 1,
+        "happy": 1,
+    }
+
+
+def test_a_comment_with_an_unknown_label_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "test.tsv"
+    table.write_text("Fine.\t4\ta\nWell.\t7\tb\n")
+    assert cli.run(["evaluate", "--part", "text", "--data", str(table)]) == 1
+    said = capsys.readouterr().err
+    assert f"line 2 of {table} has the labels '7'; they are numbers 0 to 6." in said
+    assert said.count("\n") == 1
+
+
 def test_iemocaps_transcripts_with_their_labels_beside_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,11 +100,11 @@ def listen(
 
 
 @cache
-def spoken(text: str) -> Samples:
+def spoken(text: str, voice: str = "en-us") -> Samples:
     """The text as espeak-ng says it, half a second of silence before it."""
     components.require("espeak-ng")
     wave = subprocess.run(
-        ["espeak-ng", "-v", "en-us", "-s", "150", "--stdout", text], check=True, capture_output=True
+        ["espeak-ng", "-v", voice, "-s", "150", "--stdout", text], check=True, capture_output=True
     ).stdout
     # The header of a piped wave does not know its length: 44 bytes, then 16 bit at 22,050 Hz.
     pcm = np.frombuffer(wave[44:], np.int16).astype(np.float32) / 32768
@@ -320,6 +320,34 @@ def test_a_pause_commits_everything() -> None:
     result = listen(np.concatenate([spoken("I am very happy today."), np.zeros(3 * RATE, "f4")]))
     assert errors("I am very happy today", result.text) <= 0.2, result.text
     assert all(word.committed for word in result.heard[-2].words)  # before the end is known
+
+
+# About the weather and the way to the market.
+FOREIGN = {
+    "de": "Heute morgen ist das Wetter schön, und die Kinder spielen im Garten. "
+    "Gestern sind wir durch die alte Stadt gegangen und haben den Markt angeschaut. "
+    "Meine Schwester möchte ein neues Haus am Fluss kaufen, aber es ist sehr teuer.",
+    "id": "Cuaca pagi ini sangat indah dan anak-anak bermain di kebun. "
+    "Kemarin kami berjalan melalui kota tua dan melihat pasar. "
+    "Saudara perempuan saya ingin membeli rumah baru di dekat sungai, tetapi sangat mahal.",
+}
+
+
+@pytest.mark.parametrize("voice", FOREIGN)
+def test_another_language_gives_no_words_and_is_told_once(voice: str) -> None:
+    result = listen(np.tile(spoken(FOREIGN[voice], voice), 2))
+    assert len(result.words) <= 5, result.text
+    assert sum(h.foreign for h in result.heard) == 1
+    replayed(result.heard)
+
+
+def test_english_is_understood_again_after_another_language() -> None:
+    result = listen(np.concatenate([spoken(FOREIGN["id"], "id"), spoken(TEXT), spoken(TEXT)]))
+    last_ns = ORIGIN_NS + (len(spoken(FOREIGN["id"], "id")) + len(spoken(TEXT))) * 62_500
+    again = " ".join(w.word.text for w in result.words if w.word.begin_ns >= last_ns)
+    assert errors(TEXT, again) <= 0.2, again
+    assert not any(h.foreign for h in session().heard)
+    replayed(result.heard)
 
 
 SECONDS = 60

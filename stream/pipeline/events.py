@@ -82,7 +82,8 @@ class TranscriptEvent:
     """What the transcriber knows now: all words that are not forgotten, in the order of time.
 
     Speech up to the event time `horizon_ns` has been transcribed or found to be none. The exception
-    is `skipped`, begin and end of sound for which this pass had no time.
+    is `skipped`, begin and end of sound for which this pass had no time. `foreign` is true when the
+    user is to be told that the speech is not understood.
     """
 
     words: tuple[Word, ...]
@@ -90,6 +91,7 @@ class TranscriptEvent:
     horizon_ns: int
     ready_ns: int
     skipped: tuple[int, int] | None = None
+    foreign: bool = False
     source: str = ""
     """The name of the source; filled in on the way out."""
 

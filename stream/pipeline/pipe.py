@@ -131,7 +131,7 @@ class Pipe:
                 self._loading = False
             case TranscriptEvent():
                 self._words = event.words
-                return [*self._behind(event), *([event] if event.changes else [])]
+                return [*self._word_notices(event), *([event] if event.changes else [])]
             case Failed():
                 at_ns = self.origin_ns + event.step * self.spec.step_ns
                 return [Notice(NoticeKind.WORKER_ERROR, at_ns, event.modality, event.reason)]
@@ -187,12 +187,17 @@ class Pipe:
         kind = NoticeKind.DEGRADED if change > 0 else NoticeKind.RECOVERED
         return [Notice(kind, at_ns, None, detail)]
 
-    def _behind(self, event: TranscriptEvent) -> Sequence[Notice]:
-        if event.skipped is None:
-            return []
-        begin_ns, end_ns = event.skipped
-        detail = f"{(end_ns - begin_ns) / 1e9:.1f} s of sound were skipped to keep up"
-        return [Notice(NoticeKind.LATE_WORDS, begin_ns, Modality.TEXT, detail)]
+    def _word_notices(self, event: TranscriptEvent) -> Sequence[Notice]:
+        notices = []
+        if event.skipped is not None:
+            begin_ns, end_ns = event.skipped
+            detail = f"{(end_ns - begin_ns) / 1e9:.1f} s of sound were skipped to keep up"
+            notices.append(Notice(NoticeKind.LATE_WORDS, begin_ns, Modality.TEXT, detail))
+        if event.foreign:
+            kind, at_ns = NoticeKind.NOT_UNDERSTOOD, event.horizon_ns
+            detail = "the speech model does not know this speech, so its words are left out"
+            notices.append(Notice(kind, at_ns, Modality.TEXT, detail))
+        return notices
 
     def _mute_notices(self, row: FeatureRow) -> Sequence[Notice]:
         """Return a notice when a device begins or ends to give exact zeros.

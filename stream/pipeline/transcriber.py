@@ -3,7 +3,7 @@
 While somebody speaks there is a pass every half second, and one at once when the speech pauses;
 without new speech there is none. A pass starts some seconds back. The words that are committed
 there are the forced beginning of its text, so that it only has to find what comes after them, in
-their context.
+their context. Words of speech that the model does not know are withheld.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from normtr import speech
 from normtr.speech import LEAD_S, RATE, TAIL_S, Whisper
 from normtr.text import TimedWord
 from normtr.voice_activity import CHUNK, VoiceActivity
+from stream.pipeline.comprehension import Comprehension
 from stream.pipeline.events import TranscriptEvent, Word, WordChange
 from stream.pipeline.handoff import Sound, SoundRing
 from stream.pipeline.load_shedding import DutyCycles
@@ -76,6 +77,7 @@ class Transcriber:
         self._whisper = whisper
         self._duty_cycles = duty_cycles
         self._hypothesis = Hypothesis(known)
+        self._comprehension = Comprehension(known)
         self._activity = VoiceActivity(begin, config.vad_threshold)
         self._begin = begin  # the next passage's first sample
         self._taken = begin  # the end of the last passage
@@ -144,7 +146,9 @@ class Transcriber:
         told.forget(horizon_ns - MEMORY_NS)
         begin = sound.begin
         skipped = (self._ns(begin - work.skipped), self._ns(begin)) if work.skipped else None
-        return [TranscriptEvent(told.words, tuple(changes), horizon_ns, 0, skipped)]
+        passed, foreign = self._comprehension.pass_on(changes, told.words)
+        words = self._comprehension.words
+        return [TranscriptEvent(words, tuple(passed), horizon_ns, 0, skipped, foreign)]
 
     def _listen(self, sound: Sound, end: int) -> tuple[WordChange, ...]:
         """Run Whisper over the passage up to sample `end`; return the changed words."""

@@ -77,6 +77,7 @@ NOTICE_TEXTS: dict[str, str] = {
     NoticeKind.WORKER_DOWN: "worker down",
     NoticeKind.WORKER_RESTARTED: "worker restarted",
     NoticeKind.LATE_WORDS: "late words",
+    NoticeKind.NOT_UNDERSTOOD: "speech not understood",
     NoticeKind.PERSON_CHANGED: "person changed",
     NoticeKind.SOURCE_ENDED: "source ended",
     NoticeKind.FELL_BACK_TO_CPU: "fell back to CPU",

@@ -30,9 +30,10 @@ class EvaluatePart:
     part: Literal["face", "voice", "text", "fusion", "clips"]
     """What is judged."""
     data: Path | None = None
-    """face: rafdb.npz or ferplus.npz; voice: a folder of RAVDESS actors; text: a table of MELD or IEMOCAP's
-    transcripts; clips: a folder of media files, whose names tell emotion and person as in the
-    Javanese corpus or RAVDESS, if `labels` does not."""
+    """face: rafdb.npz or ferplus.npz; voice: a folder of RAVDESS actors, EmoDB, EMOVO or Javanese
+    speakers; text: a table of MELD, IEMOCAP's transcripts or GoEmotions; clips: a folder of media
+    files, whose names tell emotion and person as in the Javanese corpus or RAVDESS, if `labels` does
+    not."""
     labels: Path | None = None
     """clips: a CSV with the columns clip (a path inside the folder), label and person."""
     split: int = 1
@@ -45,6 +46,8 @@ class EvaluatePart:
     """fusion: a MELD table."""
     misheard: bool = False
     """text: drop 8 % of the words and take 8 % for others, in Whisper's case and punctuation."""
+    bare: bool = False
+    """text: take case and punctuation away."""
     seed: int = 7
     """fusion: seed of windows and gaps; text: seed of what is misheard."""
     n: int = 10_000
@@ -86,7 +89,9 @@ def _report(config: EvaluatePart, recognizer: Checkpoint) -> dict[str, Any]:
             return scores(*evaluate_voice.judged(recognizer, config.data))
         case "text":
             misheard = config.seed if config.misheard else None
-            return scores(*evaluate_text.judged(recognizer, config.data, misheard))
+            return evaluate_text.report(
+                recognizer, config.checkpoint, config.data, misheard, config.bare
+            )
         case "clips":
             clips = labelled_clips.load(config.data, config.labels)
             return evaluate_clips.report(config.checkpoint, clips)

@@ -2,37 +2,90 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from normtr import torch_networks
 from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
-from training.data import dialogues
+from normtr.spec import LABELS
+from training.data import dialogues, goemotions
 from training.data.dialogues import UNKNOWN
-from training.evaluation.part_scores import Judged
+from training.data.goemotions import Comment
+from training.evaluation import part_scores, several_labels
 from training.recognizer import text
-from training.recognizer.asr_noise import AsrNoise
+from training.recognizer.asr_noise import AsrNoise, bare_said
 from training.recognizer.text_rows import Said
 
 
-def judged(recognizer: Checkpoint, data: Path, misheard: int | None) -> Judged:
-    """Judge utterances by the mean vector of their words, read after what was said before them.
+def report(
+    recognizer: Checkpoint, folder: Path, data: Path, misheard: int | None, bare: bool
+) -> dict[str, Any]:
+    """Score a table of MELD, IEMOCAP or GoEmotions by the mean vector of each text's words.
 
-    `misheard` is the seed by which words are misheard; None takes them as written. Raises UserError
-    when no utterance has an emotion.
+    What was said before an utterance is read, too. `misheard` is the seed by which words are
+    misheard; None takes them as written. `bare` takes case and punctuation away. GoEmotions'
+    thresholds are those that `folder`, the recognizer's, has recorded, or else the best ones on a
+    tenth of the `train.tsv` beside the table. Raises UserError when there is neither, or when no
+    utterance has an emotion.
     """
+    if goemotions.is_table(data):
+        comments = goemotions.load(data)
+        heard = _heard([Said(c.text) for c in comments], misheard, bare)
+        least = _recorded(folder) or _chosen(recognizer, data.parent / "train.tsv")
+        found = _probabilities(recognizer, heard)
+        return several_labels.scores(found, holds(comments), least)
     said = [u for u in dialogues.table(data) if u.emotion != UNKNOWN]
     if not said:
         raise UserError(f"{data} has no utterance with an emotion.")
-    heard = [Said(u.text, u.before) for u in said]
+    heard = _heard([Said(u.text, u.before) for u in said], misheard, bare)
+    labels = np.array([u.emotion for u in said])
+    judged = np.ones(len(said), np.bool_)
+    return part_scores.scores(_probabilities(recognizer, heard), labels, judged)
+
+
+def holds(comments: Sequence[Comment]) -> NDArray[np.bool_]:
+    """Return which labels hold, bool [n, C]."""
+    return np.array([[label in c.labels for label in range(len(LABELS))] for c in comments])
+
+
+def _heard(said: list[Said], misheard: int | None, bare: bool) -> list[Said]:
     if misheard is not None:
-        asr_noise, random = AsrNoise(u.text for u in said), np.random.default_rng(misheard)
-        heard = [asr_noise.said(s, random, written=True) for s in heard]
-    means = text.utterance_means(heard, recognizer.spec.text, recognizer.adapter)
+        asr_noise, random = AsrNoise(s.text for s in said), np.random.default_rng(misheard)
+        said = [asr_noise.said(s, random, written=True) for s in said]
+    return [bare_said(s) for s in said] if bare else said
+
+
+def _probabilities(recognizer: Checkpoint, said: list[Said]) -> NDArray[np.float32]:
+    means = text.utterance_means(said, recognizer.spec.text, recognizer.adapter)
     with torch.inference_mode():
         logits = torch_networks.head(recognizer.text)(torch.from_numpy(means))
-        probabilities = logits.softmax(1).numpy()
-    return probabilities, np.array([u.emotion for u in said]), np.ones(len(said), np.bool_)
+        return np.asarray(logits.softmax(1).numpy())
+
+
+def _recorded(folder: Path) -> dict[str, float] | None:
+    """Return the thresholds that were recorded when the recognizer was trained, if any were."""
+    try:
+        metrics = json.loads((folder / "recorded.json").read_text(encoding="utf-8"))["metrics"]
+        return {name: float(metrics["text"]["thresholds"][name]) for name in LABELS}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _chosen(recognizer: Checkpoint, train: Path) -> dict[str, float]:
+    if not train.is_file():
+        raise UserError(
+            f"the recognizer has no thresholds for several labels, and there is no {train} to "
+            "choose them on."
+        )
+    comments = [c for c in goemotions.load(train) if c.held_out]
+    if not comments:
+        raise UserError(f"{train} has too few comments to choose thresholds on.")
+    found = _probabilities(recognizer, [Said(c.text) for c in comments])
+    return several_labels.thresholds(found, holds(comments))

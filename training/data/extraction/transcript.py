@@ -11,18 +11,24 @@ from normtr.sound import Samples
 from normtr.speech import LEAD_S, RATE, TAIL_S, Whisper, most_words, stretches
 from normtr.speech_limits import PASSAGE_S, PAUSE_MS
 from normtr.text import TimedWord
+from normtr.understood_speech import is_understood
 
 
 def transcript(sound: Samples, whisper: Whisper) -> tuple[TimedWord, ...]:
     """Return the words of a sound float32 [n] at 16 kHz, in order and without overlaps.
 
-    Their times are ns from the first sample.
+    Their times are ns from the first sample. Words of speech that the model does not know are left
+    out.
     """
     words: list[TimedWord] = []
+    sure: list[float] = []
     for begin, end in passages(stretches(sound, longest_s=PASSAGE_S)):
         first = max(0, begin - round(LEAD_S * RATE))
         last = end + round(TAIL_S * RATE)
         heard = whisper.words(sound[first:last], "", most_words((last - first) / RATE))
+        sure += [probability for *_, probability in heard or ()]
+        if not is_understood(sure):
+            continue
         for text, begin_s, end_s, _ in heard or ():
             floor_ns = words[-1].end_ns if words else 0
             begin_ns = max(_ns(first) + round(begin_s * 1e9), floor_ns)
