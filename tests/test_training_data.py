@@ -19,7 +19,7 @@ from normtr.text import TextEncoder
 from normtr.voice import States
 from normtr.voice_network import VoiceNetwork
 from tests.support.clips import write as write_clip
-from training.data import emodb, face_files, meld, ravdess, speech_folder
+from training.data import emodb, emovo, face_files, javanese, meld, ravdess, speech_folder
 from training.data.speech import Clip, samples
 from training.recognizer import audio_augmentation, augment
 from training.recognizer.asr_noise import CONFUSED, DROPPED, AsrNoise, bare
@@ -70,7 +70,7 @@ def test_emovo(tmp_path: Path) -> None:
     assert found == [("happy", "emovo f1"), ("fear", "emovo m2"), ("sad", "emovo m2")]
     write_sound(tmp_path / "joy-m2-d1.ogg")
     with pytest.raises(UserError, match="EMOVO"):
-        speech_folder.load(tmp_path)
+        emovo.load(tmp_path)
 
 
 def test_javanese_voices_are_sounds_and_the_sound_of_clips(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_javanese_voices_are_sounds_and_the_sound_of_clips(tmp_path: Path) -> No
         samples(speech_folder.load(tmp_path)[1], 16_000)
     write_sound(tmp_path / "voice/zz.ogg")
     with pytest.raises(UserError, match=r"zz\.ogg is not named like a Javanese clip"):
-        speech_folder.load(tmp_path)
+        javanese.load(tmp_path)
 
 
 def test_a_folder_of_speech_is_known_by_its_names(tmp_path: Path) -> None:
@@ -99,6 +99,10 @@ def test_a_folder_of_speech_is_known_by_its_names(tmp_path: Path) -> None:
     assert speech_folder.load(tmp_path / "a")[0].person == "emodb 03"
     calm = speech_folder.load(tmp_path / "b")[0]
     assert (LABELS[calm.label], calm.person) == ("neutral", "ravdess 03")
+    write_sound(tmp_path / "f/dis-f1-b1.ogg")
+    write_sound(tmp_path / "f/more/03a01Wa.flac")
+    with pytest.raises(UserError, match=r"03a01Wa\.flac is not named like dis-f1-b1\.ogg"):
+        speech_folder.load(tmp_path / "f")
     for folder, why in (("c", "tells no emotion"), ("d", "has no sound"), ("e", "no folder")):
         with pytest.raises(UserError, match=why):
             speech_folder.load(tmp_path / folder)

@@ -22,12 +22,12 @@ EMOTIONS = {
 
 
 def load(folder: Path) -> list[Clip]:
-    """Return the clips of `folder/*.flac`, without boredom (L), which is not among our labels.
+    """Return the clips of `folder/**/*.flac`, without boredom (L), which is not among our labels.
 
     Raises UserError for a missing folder or a file name of another form.
     """
     clips = []
-    for path in files(folder, "*.flac"):
+    for path in files(folder, "**/*.flac"):
         letter = path.stem[5:6]
         if len(path.stem) != 7 or letter not in (*EMOTIONS, "L"):
             raise UserError(f"{path} is not named like an EmoDB clip (SStttEv).")
