@@ -98,3 +98,12 @@ def test_memory_is_small_and_ends_growing() -> None:
     assert numbers == list(range(numbers[0], 5 * REMEMBERED))
     assert summary.causes("voice")[Cause.NONE] == 5 * REMEMBERED
     assert len(summary.curves()) == len(summary.ends_s()) == len(summary.abstained())
+
+
+@pytest.mark.slow
+def test_a_soak_remembers_every_step_by_which_faults_are_judged() -> None:
+    steps = 3 * REMEMBERED
+    summary, windows = Summary(LABELS, 0, steps), [estimate(n, []) for n in range(2 * SPEC.steps)]
+    for n in range(steps):
+        summary.add(0, replace(windows[n % len(windows)], step=n))
+    assert [number for number, _ in summary.steps()][:2] == [0, 1]

@@ -81,9 +81,13 @@ def _played(
 ) -> tuple[dict[str, _Played], _First | None]:
     """Return what each source gave, and the first estimate's moment; None if there was none."""
     checkpoint, origin_ns = opened.models.checkpoint, opened.origin_ns
+    assert config.seconds is not None
+    steps = (
+        int(config.seconds * 1000) // checkpoint.spec.step_ms
+    )  # faults are judged by all of them
     wire = Messages(opened.session, checkpoint.sha256, checkpoint.labels, opened.name)
     found = {
-        source: _Played(Endurance(origin_ns), Summary(checkpoint.labels, origin_ns))
+        source: _Played(Endurance(origin_ns), Summary(checkpoint.labels, origin_ns, steps))
         for source in opened.sources
     }
     gaps = None if config.record_gaps is None else GapRecorder(config.record_gaps)

@@ -23,7 +23,7 @@ from stream.pipeline.window_assembler import Estimate
 from stream.views.labels_and_colours import NOTHING
 
 REMEMBERED = 7200
-"""At least this many steps are remembered: half an hour, at 60 bytes each."""
+"""Half an hour of steps, at 60 bytes each."""
 STRETCHES = 30
 """This many of the last stretches are shown."""
 
@@ -34,8 +34,12 @@ _CODES = {cause: code for code, cause in enumerate(_NAMES)}
 class Summary:
     """Collects estimates. Each step counts as it was in the last estimate that contained it."""
 
-    def __init__(self, labels: tuple[str, ...], origin_ns: int) -> None:
+    def __init__(
+        self, labels: tuple[str, ...], origin_ns: int, remembered: int = REMEMBERED
+    ) -> None:
+        """At least the last `remembered` steps are remembered in detail."""
         self.labels = labels
+        self._remembered = remembered
         self.origin_ns = origin_ns
         self.estimates = 0
         self.step_s = 0.0
@@ -63,7 +67,7 @@ class Summary:
             for modality, cause in causes.items():
                 self._causes[modality].append(_CODES[cause])
                 self._counts[modality][cause] += 1
-        if len(self._steps) > 2 * REMEMBERED:
+        if len(self._steps) > 2 * self._remembered:
             self._forget()
 
     def ends_s(self) -> list[float]:
@@ -131,5 +135,5 @@ class Summary:
         """Forget the older half of what is remembered."""
         every: list[Any] = [self._steps, self._confidence, self._abstained, self._total_ms]
         for values in [*every, self._numbers, *self._causes.values()]:
-            del values[:-REMEMBERED]
-        del self._probabilities[: -REMEMBERED * len(self.labels)]
+            del values[: -self._remembered]
+        del self._probabilities[: -self._remembered * len(self.labels)]
