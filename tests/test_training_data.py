@@ -103,6 +103,9 @@ def test_a_folder_of_speech_is_known_by_its_names(tmp_path: Path) -> None:
     write_sound(tmp_path / "f/more/03a01Wa.flac")
     with pytest.raises(UserError, match=r"03a01Wa\.flac is not named like dis-f1-b1\.ogg"):
         speech_folder.load(tmp_path / "f")
+    (tmp_path / "g").mkdir()
+    (tmp_path / "g/Actor_03").symlink_to(tmp_path / "b/Actor_03")
+    assert len(speech_folder.load(tmp_path / "g")) == 1
     for folder, why in (("c", "tells no emotion"), ("d", "has no sound"), ("e", "no folder")):
         with pytest.raises(UserError, match=why):
             speech_folder.load(tmp_path / folder)

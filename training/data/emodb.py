@@ -27,7 +27,7 @@ def load(folder: Path) -> list[Clip]:
     Raises UserError for a missing folder or a file name of another form.
     """
     clips = []
-    for path in files(folder, "**/*.flac"):
+    for path in files(folder, ".flac"):
         letter = path.stem[5:6]
         if len(path.stem) != 7 or letter not in (*EMOTIONS, "L"):
             raise UserError(f"{path} is not named like an EmoDB clip (SStttEv).")

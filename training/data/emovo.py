@@ -28,7 +28,7 @@ def load(folder: Path) -> list[Clip]:
     Raises UserError for a missing folder or a file name of another form.
     """
     clips = []
-    for path in files(folder, "**/*.ogg"):
+    for path in files(folder, ".ogg"):
         emotion, *rest = path.stem.split("-")
         if len(rest) != 2 or emotion not in EMOTIONS:
             raise UserError(f"{path} is not named like an EMOVO clip (EEE-SS-TT).")

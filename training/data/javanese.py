@@ -11,6 +11,7 @@ from pathlib import Path
 
 from normtr.errors import UserError
 from normtr.spec import LABELS
+from training.data.files_inside import files_inside
 from training.data.speech import Clip
 
 NAME = re.compile(r"(?P<person>\d\d)-(?P<sentence>\d\d)-(?P<emotion>0[1-6])_(?P<take>\d\d)")
@@ -31,7 +32,7 @@ def load(folder: Path) -> list[Clip]:
     Raises UserError for a folder without such files or a file name of another form.
     """
     clips = []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in KINDS):
+    for path in files_inside(folder, KINDS):
         found = NAME.fullmatch(path.stem)
         if found is None:
             raise UserError(f"{path} is not named like a Javanese clip (AA-BB-CC_DD).")

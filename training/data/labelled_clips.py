@@ -12,6 +12,7 @@ from pathlib import Path
 from normtr.errors import UserError
 from normtr.spec import LABELS
 from training.data import javanese, ravdess
+from training.data.files_inside import files_inside
 
 KINDS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg")
 
@@ -60,9 +61,7 @@ def load(folder: Path, table: Path | None) -> list[LabelledClip]:
 
 
 def _named(folder: Path) -> Iterator[LabelledClip]:
-    for path in folder.rglob("*"):
-        if path.suffix.lower() not in KINDS:
-            continue
+    for path in files_inside(folder, KINDS):
         for names in (JAVANESE, RAVDESS):
             if found := names.pattern.fullmatch(path.stem):
                 label = LABELS.index(names.emotions[found["emotion"]])

@@ -30,7 +30,7 @@ def load(folder: Path, calm_is_neutral: bool) -> list[Clip]:
     left out otherwise. Raises UserError for a missing folder or a file name of another form.
     """
     clips = []
-    for path in files(folder, "Actor_*/*.flac"):
+    for path in files(folder, ".flac"):
         fields = path.stem.split("-")
         if len(fields) != 7 or fields[2] not in EMOTIONS:
             raise UserError(f"{path} is not named like a RAVDESS clip (03-01-EE-II-SS-RR-AA).")

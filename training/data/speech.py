@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from normtr.errors import UserError
 from normtr.media import Media, Piece
 from normtr.sound import SoundTrack
+from training.data.files_inside import files_inside
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def samples(clip: Clip, rate: int) -> NDArray[np.float32]:
     The sound of a video is resampled as it is live. Raises UserError when it cannot be read, or
     when a file of sound is not mono at `rate` Hz.
     """
-    if clip.path.suffix == ".mp4":
+    if clip.path.suffix.lower() == ".mp4":
         return _of_video(clip.path, rate)
     try:
         sound, found = soundfile.read(clip.path, dtype="float32")
@@ -66,9 +67,9 @@ def _of_video(path: Path, rate: int) -> NDArray[np.float32]:
     return sound
 
 
-def files(folder: Path, pattern: str) -> list[Path]:
-    """Return the sorted files of a data folder. Raises UserError when there are none."""
-    found = sorted(folder.glob(pattern))
+def files(folder: Path, kind: str) -> list[Path]:
+    """Return the sorted files of a kind, such as `.flac`. Raises UserError when there are none."""
+    found = files_inside(folder, (kind,))
     if not found:
-        raise UserError(f"there is no {pattern} in {folder}; name the data folder in the config.")
+        raise UserError(f"there is no {kind} file in {folder}; name the data folder in the config.")
     return found

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from normtr.errors import UserError
 from training.data import emodb, emovo, javanese, ravdess
+from training.data.files_inside import files_inside
 from training.data.speech import Clip
 
 KINDS = (".flac", *javanese.KINDS)
@@ -38,7 +39,7 @@ def load(folder: Path) -> list[Clip]:
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {str(folder)!r}.")
-    sounds = sorted(path for path in folder.rglob("*") if path.suffix in KINDS)
+    sounds = files_inside(folder, KINDS)
     if not sounds:
         raise UserError(f"{folder} has no sound ({', '.join(KINDS)}).")
     corpus = next((c for c in CORPORA if c.name.fullmatch(sounds[0].stem)), None)
