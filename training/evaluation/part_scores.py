@@ -36,10 +36,26 @@ def scores(
     return {
         "n": len(labels),
         "accuracy": float(right.mean()),
+        "ece": ece(probabilities.max(1), right),
+        **of_classes(present, precision, recall, f1, support),
+    }
+
+
+def of_classes(
+    present: NDArray[np.int64],
+    precision: NDArray[np.float64],
+    recall: NDArray[np.float64],
+    f1: NDArray[np.float64],
+    support: NDArray[np.int64],
+) -> dict[str, Any]:
+    """Return uar, weighted_f1, macro_f1 and per_class from what scikit-learn says of each class.
+
+    `present` are the classes' indices into LABELS; all are [n].
+    """
+    return {
         "uar": float(recall.mean()),
         "weighted_f1": float(np.average(f1, weights=support)),
         "macro_f1": float(f1.mean()),
-        "ece": ece(probabilities.max(1), right),
         "per_class": {
             LABELS[label]: {
                 "n": int(support[i]),

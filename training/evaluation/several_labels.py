@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from normtr.spec import LABELS
-from training.evaluation.part_scores import ece
+from training.evaluation.part_scores import ece, of_classes
 
 THRESHOLDS = np.arange(0.02, 0.9, 0.02)
 """The thresholds that are tried; of equally good ones the middle one is taken."""
@@ -47,17 +47,6 @@ def scores(
     return {
         "n": len(holds),
         "accuracy": float((found == holds).all(1).mean()),
-        "uar": float(recall.mean()),
-        "weighted_f1": float(np.average(f1, weights=support)),
-        "macro_f1": float(f1.mean()),
         "ece": ece(probabilities.max(1), holds[np.arange(len(holds)), top]),
-        "per_class": {
-            LABELS[label]: {
-                "n": int(support[i]),
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-            }
-            for i, label in enumerate(present)
-        },
+        **of_classes(present, precision, recall, f1, support),
     }
