@@ -60,7 +60,7 @@ def test_utterances_of_both_corpora(folder: Path) -> None:
 
 def test_an_epoch_has_every_text_at_most_once_and_like_lengths_together() -> None:
     lengths = np.random.default_rng(0).integers(1, 100, 1005).tolist()
-    order = ByLength(lengths, 10, seed=1)
+    order = ByLength(lengths, [1.0] * 1005, 10, seed=1)
     first = list(order)
     assert len(first) == len(order) == 100
     assert all(len(batch) == 10 for batch in first)
@@ -70,6 +70,10 @@ def test_an_epoch_has_every_text_at_most_once_and_like_lengths_together() -> Non
     assert list(order) == first
     order.set_epoch(1)
     assert list(order) != first
+    seldom = ByLength(lengths, [1.0] * 500 + [0.2] * 505, 10, seed=1)
+    drawn = [i for batch in seldom for i in batch]
+    assert len(drawn) == len(set(drawn)) == 600
+    assert 60 < sum(i >= 500 for i in drawn) < 220
 
 
 def test_a_trained_adapter_fits_the_text_model_and_changes_its_vectors(

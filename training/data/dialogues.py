@@ -1,38 +1,48 @@
-"""Transcribed utterances with emotion and sentiment: MELD and IEMOCAP (text and labels only)."""
+"""Texts with emotions: utterances of MELD and IEMOCAP, and comments of GoEmotions."""
 
 from __future__ import annotations
 
 import csv
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
 from normtr.errors import UserError
 from normtr.spec import LABELS
-from training.data import meld
+from training.data import goemotions, meld
 
 SENTIMENTS = ("negative", "neutral", "positive")
 UNKNOWN = -1
-"""The index of a label that is not known."""
+"""The index of a sentiment that is not known."""
 # IEMOCAP's six classes are happy, sad, neutral, angry, excited and frustrated.
 _EMOTIONS = ("happy", "sad", "neutral", "angry", "happy", None)
 _SENTIMENTS = ("positive", "negative", "neutral", "negative", "positive", "negative")
 
 
+class Corpus(StrEnum):
+    """Where a text is from; how frequent the emotions are differs between corpora."""
+
+    MELD = "meld"
+    IEMOCAP = "iemocap"
+    GOEMOTIONS = "goemotions"
+
+
 @dataclass(frozen=True)
 class Utterance:
-    """An utterance with its labels, and what was said before it."""
+    """An utterance or a comment with its labels, and what was said before it."""
 
     text: str
-    emotion: int
-    """Index into `normtr.spec.LABELS`, or UNKNOWN."""
+    emotions: tuple[int, ...]
+    """Indices into `normtr.spec.LABELS`; several may hold, and none is known if it is empty."""
     sentiment: int
-    """Index into SENTIMENTS."""
+    """Index into SENTIMENTS, or UNKNOWN."""
     dialogue: str
-    """A name that is unique within both corpora."""
+    """A name that is unique within all corpora; a comment is a dialogue of its own."""
+    corpus: Corpus
     before: str = ""
-    """What was said in the dialogue before; empty for IEMOCAP, whose turns have no known order."""
+    """What was said in the dialogue before; empty where that is not known."""
 
 
 def load(folder: Path, split: Literal["train", "valid"]) -> list[Utterance]:
@@ -45,6 +55,18 @@ def load(folder: Path, split: Literal["train", "valid"]) -> list[Utterance]:
     return table(folder / "meld_train_sent_emo.csv") + table(
         folder / "iemocap_transcription-engchi-polish.csv"
     )
+
+
+def comments(path: Path) -> list[Utterance]:
+    """Return the comments of GoEmotions' training table, but not the tenth for thresholds.
+
+    Raises UserError as `goemotions.load` does.
+    """
+    return [
+        Utterance(c.text, c.labels, UNKNOWN, c.name, Corpus.GOEMOTIONS)
+        for c in goemotions.load(path)
+        if not c.held_out
+    ]
 
 
 def table(path: Path) -> list[Utterance]:
@@ -66,7 +88,14 @@ def table(path: Path) -> list[Utterance]:
 
 def _meld(path: Path) -> list[Utterance]:
     return [
-        Utterance(u.text, u.label, SENTIMENTS.index(u.sentiment), u.dialogue, u.before)
+        Utterance(
+            u.text,
+            (u.label,),
+            SENTIMENTS.index(u.sentiment),
+            u.dialogue,
+            Corpus.MELD,
+            u.before,
+        )
         for u in meld.load(path)
     ]
 
@@ -83,9 +112,10 @@ def _iemocap(texts: Path) -> list[Utterance]:
         return [
             Utterance(
                 text,
-                _emotion(_EMOTIONS[code]),
+                _emotions(_EMOTIONS[code]),
                 SENTIMENTS.index(_SENTIMENTS[code]),
                 name.rpartition("_")[0],
+                Corpus.IEMOCAP,
             )
             for name, text, code in found
         ]
@@ -93,5 +123,5 @@ def _iemocap(texts: Path) -> list[Utterance]:
         raise UserError(f"IEMOCAP's transcripts {texts} cannot be read: {error}.") from None
 
 
-def _emotion(name: str | None) -> int:
-    return UNKNOWN if name is None else LABELS.index(name)
+def _emotions(name: str | None) -> tuple[int, ...]:
+    return () if name is None else (LABELS.index(name),)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from normtr.errors import UserError
 from normtr.spec import LABELS
@@ -27,6 +31,11 @@ class Comment:
     def held_out(self) -> bool:
         """Whether this is of the tenth of the training part that chooses thresholds."""
         return hashlib.sha256(self.name.encode()).digest()[0] % 10 == 0
+
+
+def holds(comments: Sequence[Comment]) -> NDArray[np.bool_]:
+    """Return which labels hold, bool [n, C]."""
+    return np.array([[label in c.labels for label in range(len(LABELS))] for c in comments])
 
 
 def is_table(path: Path) -> bool:

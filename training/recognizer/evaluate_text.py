@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from normtr.checkpoint import Checkpoint
 from normtr.errors import UserError
 from normtr.spec import LABELS
 from training.data import dialogues, goemotions
-from training.data.dialogues import UNKNOWN
-from training.data.goemotions import Comment
 from training.evaluation import part_scores, several_labels
 from training.recognizer import text
 from training.recognizer.asr_noise import AsrNoise, bare_said
@@ -40,19 +37,14 @@ def report(
         heard = _heard([Said(c.text) for c in comments], misheard, bare)
         least = _recorded(folder) or _chosen(recognizer, data.parent / "train.tsv")
         found = _probabilities(recognizer, heard)
-        return several_labels.scores(found, holds(comments), least)
-    said = [u for u in dialogues.table(data) if u.emotion != UNKNOWN]
+        return several_labels.scores(found, goemotions.holds(comments), least)
+    said = [u for u in dialogues.table(data) if u.emotions]
     if not said:
         raise UserError(f"{data} has no utterance with an emotion.")
     heard = _heard([Said(u.text, u.before) for u in said], misheard, bare)
-    labels = np.array([u.emotion for u in said])
+    labels = np.array([u.emotions[0] for u in said])
     judged = np.ones(len(said), np.bool_)
     return part_scores.scores(_probabilities(recognizer, heard), labels, judged)
-
-
-def holds(comments: Sequence[Comment]) -> NDArray[np.bool_]:
-    """Return which labels hold, bool [n, C]."""
-    return np.array([[label in c.labels for label in range(len(LABELS))] for c in comments])
 
 
 def _heard(said: list[Said], misheard: int | None, bare: bool) -> list[Said]:
@@ -88,4 +80,4 @@ def _chosen(recognizer: Checkpoint, train: Path) -> dict[str, float]:
     if not comments:
         raise UserError(f"{train} has too few comments to choose thresholds on.")
     found = _probabilities(recognizer, [Said(c.text) for c in comments])
-    return several_labels.thresholds(found, holds(comments))
+    return several_labels.thresholds(found, goemotions.holds(comments))

@@ -1,9 +1,9 @@
-"""Trains the text part on spoken utterances: a low-rank adapter of the embedded BERT and a head."""
+"""Trains the text part on speech and comments: a low-rank adapter of the embedded BERT and a head."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,13 +25,13 @@ from normtr.engine.weights import Weights
 from normtr.spec import LABELS, TextSpec
 from normtr.torch_bert import text_model
 from training import run_folder
-from training.data import dialogues
-from training.data.dialogues import SENTIMENTS, UNKNOWN, Utterance
+from training.data import dialogues, goemotions
+from training.data.dialogues import SENTIMENTS, UNKNOWN, Corpus, Utterance
 from training.data.folder import DATA
+from training.evaluation import several_labels
 from training.evaluation.part_scores import scores
 from training.recognizer.apart import apart
 from training.recognizer.asr_noise import AsrNoise, bare_said
-from training.recognizer.class_prior import evened
 from training.recognizer.folds import FOLDS, folds
 from training.recognizer.temperature import cooled
 from training.recognizer.text_rows import Said, owners, word_vectors
@@ -39,8 +39,9 @@ from training.systems.fit import fit, weights_of
 
 LAYERS = ("attention.self.query", "attention.self.value", "intermediate.dense", "output.dense")
 ADAPTER, HEAD = "text_adapter.safetensors", "text.safetensors"
-Batch = tuple[list[Said], Tensor, Tensor]
-"""What was said, and its emotions and sentiments, int64 [n] each."""
+Batch = tuple[list[Said], Tensor, Tensor, Tensor]
+"""What was said, the shares of its emotions float32 [n, C], which are zero where none is known, the
+log-frequencies of the emotions in its corpus float32 [n, C], and its sentiments int64 [n]."""
 WHOLE = len(FOLDS)
 """The number of a fold without samples, so that training without it is on everything."""
 LOW_RANK = ".parametrizations.weight.0"
@@ -64,18 +65,23 @@ class ByLength(Sampler[list[int]]):
     They depend on (seed, epoch) only.
     """
 
-    def __init__(self, lengths: list[int], batch: int, seed: int) -> None:
-        self._lengths, self._batch, self._seed, self._epoch = np.array(lengths), batch, seed, 0
+    def __init__(self, lengths: list[int], shares: list[float], batch: int, seed: int) -> None:
+        """`shares` says about how likely each text is to be in an epoch; 1 is the most."""
+        self._lengths, self._shares = np.array(lengths), np.array(shares)
+        self._batch, self._seed, self._epoch = batch, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._lengths) // self._batch
+        return int(self._shares.sum()) // self._batch
 
     def __iter__(self) -> Iterator[list[int]]:
         random = np.random.default_rng((self._seed, self._epoch))
-        order = random.permutation(len(self._lengths))[: len(self) * self._batch]
+        # Efraimidis and Spirakis, Information Processing Letters 97, 2006: draws without return.
+        keys = random.random(len(self._shares)) ** (1 / self._shares)
+        order = np.argsort(-keys, kind="stable")[: len(self) * self._batch]
+        order = random.permutation(order)
         batches = []
         for begin in range(0, len(order), self._batch * 32):
             some = order[begin : begin + self._batch * 32]
@@ -87,11 +93,14 @@ class ByLength(Sampler[list[int]]):
 class Adapter(lightning.LightningModule):
     """Tells emotion and sentiment by two linear heads from the mean of the words' last states.
 
-    Only the adapter and the heads are trained.
+    Only the adapter and the heads are trained. How frequent an emotion is in a corpus is added to
+    its logit, so that the head learns nothing of it (Menon et al., ICLR 2021).
     """
 
-    def __init__(self, spec: TextSpec, rank: int, lr: float, steps: int) -> None:
+    def __init__(self, spec: TextSpec, rank: int, lr: float, steps: int, expected: Tensor) -> None:
+        """`expected` [C] is added to the logits of texts that validate."""
         super().__init__()
+        self.register_buffer("expected", expected)
         self.spec = spec
         self.tokenizer, self.bert = text_model(spec.model)
         self.lr, self.steps = lr, steps
@@ -125,16 +134,23 @@ class Adapter(lightning.LightningModule):
         return means
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        said, emotions, sentiments = batch
+        said, shares, frequencies, sentiments = batch
         means = self(said).float()
-        loss = F.cross_entropy(self.emotion(means), emotions, ignore_index=UNKNOWN)
-        loss = loss + F.cross_entropy(self.sentiment(means), sentiments, ignore_index=UNKNOWN)
+        logits: Tensor = self.emotion(means) + frequencies
+        each = -(shares * logits.log_softmax(1)).sum(1)
+        loss: Tensor = each.sum() / shares.sum().clamp_min(1)
+        if (sentiments != UNKNOWN).any():
+            known = F.cross_entropy(
+                self.sentiment(means), sentiments, ignore_index=UNKNOWN, reduction="sum"
+            )
+            loss = loss + known / len(said)
         self.log("loss", loss, prog_bar=True, batch_size=len(said))
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        said, emotions, _sentiments = batch
-        self.f1.update(self.emotion(self(said).float()), emotions)
+        said, shares, _frequencies, _sentiments = batch
+        logits = self.emotion(self(said).float()) + self.get_buffer("expected")
+        self.f1.update(logits, shares.argmax(1))
 
     def on_validation_epoch_end(self) -> None:
         self.log("weighted_f1", self.f1.compute(), prog_bar=True)
@@ -165,14 +181,26 @@ def _shares(owner: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.asarray(1 / (of * max(1, np.count_nonzero(counts))), np.float32)
 
 
+Frequencies = Mapping[Corpus, Tensor]
+"""The log-frequencies of the emotions in a corpus, float32 [C]."""
+
+
 class RecognisedSpeech:
     """Collates utterances, some of them as a speech recogniser writes them."""
 
-    def __init__(self, asr_noise: AsrNoise, plain: float, misheard: float, after: float) -> None:
+    def __init__(
+        self,
+        frequencies: Frequencies,
+        asr_noise: AsrNoise,
+        plain: float,
+        misheard: float,
+        after: float,
+    ) -> None:
         """`plain` is the share of utterances that are bare, and `misheard` that of those that are
         bare and misheard. The share `after` comes after the last words (any number) of what was
         said before.
         """
+        self._frequencies = frequencies
         self._hearing, self._plain, self._misheard = asr_noise, plain, misheard
         self._after = after
 
@@ -190,20 +218,47 @@ class RecognisedSpeech:
             elif chance < self._misheard + self._plain:
                 one = bare_said(one)
             said.append(one)
-        return _batch(said, utterances)
+        return _batch(said, utterances, self._frequencies)
 
 
-def as_written(after: bool, utterances: list[Utterance]) -> Batch:
+def as_written(frequencies: Frequencies, after: bool, utterances: list[Utterance]) -> Batch:
     """Collate utterances as written: with `after`, after all that was said before, or alone."""
-    return _batch([Said(u.text, u.before if after else "") for u in utterances], utterances)
+    said = [Said(u.text, u.before if after else "") for u in utterances]
+    return _batch(said, utterances, frequencies)
 
 
-def _batch(said: list[Said], utterances: list[Utterance]) -> Batch:
+def _batch(said: list[Said], utterances: list[Utterance], frequencies: Frequencies) -> Batch:
     return (
         said,
-        torch.tensor([u.emotion for u in utterances]),
+        torch.from_numpy(emotion_shares(utterances)),
+        torch.stack([frequencies[u.corpus] for u in utterances]),
         torch.tensor([u.sentiment for u in utterances]),
     )
+
+
+def emotion_shares(utterances: Sequence[Utterance]) -> NDArray[np.float32]:
+    """Return the share of each emotion in each text, float32 [n, C].
+
+    The emotions of a text share it equally. Where none is known the shares are zero.
+    """
+    shares = np.zeros((len(utterances), len(LABELS)), np.float32)
+    for row, u in zip(shares, utterances, strict=True):
+        row[list(u.emotions)] = 1 / max(1, len(u.emotions))
+    return shares
+
+
+def log_frequencies(utterances: Sequence[Utterance]) -> Tensor:
+    """Return the log of each emotion's share of the texts, float32 [C]; each counts once more."""
+    counts = emotion_shares(utterances).sum(0) + 1
+    return torch.from_numpy(np.log(counts / counts.sum()))
+
+
+def _probabilities(
+    said: Sequence[Said], spec: TextSpec, adapter: Weights, head: nn.Linear
+) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        means = torch.from_numpy(utterance_means(said, spec, adapter))
+        return np.asarray(head(means).softmax(1).numpy())
 
 
 def utterance_means(said: Sequence[Said], spec: TextSpec, adapter: Weights) -> NDArray[np.float32]:
@@ -214,18 +269,22 @@ def utterance_means(said: Sequence[Said], spec: TextSpec, adapter: Weights) -> N
 
 @dataclass(frozen=True)
 class TextPart:
-    """Train the text part on MELD's training part and IEMOCAP's transcripts.
+    """Train the text part on MELD's training part, IEMOCAP's transcripts and GoEmotions' comments.
 
     MELD's dev part validates. The adapter for use is trained on everything, and each of two more
-    leaves out half of the dialogues.
+    leaves out half of the dialogues and comments.
     """
 
     data: Path = DATA / "transcripts_labels"
     """Folder of the tables of MELD and IEMOCAP."""
+    comments: Path | None = DATA / "goemotions"
+    """Folder of `train.tsv` and `dev.tsv` of GoEmotions; None: without comments."""
     rank: int = 16
     """Rank of the adapter."""
     lr: float = 5e-4
-    epochs: int = 4
+    epochs: int = 3
+    drawn: float = 0.33
+    """Share of the comments that are drawn for an epoch."""
     batch: int = 32
     ema: float = 0.99
     """Decay per step of the moving average of the weights, which is kept; 0 means none."""
@@ -234,7 +293,7 @@ class TextPart:
     misheard: float = 0.35
     """Share of the utterances that are misheard as well."""
     evened: float = 0.5
-    """Exponent with which the classes' frequencies are taken out of the head."""
+    """Exponent with which the emotions' frequencies in speech are taken out of the head."""
     after: float = 0.75
     """Share of the utterances that come after the last words of what was said before."""
     cross_fit: bool = True
@@ -245,7 +304,7 @@ class TextPart:
         apart(partial(self._run, out, seed), [WHOLE, *(FOLDS if self.cross_fit else ())])
         adapter, head = read(out / ADAPTER), nn.Linear(self.spec.dim, len(LABELS))
         head.load_state_dict(load_file(out / HEAD))
-        training, valid = dialogues.load(self.data, "train"), dialogues.load(self.data, "valid")
+        training, valid = self._training(), dialogues.load(self.data, "valid")
         asr_noise, random = AsrNoise(u.text for u in training), np.random.default_rng(seed)
         written = [Said(u.text, u.before) for u in valid]
         heard = {
@@ -255,18 +314,36 @@ class TextPart:
             "misheard": [asr_noise.said(s, random) for s in written],
         }
         metrics: dict[str, Any] = {}
-        truth = np.array([u.emotion for u in valid])
+        truth = emotion_shares(valid).argmax(1)
         for name, said in heard.items():
-            with torch.inference_mode():
-                means = utterance_means(said, self.spec, adapter)
-                p = head(torch.from_numpy(means)).softmax(1).numpy()
+            p = _probabilities(said, self.spec, adapter, head)
             found = scores(p, truth, np.ones(len(p), np.bool_))
             metrics |= {name: found} if name else found
+        if self.comments is not None:
+            chosen, dev = (
+                [c for c in goemotions.load(self.comments / table) if c.held_out or whole]
+                for table, whole in (("train.tsv", False), ("dev.tsv", True))
+            )
+            probabilities = [
+                _probabilities([Said(c.text) for c in some], self.spec, adapter, head)
+                for some in (chosen, dev)
+            ]
+            least = several_labels.thresholds(probabilities[0], goemotions.holds(chosen))
+            metrics["thresholds"] = least
+            metrics["goemotions"] = several_labels.scores(
+                probabilities[1], goemotions.holds(dev), least
+            )
         return metrics
+
+    def _training(self) -> list[Utterance]:
+        spoken = dialogues.load(self.data, "train")
+        if self.comments is None:
+            return spoken
+        return spoken + dialogues.comments(self.comments / "train.tsv")
 
     def _run(self, out: Path, seed: int, without: int) -> bool:
         """Train without the fold `without`; with WHOLE, on everything."""
-        training, valid = dialogues.load(self.data, "train"), dialogues.load(self.data, "valid")
+        training, valid = self._training(), dialogues.load(self.data, "valid")
         fold = folds([u.dialogue for u in training])
         kept = [u for u, mine in zip(training, fold, strict=True) if mine != without]
         self._fit(out if without == WHOLE else out / f"fold-{without}", kept, valid, seed)
@@ -275,13 +352,17 @@ class TextPart:
     def _fit(self, out: Path, training: list[Utterance], valid: list[Utterance], seed: int) -> None:
         """Train an adapter and a head into `out`."""
         lightning.seed_everything(seed, verbose=False)
-        order = ByLength([len(u.text) for u in training], self.batch, seed)
+        shares = [self.drawn if u.corpus == Corpus.GOEMOTIONS else 1.0 for u in training]
+        order = ByLength([len(u.text) for u in training], shares, self.batch, seed)
+        of = {c: log_frequencies([u for u in training if u.corpus == c]) for c in Corpus}
+        spoken = log_frequencies([u for u in training if u.corpus != Corpus.GOEMOTIONS])
+        expected = (1 - self.evened) * spoken
         heard = RecognisedSpeech(
-            AsrNoise(u.text for u in training), self.plain, self.misheard, self.after
+            of, AsrNoise(u.text for u in training), self.plain, self.misheard, self.after
         )
-        written = partial(as_written, self.after > 0)
+        written = partial(as_written, of, self.after > 0)
         best = fit(
-            Adapter(self.spec, self.rank, self.lr, self.epochs * len(order)),
+            Adapter(self.spec, self.rank, self.lr, self.epochs * len(order), expected),
             DataLoader(training, batch_sampler=order, collate_fn=heard),  # type: ignore[arg-type]
             DataLoader(valid, 128, collate_fn=written),  # type: ignore[arg-type]
             run=out,
@@ -300,8 +381,8 @@ class TextPart:
         }
         head = nn.Linear(self.spec.dim, len(LABELS))
         head.load_state_dict(weights_of(best, "emotion."))
-        labels = np.array([u.emotion for u in training if u.emotion != UNKNOWN])
-        evened(head, labels, self.evened)
+        with torch.no_grad():
+            head.bias.add_(expected)
         fold = folds([u.dialogue for u in valid])
         half = [u for u, mine in zip(valid, fold, strict=True) if mine == 0]
         if half:
@@ -309,7 +390,7 @@ class TextPart:
                 said = [Said(u.text, u.before) for u in half]
                 means = utterance_means(said, self.spec, adapter)
                 logits = head(torch.from_numpy(means))
-            cooled(head, logits, torch.tensor([u.emotion for u in half]))
+            cooled(head, logits, torch.from_numpy(emotion_shares(half).argmax(1)))
         halves = {name: torch.from_numpy(x).half() for name, x in adapter.items()}
         run_folder.write_tensors(out / ADAPTER, halves)
         run_folder.write_tensors(out / HEAD, head.state_dict())
