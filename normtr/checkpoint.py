@@ -14,9 +14,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dacite
@@ -24,6 +25,7 @@ import numpy as np
 from safetensors.numpy import save as save_tensors
 
 from normtr.calibration import Calibration
+from normtr.crowd import Crowd, Spread
 from normtr.engine import weights as weight_files
 from normtr.engine.face_graph import face_graph
 from normtr.engine.norm_tr_graph import norm_tr_graph
@@ -63,6 +65,8 @@ class Checkpoint:
     norm_tr: Fusion
     """NORM-TR, or a network in its place."""
     sha256: str
+    crowd: Crowd = field(default_factory=dict)
+    """The crowd onto which a running baseline moves a person; empty: there is no such baseline."""
 
 
 def save(
@@ -72,6 +76,7 @@ def save(
     calibration: Calibration,
     weights: Mapping[str, Weights],
     config: NormTrConfig,
+    crowd: Crowd = MappingProxyType({}),
 ) -> str:
     """Write a checkpoint and return its hash. `weights` has the tensors of each of PARTS.
 
@@ -97,6 +102,7 @@ def save(
             "spec_sha256": spec.sha256(),
             "norm_tr": dataclasses.asdict(config),
             "calibration": dataclasses.asdict(calibration),
+            "crowd": {m: dataclasses.asdict(spread) for m, spread in crowd.items()},
             "parts": parts,
             "sha256": hashes,
         }
@@ -157,6 +163,12 @@ def load(folder: Path) -> Checkpoint:
         calibration = dacite.from_dict(
             Calibration, manifest["calibration"], dacite.Config(cast=[float, tuple], strict=True)
         )
+        crowd = {
+            str(m): dacite.from_dict(
+                Spread, spread, dacite.Config(cast=[tuple], type_hooks={float: float}, strict=True)
+            )
+            for m, spread in manifest.get("crowd", {}).items()  # earlier versions have none
+        }
     except (KeyError, TypeError, ValueError, AttributeError, dacite.DaciteError) as error:
         raise CheckpointError(
             f"the manifest of checkpoint {folder} does not fit: {error}."
@@ -179,6 +191,10 @@ def load(folder: Path) -> Checkpoint:
         )
     if not can_be_computed(calibration, len(labels)):
         raise CheckpointError(f"checkpoint {folder} does not fit: its calibration is no number.")
+    if not set(crowd) <= {Modality.FACE, Modality.VOICE} or not all(
+        spread.fits(len(labels)) for spread in crowd.values()
+    ):
+        raise CheckpointError(f"checkpoint {folder} does not fit: its crowd is no crowd of ours.")
     found = _read_parts(folder, manifest)
     for part, tensors in found.items():
         if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
@@ -200,6 +216,7 @@ def load(folder: Path) -> Checkpoint:
         adapter,
         NormTrWeights(config, norm_tr),
         hashlib.sha256(text_of_manifest.encode()).hexdigest(),
+        crowd,
     )
 
 

@@ -18,6 +18,7 @@ from torch import nn
 from normtr import checkpoint
 from normtr.calibration import Calibration
 from normtr.checkpoint import CheckpointError
+from normtr.crowd import Spread
 from normtr.fusion import NormTrWeights
 from normtr.model import NormTr
 from normtr.norm_tr_config import NormTrConfig
@@ -55,6 +56,25 @@ def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(checkpoint, "SHARD_BYTES", 20_000)
     save(tmp_path / "checkpoint")
     return tmp_path / "checkpoint"
+
+
+def test_a_crowd_comes_back_and_a_senseless_one_is_refused(saved: Path) -> None:
+    assert checkpoint.load(saved).crowd == {}
+    of = {"mean": [0.0, 1.0, 2, 3, 4, 5, 6], "deviation": [1.0] * 7}
+    edit(saved, lambda manifest: manifest.update(crowd={"face": of}))
+    assert checkpoint.load(saved).crowd == {"face": Spread((0, 1, 2, 3, 4, 5, 6), (1,) * 7)}
+    edit(saved, lambda manifest: manifest.pop("crowd"))  # as of an earlier version
+    assert checkpoint.load(saved).crowd == {}
+    for wrong in (
+        {"text": of},
+        {"face": of | {"mean": [0.0] * 6}},
+        {"face": of | {"deviation": [0.0] * 7}},
+        {"face": of | {"mean": ["sad"] * 7}},
+        {"face": [1, 2]},
+        [],
+    ):
+        edit(saved, lambda manifest, wrong=wrong: manifest.update(crowd=wrong))
+        assert "does not fit" in refusal(saved)
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from normtr import cli
+from normtr.shipped import SHIPPED
 from normtr.spec import LABELS
 from tests.support import clips
 from training.evaluation.part_scores import among
+from training.recognizer.clip_orders import NEUTRAL, Order, shown
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +56,48 @@ def test_clips_are_judged_whole_by_modality_and_by_person(
     table = tmp_path / "labels.csv"
     table.write_text("\n".join(["clip,label,person", *lines]))
     assert evaluated(capsys, "--data", str(tmp_path), "--labels", str(table)) == named
+
+
+def test_each_clip_is_judged_once_in_every_order() -> None:
+    labels = np.repeat([0, 3, NEUTRAL], 4)
+    for order in Order:
+        seen = list(shown(order, labels, np.random.default_rng(1)))
+        assert sorted(i for i, judged in seen if judged) == list(range(12))
+        again = list(shown(order, labels, np.random.default_rng(1)))
+        assert again == seen
+        if order in (Order.ALONE, Order.RANDOM):
+            assert len(seen) == 12
+    often = [
+        labels[i] == NEUTRAL for i, _ in shown(Order.EVERYDAY, labels, np.random.default_rng(1))
+    ]
+    assert np.mean(often) == pytest.approx(0.6, abs=0.05)
+    moods = [labels[i] for i, _ in shown(Order.MOODS, labels, np.random.default_rng(1))]
+    assert len(moods) == 12 * 8
+    assert np.count_nonzero(np.diff(moods)) == 2  # one mood after the other
+
+
+def test_a_baseline_follows_each_person_from_clip_to_clip(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name in ("01-01-03_01", "01-02-01_01"):
+        clips.write(folder / f"{name}.mp4", seconds=1.2, size=(320, 240), draw=clips.face)
+    argv = ["--data", str(folder), "--order", "everyday"]
+    shutil.copytree(SHIPPED, tmp_path / "weights")
+    manifest = tmp_path / "weights/manifest.json"
+    whole = json.loads(manifest.read_text()) | {"crowd": {}}
+    manifest.write_text(json.dumps(whole))
+    of = ["--checkpoint", str(tmp_path / "weights")]
+    assert cli.run(["evaluate", "--part", "clips", *argv, *of]) == 1
+    assert "no running baseline; give --order alone" in capsys.readouterr().err
+    whole["crowd"] = {"face": {"mean": [1.0] * 3 + [-0.75] * 4, "deviation": [1.0] * 7}}
+    manifest.write_text(json.dumps(whole))
+    alone = evaluated(capsys, *argv[:2], *of)
+    followed = evaluated(capsys, *argv, *of)
+    assert (alone["order"], followed["order"]) == ("alone", "everyday")
+    assert followed["modalities"]["face"]["ece"] != alone["modalities"]["face"]["ece"]  # type: ignore[index]
+    assert followed["modalities"]["text"] == alone["modalities"]["text"]  # type: ignore[index]
 
 
 def test_what_is_wrong_with_clips_is_told(

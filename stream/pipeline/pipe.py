@@ -12,6 +12,7 @@ import psutil
 from normtr.cause import Cause
 from normtr.modality import Modality
 from normtr.predictor import Prediction, Predictor
+from normtr.running_baseline import RunningBaseline
 from normtr.window import Window
 from stream.pipeline.events import (
     Arrived,
@@ -70,6 +71,9 @@ class Pipe:
         self._models = models
         self._post = post
         self._person = Person(config.person)
+        self._baseline = (
+            RunningBaseline(models.checkpoint) if config.baseline == "running" else None
+        )
         self._smoother = (
             None if config.smoothing is None else Smoother(config.smoothing, models.checkpoint)
         )
@@ -117,6 +121,10 @@ class Pipe:
         """Return when the estimate of the window that ends with `step` is made at the latest."""
         return self.ends_ns(step) + self.spec.settle_ns
 
+    def of_average_person(self, window: Window) -> Window:
+        """Return the window to be judged; windows must come in order, each of them once."""
+        return window if self._baseline is None else self._baseline(window)
+
     def estimate(self, step: int, window: Window, prediction: Prediction, now_ns: int) -> Estimate:
         """Return the estimate of the window that was assembled last; the tick began at `now_ns`."""
         faces = self.recognizer.faces(step)
@@ -140,6 +148,8 @@ class Pipe:
             case Asked():
                 return [Notice(event.kind, event.at_ns, event.modality, event.detail)]
             case OtherPerson():
+                if self._baseline is not None:
+                    self._baseline.forget()
                 detail = "another person is in view"
                 return [Notice(NoticeKind.PERSON_CHANGED, event.at_ns, Modality.FACE, detail)]
             case Down():
@@ -260,7 +270,10 @@ def judged(
     pipes: Sequence[Pipe], windows: Sequence[Window], predictor: Predictor, step: int, now_ns: int
 ) -> list[Estimate]:
     """Return the estimates of all pipes' windows at one tick, computed in one batch."""
+    predictions = predictor(
+        [pipe.of_average_person(window) for pipe, window in zip(pipes, windows, strict=True)]
+    )
     return [
         pipe.estimate(step, window, prediction, now_ns)
-        for pipe, window, prediction in zip(pipes, windows, predictor(windows), strict=True)
+        for pipe, window, prediction in zip(pipes, windows, predictions, strict=True)
     ]

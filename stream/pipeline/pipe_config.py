@@ -79,6 +79,8 @@ class PipeConfig:
     """Expected share of windows without emotion, over 0 and under 1; else all labels are even."""
     person: Rule = "keep"
     """Among several faces, keep the first chosen one, or take the largest or the central one."""
+    baseline: Literal["running", "off"] = "running"
+    """running: take a person's own average over the last minutes off face and voice."""
     calibrated: bool = False
     """Take off the bias that `normtr calibrate` measured; see its --help for what that gives."""
     personal: Path | None = None

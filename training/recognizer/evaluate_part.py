@@ -19,6 +19,7 @@ from normtr.shipped import SHIPPED
 from training.data import labelled_clips
 from training.evaluation.part_scores import scores
 from training.recognizer import evaluate_clips, evaluate_face, evaluate_text, evaluate_voice
+from training.recognizer.clip_orders import Order
 from training.recognizer.evaluate_fusion import Fused, fused
 
 
@@ -36,6 +37,9 @@ class EvaluatePart:
     not."""
     labels: Path | None = None
     """clips: a CSV with the columns clip (a path inside the folder), label and person."""
+    order: Literal["alone", "random", "everyday", "moods"] = "alone"
+    """clips: alone; or random, everyday or moods, in which a person shows one clip after the other
+    and the running baseline follows."""
     split: int = 1
     """face, fusion: the split of the pictures; 0 is training, 1 validation, 2 test."""
     faces: Path | None = None
@@ -49,7 +53,7 @@ class EvaluatePart:
     bare: bool = False
     """text: take case and punctuation away."""
     seed: int = 7
-    """fusion: seed of windows and gaps; text: seed of what is misheard."""
+    """fusion: seed of windows and gaps; text: of what is misheard; clips: of the order."""
     n: int = 10_000
     """fusion: number of windows, which are paired by label."""
     checkpoint: Path = SHIPPED
@@ -94,7 +98,9 @@ def _report(config: EvaluatePart, recognizer: Checkpoint) -> dict[str, Any]:
             )
         case "clips":
             clips = labelled_clips.load(config.data, config.labels)
-            return evaluate_clips.report(config.checkpoint, clips)
+            return evaluate_clips.report(
+                recognizer, config.checkpoint, clips, Order(config.order), config.seed
+            )
 
 
 def _show(report: dict[str, Any], console: Console) -> None:

@@ -1,39 +1,26 @@
-"""What a recognizer says of every step of a clip, with all modalities and with each one alone."""
+"""The windows of every step of a clip, as they are live when no row is late."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from normtr import checkpoint
 from normtr.cause import Cause
-from normtr.predictor import Predictor
 from normtr.spec import MODALITIES, NS_PER_MS, FeatureSpec
 from normtr.text import TextEncoder, TimedWord
 from normtr.window import Row, Window, assemble
 from training.data.extraction.clip_features import GAP_NAMES, ClipEncoder, ClipFeatures, Unusable
 
-FUSED = "fused"
 WORD_DELAY_MS = 1000
 """A word is known so long after its end, as most are live (docs/speed.md)."""
 
 
-@dataclass(frozen=True)
-class ClipEstimates:
-    """The estimates of a clip's steps."""
-
-    probabilities: dict[str, NDArray[np.float64]]
-    """float64 [steps, C], calibrated, by what was looked at: FUSED, `face`, `voice`, `text`."""
-    abstained: NDArray[np.bool_]
-    """bool [steps]: where the recognizer abstains, looking at everything."""
-
-
-class Estimator:
-    """Computes the estimates of files, as the live pipe does when no row is late."""
+class ClipReader:
+    """Computes the windows of files."""
 
     def __init__(self, folder: Path) -> None:
         """Load the recognizer in `folder`. Raises UserError when a model cannot be loaded."""
@@ -41,19 +28,10 @@ class Estimator:
         self._spec = loaded.spec
         self._features = ClipEncoder(folder, text=True)
         self._text = TextEncoder(loaded.spec.text, adapter=loaded.adapter)
-        self._predictor = Predictor(loaded)
 
-    def __call__(self, path: Path) -> ClipEstimates | Unusable:
+    def __call__(self, path: Path) -> list[Window] | Unusable:
         found = self._features(path)
-        if isinstance(found, Unusable):
-            return found
-        whole = windows(found, self._spec, self._text)
-        said = self._predictor(whole)
-        probabilities = {FUSED: np.array([p.probabilities for p in said])}
-        for modality in MODALITIES:
-            alone = self._predictor([only(window, modality) for window in whole])
-            probabilities[modality] = np.array([p.probabilities for p in alone])
-        return ClipEstimates(probabilities, np.array([p.abstained for p in said]))
+        return found if isinstance(found, Unusable) else windows(found, self._spec, self._text)
 
 
 def windows(features: ClipFeatures, spec: FeatureSpec, text: TextEncoder) -> list[Window]:
