@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from normtr import checkpoint, gap_trace
 from normtr.errors import UserError
@@ -23,6 +25,7 @@ from training import run_folder
 from training.recognizer import fold_heads, late_fusion
 from training.recognizer.fusion import FusionPart, by_rate, trained
 from training.recognizer.gap_traces import Traces
+from training.recognizer.pair_scores import Strangers, each_by_its_own
 from training.recognizer.paired import BANKS, LabelPaired
 from training.recognizer.pairing import (
     LATEST,
@@ -34,6 +37,7 @@ from training.recognizer.pairing import (
 )
 from training.recognizer.parts import ADAPTER, of_checkpoint
 from training.recognizer.row_bank import Bank
+from training.recognizer.true_pairs import crowd, every_step
 from training.samples import loaded, numbered
 from training.systems.attentive_late_fusion import AttentiveLateFusion
 from training.systems.concatenation import Concatenation
@@ -97,6 +101,56 @@ def test_a_face_is_expressed_for_a_second_and_comes_from_at_most_three_pictures(
 def test_late_words_are_missing_at_the_end(pairing: Pairing) -> None:
     last = [not pairing(0, i).valid[2, -1] for i in range(300)]
     assert np.mean(last) > LATEST / (LATEST + 1) - 0.05
+
+
+def test_some_training_windows_are_of_one_person_whose_clip_ends_them() -> None:
+    people = bank(1, with_pairs=True)
+    pairing = Pairing(people, STEPS, 1, strange=True)
+    drawn = [pairing(0, i) for i in range(700)]
+    wordless = [d for d in drawn if not d.valid[2].any() and d.valid[:2].any(1).all()]
+    assert 60 < sum(d.valid[0].sum() < 12 for d in wordless) < 250
+    only = Pairing(people, STEPS, 1)  # to be judged by: no window is of a pair
+    plain = Pairing(bank(1), STEPS, 1)
+    assert all(np.array_equal(only(0, i).valid, plain(0, i).valid) for i in range(50))
+
+
+def test_windows_of_pairs_end_with_each_step_and_know_who_is_left_out(banks: Path) -> None:
+    of = Bank.load(banks / BANKS["train"]).pairs
+    assert of is not None
+    windows, clip = every_step(of, STEPS)
+    assert np.bincount(clip).tolist() == [5] * 24
+    assert not windows.valid[:, 2].any()
+    first = windows.valid[clip == 3]
+    assert first[:, 0].sum(1).tolist() == [0, 1, 2, 3, 4]  # the first picture has no face
+    assert first[:, 1].sum(1).tolist() == [1, 2, 3, 3, 4]
+    assert windows.rows["voice"][clip == 3][-1, -1, 0] == of.voices[3][-1][0]
+    assert windows.labels[clip == 3].tolist() == [of.faces.labels[3]] * 5
+    labels = [LabelPaired(banks, without=p).draw([(0, 1)]).labels for p in ("", "b one")]
+    assert torch.equal(*labels)
+    alone = of.part(of.people == "b one")
+    assert len(alone.people) == 12
+    assert np.array_equal(alone.faces[2], of.faces[2], equal_nan=True)
+
+
+def test_the_crowd_is_even_over_labels() -> None:
+    people = bank(1)
+    of = crowd(people)["face"]
+    assert of.mean[0] == pytest.approx(10 + (len(LABELS) - 1) / 2, abs=1e-4)
+    some = np.concatenate([np.repeat(np.arange(12), 20), np.arange(12, len(people.faces))])
+    uneven = replace(people, faces=people.faces[some], face_labels=people.face_labels[some])
+    assert crowd(uneven)["face"].mean == pytest.approx(of.mean, abs=1e-4)
+
+
+def test_strangers_are_judged_by_their_own_network_in_any_number_of_rounds() -> None:
+    def windows(count: int) -> Windows:
+        rows = {"face": torch.zeros(count, 2, 1)}
+        return Windows(rows, torch.ones(count, 1, 2, dtype=torch.bool), torch.zeros(count).long())
+
+    def says(number: float) -> Callable[[Windows], Tensor]:
+        return lambda given: torch.full((len(given.labels), 2), number)
+
+    predict = each_by_its_own([Strangers(windows(2), says(1.0)), Strangers(windows(3), says(2.0))])
+    assert predict(windows(10))[:, 0].tolist() == [1, 1, 2, 2, 2] * 2
 
 
 def test_a_window_depends_on_its_key_only(pairing: Pairing) -> None:
@@ -186,7 +240,7 @@ def banks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the parts' words about three groups of people are kept already."""
     folder = tmp_path_factory.mktemp("fusion")
     for seed, name in enumerate(BANKS.values()):
-        bank(seed).save(folder / name)
+        bank(seed, with_pairs=name == BANKS["train"]).save(folder / name)
     return folder
 
 
@@ -241,6 +295,7 @@ def fused(banks: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
         voice=folder / "voice",
         text=folder / "text",
         pack_to=folder / "weights",
+        spec=shipped.spec,
         windows=280,
         valid_windows=210,
         network=Architecture(width=32, depth=1, heads=4, masked=True),
@@ -262,7 +317,14 @@ def test_a_fusion_is_a_checkpoint_with_figures_of_all_systems(
         assert by["0.0"] > 0.5 > by["1.0"]
     assert len(metrics["subsets"]["NORM-TR"]) == 7
     assert metrics["nothing_seen"]["highest"] < 0.5
+    # What is said of each of the two people is said by a network without them.
+    pairs = metrics["true_pairs"]
+    assert pairs["fused"]["n"] == pairs["face"]["n"] == 24
+    assert "disgust" not in pairs["fused"]["per_class"]
+    assert min(pairs[name]["uar"] for name in ("fused", "face", "voice")) > 0.5
+    assert set(pairs["ece_by_rate"]) == set(metrics["ece_of_other_people"])
     made = checkpoint.load(weights)
+    assert set(made.crowd) == {"face", "voice"}
     assert made.norm_tr.config.dims == made.spec.dims
     recorded = json.loads((weights / "recorded.json").read_text())
     assert recorded["metrics"]["fusion"] == metrics

@@ -24,7 +24,8 @@ from training.evaluation.part_scores import scores
 from training.noise import RATES
 from training.recognizer import late_fusion, parts, row_bank
 from training.recognizer.face_crops import cropped
-from training.recognizer.pairing import NEUTRAL, Pairing, draw
+from training.recognizer.pairing import Pairing, draw
+from training.recognizer.true_pairs import NEUTRAL
 from training.samples import Samples, numbered
 from training.windows import Windows
 

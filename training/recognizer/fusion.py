@@ -1,9 +1,9 @@
-"""The recognizer's fusion: NORM-TR on windows paired by label, beside its rivals, and packed."""
+"""The recognizer's fusion: NORM-TR on paired windows and true pairs, beside rivals, and packed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,32 @@ import torch
 from normtr.spec import MODALITIES, FeatureSpec
 from training import run_folder
 from training.data import face_files, meld
+from training.data.files_inside import files_inside
 from training.data.folder import DATA
+from training.data.speech import Clip
 from training.evaluation import gap_metrics, noise_curves, probability_calibration
 from training.evaluation.missing_patterns import conditions
 from training.evaluation.noise_curves import Protocol
 from training.parallel_cpu import one_thread
-from training.recognizer import face_crops, fold_heads, pack, parts, row_bank
+from training.recognizer import (
+    face_crops,
+    fold_heads,
+    pack,
+    pair_rows,
+    pair_scores,
+    parts,
+    row_bank,
+    true_pairs,
+)
 from training.recognizer.face import FacePart
 from training.recognizer.face_crops import FaceCrops
 from training.recognizer.folds import FOLDS, folds
+from training.recognizer.pair_scores import Strangers, each_by_its_own
 from training.recognizer.paired import BANKS, LabelPaired
 from training.recognizer.parts import Parts
-from training.recognizer.row_bank import Bank
+from training.recognizer.row_bank import Bank, Pairs
 from training.recognizer.voice import CORPORA, VALID, VoicePart, speaker_folds
+from training.recognizer.voice_rows import VoiceRows
 from training.samples import Samples, loaded
 from training.systems.attentive_late_fusion import LENGTH, AttentiveLateFusion
 from training.systems.components import Reduced
@@ -53,6 +66,9 @@ class FusionPart:
     """Runs of the parts."""
     pictures: tuple[Path, ...] = FacePart.data
     voices: tuple[Path, ...] = CORPORA
+    pairs: Path | None = DATA / "javanese_av/clips"
+    """Videos of people who are among the `voices` and each have a voice network that has not heard
+    them; None: windows are only paired by label."""
     meld: Path = DATA / "transcripts_labels"
     gap_trace: Path | None = None
     """Gaps that `normtr live --record-gaps` wrote, one stream after the other; None: the shipped
@@ -75,7 +91,7 @@ class FusionPart:
     )
     """Without adversaries: on CMU-MOSI they did not help, and the first one harmed."""
     rivals: Phase = SHORT
-    spec: FeatureSpec = field(default_factory=FeatureSpec)
+    spec: FeatureSpec = FacePart.spec
 
     def systems(self) -> dict[str, System]:
         """Return NORM-TR and its rivals, by the names that tables call them."""
@@ -109,7 +125,13 @@ class FusionPart:
         halves = [loaded(data, split).windows for split in ("valid", "test")]
         network = models[NORM_TR].network
         predict = noise_curves.in_slices(models[NORM_TR])
-        calibration = probability_calibration.calibrated(predict, joined(halves), seed)
+        bank = Bank.load(out / BANKS["train"])
+        strangers = [Strangers(joined(halves), predict)]
+        if bank.pairs is not None:
+            strangers += self._left_out(bank.pairs, data, out, seed)
+        calibration = probability_calibration.calibrated(
+            each_by_its_own(strangers), joined([s.windows for s in strangers]), seed
+        )
         test = loaded(data, "test")
         metrics = {
             "accuracy_by_rate": {
@@ -122,10 +144,23 @@ class FusionPart:
         shipped = fold_heads.on_rows(network, used.heads)
         networks = {"face": used.face, "voice": used.voice, "text": used.text, "norm_tr": shipped}
         late = models[LATE_FUSION].network
+        if bank.pairs is not None:
+            metrics["true_pairs"] = pair_scores.report(bank.pairs, strangers[1:], calibration, seed)
+        of = true_pairs.crowd(bank)
         pack.write(
-            self.pack_to, folders, self.spec, calibration, networks, used.adapter, late, metrics
+            self.pack_to, folders, self.spec, calibration, of, networks, used.adapter, late, metrics
         )
         return metrics
+
+    def _left_out(self, pairs: Pairs, data: LabelPaired, out: Path, seed: int) -> list[Strangers]:
+        """Return each person of the pairs, beside a NORM-TR that has learnt nothing of them."""
+        found = []
+        for person in np.unique(pairs.people).tolist():
+            system, folder = self.systems()[NORM_TR], out / f"without {person}"
+            model = trained(system, replace(data, without=person), folder, seed)
+            windows, _ = true_pairs.every_step(pairs.part(pairs.people == person), self.spec.steps)
+            found.append(Strangers(windows, noise_curves.in_slices(model)))
+        return found
 
     def _write_banks(self, out: Path, folders: dict[str, Path], seed: int) -> Parts:
         """Keep what the parts say of training people and of both halves of the others.
@@ -157,6 +192,26 @@ class FusionPart:
             faces.labels,
             row_bank.voices(clips, rows.part(known[rows.clip]), networks, of_clip, read=True),
             row_bank.texts(said, networks, of_said, self.spec, seed, read=True),
+            self._pairs(clips, rows),
+        )
+
+    def _pairs(self, clips: Sequence[Clip], rows: VoiceRows) -> Pairs | None:
+        """Return what is said of the people of the pairs by networks that do not know them."""
+        if self.pairs is None:
+            return None
+        videos = set(files_inside(self.pairs, (".mp4",)))
+        chosen = np.array([clip.path in videos for clip in clips])
+        numbers = np.flatnonzero(chosen)
+        mine = rows.part(chosen[rows.clip])
+        mine = replace(mine, clip=np.searchsorted(numbers, mine.clip))
+        clips = [clips[i] for i in numbers.tolist()]
+        people = {clip.person for clip in clips}
+        return pair_rows.pairs(
+            clips,
+            parts.face(self.face, self.spec),
+            {person: parts.voice(self.voice / person, self.spec) for person in sorted(people)},
+            mine,
+            self.spec,
         )
 
     def _half(self, used: Parts, fold: int, seed: int) -> Bank:

@@ -11,6 +11,7 @@ from torch import nn
 
 from normtr import checkpoint
 from normtr.calibration import Calibration
+from normtr.crowd import Crowd
 from normtr.engine.weights import Weights
 from normtr.known_files import sha256
 from normtr.model import NormTr
@@ -26,6 +27,7 @@ def write(
     runs: Mapping[str, Path],
     spec: FeatureSpec,
     calibration: Calibration,
+    crowd: Crowd,
     networks: Mapping[str, nn.Module],
     adapter: Weights,
     rival: AttentiveLateNetwork,
@@ -39,7 +41,7 @@ def write(
     assert isinstance(norm_tr, NormTr)
     weights = {part: weights_of(network) for part, network in networks.items()}
     whole = checkpoint.save(
-        folder, spec, LABELS, calibration, weights | {"adapter": adapter}, norm_tr.config
+        folder, spec, LABELS, calibration, weights | {"adapter": adapter}, norm_tr.config, crowd
     )
     late_fusion.write(folder, rival)
     of_parts = {"fusion": dict(metrics)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -43,6 +43,8 @@ class LabelPaired(Given):
     windows_per_epoch: int = 0
     """So many windows are drawn anew in every epoch of training, with the gaps of live streams; 0:
     training sees the `train` windows in every epoch."""
+    without: str = ""
+    """A person of the pairs of whom training sees nothing, so that they can be judged."""
     gap_trace: Path | None = None
     """A file of gaps that `normtr live --record-gaps` wrote; None: the shipped ones."""
     valid: int = 3_500
@@ -81,11 +83,11 @@ class LabelPaired(Given):
 
     def _pairing(self, split: Split) -> Pairing:
         seed = self.seed * len(STREAMS) + STREAMS[split]
-        return _pairing(self.path / BANKS[split], self.steps, seed, split == "train")
+        return _pairing(self.path / BANKS[split], self.steps, seed, split == "train", self.without)
 
 
 @functools.lru_cache(4)
-def _pairing(file: Path, steps: int, seed: int, strange: bool) -> Pairing:
+def _pairing(file: Path, steps: int, seed: int, strange: bool, without: str) -> Pairing:
     """Raise UserError where the file holds no bank."""
     try:
         bank = Bank.load(file)
@@ -93,6 +95,9 @@ def _pairing(file: Path, steps: int, seed: int, strange: bool) -> Pairing:
         raise UserError(
             f"{file} cannot be read: {error}; train configs/recognizer/fusion.toml first."
         ) from None
+    if bank.pairs is not None:
+        others = bank.pairs.people != without
+        bank = replace(bank, pairs=bank.pairs.part(others) if others.any() else None)
     return Pairing(bank, steps, seed, strange)
 
 

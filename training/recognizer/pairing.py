@@ -3,11 +3,14 @@
 No data set here has face, voice and words of one person. A window of a class expresses it in
 each modality with probability 0.7 (at least in one), in one stretch of at least a second whose
 onset jitters by half a second between modalities; elsewhere rows are neutral or missing.
+
+Where a bank has people who are seen and heard at once, some training windows are of one of them:
+they end within a clip, and are of one who is known to the running baseline well, a little or not.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,9 +22,9 @@ from normtr.spec import LABELS, MODALITIES
 from training import noise
 from training.recognizer.gap_traces import Traces
 from training.recognizer.row_bank import Bank
+from training.recognizer.true_pairs import NEUTRAL, TruePairs, crowd
 from training.windows import Key, Windows
 
-NEUTRAL = LABELS.index("neutral")
 EXPRESSES = 0.7
 JITTER = 2
 """A modality's stretch may begin this many steps earlier or later."""
@@ -37,6 +40,9 @@ TRACED_SHARE = 0.3
 """The share of training windows that have the gaps of a recorded stream."""
 LOST_SHARE = 0.5
 """The share of training windows that lose stretches of any length, as in the test."""
+
+TRUE_SHARE = 0.3
+"""The share of training windows that are of one person who is seen and heard."""
 
 STRANGE_SCALE, STRANGE_BIAS = 0.2, 0.4
 """How much a person's logits differ from those of others: log of their scale, and their mean."""
@@ -60,9 +66,11 @@ class Pairing:
     """Draws windows from a bank as pure functions of (seed, epoch, sample)."""
 
     def __init__(self, bank: Bank, steps: int, seed: int, strange: bool = False) -> None:
-        """`strange`: every modality of a window is of yet another person, whose logits lie
-        elsewhere; there are few people in a bank to learn from."""
+        """`strange`: windows are to learn from. Every modality is of yet another person, whose
+        logits lie elsewhere, since there are few people in a bank; and some windows are of the
+        bank's pairs."""
         self._bank, self._steps, self._seed, self._strange = bank, steps, seed, strange
+        self._pairs = TruePairs(bank.pairs, crowd(bank), steps) if strange and bank.pairs else None
 
     @cached_property
     def _of(self) -> dict[str, list[NDArray[np.int64]]]:
@@ -80,6 +88,10 @@ class Pairing:
         shows = random.random(len(MODALITIES)) < EXPRESSES
         while not shows.any():
             shows = random.random(len(MODALITIES)) < EXPRESSES
+        if self._pairs and label in self._pairs.labels and random.random() < TRUE_SHARE:
+            rows, valid = self._pairs(random, label)
+            shown = np.full(len(MODALITIES), label)
+            return self._strangely(random, Paired(rows, valid, label, shown))
         length = int(random.integers(SHORTEST, steps + 1))
         onset = int(random.integers(0, steps - length + 1))
         shown = np.where(shows, label, NEUTRAL)
@@ -92,11 +104,18 @@ class Pairing:
             for step, row in enumerate(column):
                 if row is not None:
                     rows[modality][step], valid[i, step] = row, True
-            if self._strange:
-                scale = np.exp(STRANGE_SCALE * random.standard_normal())
-                bias = STRANGE_BIAS * random.standard_normal(self._bank.dims[modality])
-                rows[modality][valid[i]] = scale * rows[modality][valid[i]] + bias
-        return Paired(rows, valid, label, shown)
+        drawn = Paired(rows, valid, label, shown)
+        return self._strangely(random, drawn) if self._strange else drawn
+
+    def _strangely(self, random: np.random.Generator, drawn: Paired) -> Paired:
+        """Move the logits of each modality to where those of yet another person lie."""
+        rows = {}
+        for (modality, x), there in zip(drawn.rows.items(), drawn.valid, strict=True):
+            scale = np.exp(STRANGE_SCALE * random.standard_normal())
+            bias = STRANGE_BIAS * random.standard_normal(x.shape[1])
+            moved_x = (scale * x + bias).astype(np.float32)
+            rows[modality] = np.where(there[:, None], moved_x, x)
+        return replace(drawn, rows=rows)
 
     def _pick(self, random: np.random.Generator, modality: str, label: int) -> int:
         return int(random.choice(self._of[modality][label]))

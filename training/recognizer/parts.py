@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -20,6 +21,8 @@ from normtr.voice_network import VoiceNetwork
 from training.recognizer.face import untrained
 from training.recognizer.folds import FOLDS
 from training.recognizer.text import ADAPTER
+
+N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,30 @@ def cross_fitted(folders: Mapping[str, Path], spec: FeatureSpec) -> tuple[Parts,
     return tuple(_read_all({m: f / f"fold-{k}" for m, f in folders.items()}, spec) for k in FOLDS)
 
 
+def face(folder: Path, spec: FeatureSpec) -> ResNetEnsemble:
+    """Read a face network. Raises UserError when it is missing."""
+    return _filled(untrained(spec.face), folder / "face.safetensors")
+
+
+def voice(folder: Path, spec: FeatureSpec) -> VoiceNetwork:
+    """Read a voice network. Raises UserError when it is missing."""
+    return _filled(VoiceNetwork(spec.voice, len(LABELS)), folder / "voice.safetensors")
+
+
 def _read_all(folders: Mapping[str, Path], spec: FeatureSpec) -> Parts:
-    face = untrained(spec.face)
-    voice = VoiceNetwork(spec.voice, len(LABELS))
-    text = nn.Linear(spec.text.dim, len(LABELS))
-    networks: dict[str, nn.Module] = {"face": face, "voice": voice, "text": text}
-    for m, module in networks.items():
-        module.load_state_dict(_read(folders[m] / f"{m}.safetensors"))
-        rounded(module)
-        module.eval().requires_grad_(False)
-    return Parts(face, voice, text, adapter.read(folders["text"] / ADAPTER))
+    head = nn.Linear(spec.text.dim, len(LABELS))
+    return Parts(
+        face(folders["face"], spec),
+        voice(folders["voice"], spec),
+        _filled(head, folders["text"] / "text.safetensors"),
+        adapter.read(folders["text"] / ADAPTER),
+    )
+
+
+def _filled(network: N, path: Path) -> N:
+    network.load_state_dict(_read(path))
+    rounded(network)
+    return network.eval().requires_grad_(False)
 
 
 def rounded(module: nn.Module) -> None:

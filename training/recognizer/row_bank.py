@@ -43,6 +43,27 @@ class Ragged:
     def __getitem__(self, index: int) -> Rows:
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
+    def part(self, chosen: NDArray[np.bool_]) -> Ragged:
+        """Return the sequences that are chosen, bool [n]; at least one is."""
+        numbers = np.flatnonzero(chosen).tolist()
+        return ragged([self[i] for i in numbers], self.labels[numbers].tolist())
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Clips of people who are seen and heard at once: their centred logits in each step."""
+
+    faces: Ragged
+    """A sequence for each clip, as of voices: NaN where there is no face."""
+    voices: Ragged
+    """The voices in the same steps."""
+    people: NDArray[np.str_]
+    """Who is in each clip."""
+
+    def part(self, chosen: NDArray[np.bool_]) -> Pairs:
+        """Return the clips that are chosen, bool [n]."""
+        return Pairs(self.faces.part(chosen), self.voices.part(chosen), self.people[chosen])
+
 
 @dataclass(frozen=True)
 class Bank:
@@ -56,6 +77,8 @@ class Bank:
     """A sequence for each version of a clip: its rows on the 250 ms grid."""
     texts: Ragged
     """A sequence for each version of an utterance: the rows of its words."""
+    pairs: Pairs | None = None
+    """What is known of faces and voices of one person, if anything is."""
 
     @property
     def dims(self) -> dict[str, int]:
@@ -66,21 +89,29 @@ class Bank:
         }
 
     def save(self, path: Path) -> None:
-        ragged = {"voices": self.voices, "texts": self.texts}
-        run_folder.write_arrays(
-            path,
-            {"faces": self.faces, "face_labels": self.face_labels}
-            | {f"{m}_{k}": v for m, of in ragged.items() for k, v in vars(of).items()},
-        )
+        sequences = {"voices": self.voices, "texts": self.texts}
+        arrays: dict[str, NDArray[Any]] = {"faces": self.faces, "face_labels": self.face_labels}
+        if self.pairs is not None:
+            sequences |= {"pair_faces": self.pairs.faces, "pair_voices": self.pairs.voices}
+            arrays["people"] = self.pairs.people
+        named = {f"{m}_{k}": v for m, of in sequences.items() for k, v in vars(of).items()}
+        run_folder.write_arrays(path, arrays | named)
 
     @staticmethod
     def load(path: Path) -> Bank:
         with np.load(path) as f:
-            voices, texts = (
-                Ragged(*(f[f"{m}_{k}"] for k in ("values", "offsets", "labels")))
-                for m in ("voices", "texts")
+
+            def sequences(of: str) -> Ragged:
+                return Ragged(*(f[f"{of}_{k}"] for k in ("values", "offsets", "labels")))
+
+            pairs = (
+                Pairs(sequences("pair_faces"), sequences("pair_voices"), f["people"])
+                if "people" in f
+                else None
             )
-            return Bank(f["faces"], f["face_labels"], voices, texts)
+            return Bank(
+                f["faces"], f["face_labels"], sequences("voices"), sequences("texts"), pairs
+            )
 
 
 def ragged(sequences: Sequence[Rows], labels: Sequence[int]) -> Ragged:
