@@ -17,8 +17,9 @@ from normtr.spec import LABELS, TextSpec
 from normtr.text import TextEncoder
 from normtr.torch_bert import adapt, text_model
 from training.commands import train
-from training.data import dialogues
-from training.recognizer.text import ByLength
+from training.data import dialogues, goemotions
+from training.data.dialogues import Corpus
+from training.recognizer.text import ByLength, emotion_shares, log_frequencies
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +44,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "iemocap_transcription-engchi-polish.csv").write_text(
         "\n".join([*rows, "Ses01_M1,x, "])
     )
+    comments = [("so glad", "3", "e{}"), ("sad and afraid", "5,2", "f{}"), ("odd", "6", "g{}")]
+    lines = ["\t".join((t, of, name.format(i))) for i in range(20) for t, of, name in comments]
+    for name in ("train", "dev"):
+        (path / f"{name}.tsv").write_text("\n".join(lines) + "\n")
     return path
 
 
@@ -50,12 +55,26 @@ def test_utterances_of_both_corpora(folder: Path) -> None:
     train, valid = dialogues.load(folder, "train"), dialogues.load(folder, "valid")
     assert len(train) == 18  # one of IEMOCAP has no label, one no words
     assert len(valid) == 16
-    assert train[0] == dialogues.Utterance("I love this so much", LABELS.index("happy"), 2, "row 0")
-    assert train[16] == dialogues.Utterance("Great!", LABELS.index("happy"), 2, "Ses01")
-    assert train[17] == dialogues.Utterance("Come on", dialogues.UNKNOWN, 0, "Ses01")
+    happy = (LABELS.index("happy"),)
+    love, great, come_on = train[0], train[16], train[17]
+    assert love == dialogues.Utterance("I love this so much", happy, 2, "row 0", Corpus.MELD)
+    assert great == dialogues.Utterance("Great!", happy, 2, "Ses01", Corpus.IEMOCAP)
+    assert come_on == dialogues.Utterance("Come on", (), 0, "Ses01", Corpus.IEMOCAP)
     (folder / "broken").mkdir(exist_ok=True)
     with pytest.raises(UserError, match="there is no"):
         dialogues.load(folder / "broken", "train")
+
+
+def test_comments_have_several_labels_and_a_tenth_is_held_out(folder: Path) -> None:
+    held_out = sum(c.held_out for c in goemotions.load(folder / "train.tsv"))
+    comments = dialogues.comments(folder / "train.tsv")
+    assert 0 < held_out == 60 - len(comments)
+    both = next(c for c in comments if c.text == "sad and afraid")
+    assert both.emotions == tuple(sorted((LABELS.index("sad"), LABELS.index("fear"))))
+    shares = emotion_shares([both, *dialogues.load(folder, "train")[-1:]])
+    assert shares[0, list(both.emotions)].tolist() == [0.5, 0.5]
+    assert not shares[1].any()  # it has a sentiment only
+    assert log_frequencies(comments).exp().sum() == pytest.approx(1)
 
 
 def test_an_epoch_has_every_text_at_most_once_and_like_lengths_together() -> None:
@@ -80,7 +99,7 @@ def test_a_trained_adapter_fits_the_text_model_and_changes_its_vectors(
     folder: Path, tmp_path: Path
 ) -> None:
     argv = ["--part", "training.recognizer.text.TextPart", "--out", str(tmp_path / "run")]
-    fields = {"data": folder, "epochs": 2, "batch": 4, "lr": 5e-3, "rank": 2}
+    fields = {"data": folder, "comments": folder, "epochs": 2, "batch": 4, "lr": 5e-3, "rank": 2}
     argv += [word for key, v in fields.items() for word in (f"--part.init_args.{key}", str(v))]
     assert train.run(argv) == 0
     factors = read(tmp_path / "run/text_adapter.safetensors")
@@ -102,6 +121,8 @@ def test_a_trained_adapter_fits_the_text_model_and_changes_its_vectors(
     assert len({tuple(head.flatten().tolist()) for head in heads}) == 3
     report = json.loads((tmp_path / "run/metrics.json").read_text())
     assert {"weighted_f1", "ece"} <= set(report) & set(report["bare"]) & set(report["misheard"])
+    assert set(report["thresholds"]) == set(LABELS)
+    assert report["goemotions"]["n"] == 60
 
 
 def test_the_shipped_adapter_tells_good_from_bad_better_than_the_model_alone() -> None:
