@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from normtr.running_baseline import RunningBaseline
 from normtr.spec import MODALITIES
 from stream.pipeline.models import Models
 from stream.pipeline.window_assembler import Estimate
@@ -77,13 +78,13 @@ def test_live_and_offline_windows_are_equal_given_the_recorded_gaps_and_words(fa
     assert encoder is not None
     recorded = list(affects_with_words(fast))
     assert len(recorded) == len(seen) == 100
-    texts = 0
+    texts, baseline = 0, RunningBaseline(models.checkpoint)
     for estimate, (payload, words) in zip(seen, recorded, strict=True):
         made = window_under(rows, spec, estimate.step, payload["gaps"], words, encoder)
         for modality in MODALITIES:
             assert np.array_equal(made.rows[modality], estimate.window.rows[modality])
         assert np.array_equal(made.valid, estimate.window.valid)
-        judged = models.predictor([made])[0]
+        judged = models.predictor([baseline(made)])[0]
         assert list(judged.probabilities) == payload["probabilities"]
         texts += int(made.valid[2].sum())
     assert texts > 100

@@ -68,7 +68,7 @@ class FacePart:
 
     data: tuple[Path, ...] = (DATA / "rafdb/rafdb.npz", DATA / "ferplus/ferplus.npz")
     epochs: int = 40
-    fold_epochs: int = 20
+    fold_epochs: int = 8
     pictures: int = 24_000
     """Pictures of an epoch, drawn with replacement."""
     balance: float = 0.5

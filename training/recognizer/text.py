@@ -283,6 +283,7 @@ class TextPart:
     """Rank of the adapter."""
     lr: float = 5e-4
     epochs: int = 3
+    fold_epochs: int = 2
     drawn: float = 0.33
     """Share of the comments that are drawn for an epoch."""
     batch: int = 32
@@ -346,10 +347,21 @@ class TextPart:
         training, valid = self._training(), dialogues.load(self.data, "valid")
         fold = folds([u.dialogue for u in training])
         kept = [u for u, mine in zip(training, fold, strict=True) if mine != without]
-        self._fit(out if without == WHOLE else out / f"fold-{without}", kept, valid, seed)
+        whole = without == WHOLE
+        folder, epochs = (
+            (out, self.epochs) if whole else (out / f"fold-{without}", self.fold_epochs)
+        )
+        self._fit(folder, kept, valid, epochs, seed)
         return True
 
-    def _fit(self, out: Path, training: list[Utterance], valid: list[Utterance], seed: int) -> None:
+    def _fit(
+        self,
+        out: Path,
+        training: list[Utterance],
+        valid: list[Utterance],
+        epochs: int,
+        seed: int,
+    ) -> None:
         """Train an adapter and a head into `out`."""
         lightning.seed_everything(seed, verbose=False)
         shares = [self.drawn if u.corpus == Corpus.GOEMOTIONS else 1.0 for u in training]
@@ -362,11 +374,11 @@ class TextPart:
         )
         written = partial(as_written, of, self.after > 0)
         best = fit(
-            Adapter(self.spec, self.rank, self.lr, self.epochs * len(order), expected),
+            Adapter(self.spec, self.rank, self.lr, epochs * len(order), expected),
             DataLoader(training, batch_sampler=order, collate_fn=heard),  # type: ignore[arg-type]
             DataLoader(valid, 128, collate_fn=written),  # type: ignore[arg-type]
             run=out,
-            epochs=self.epochs,
+            epochs=epochs,
             monitor="weighted_f1",
             mode="max",
             seed=seed,
