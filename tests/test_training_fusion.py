@@ -300,6 +300,7 @@ def fused(banks: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
         valid_windows=210,
         network=Architecture(width=32, depth=1, heads=4, masked=True),
         learning=Learning(lr=3e-3, epochs=8, batch=28, ema=0.0),
+        left_out_epochs=8,
         rivals=Phase(constant=2, decay=1, batch=28, clip=1.0, dropout=0.0, beta1=0.9, lr=3e-3),
     )
     out = folder / "fusion"

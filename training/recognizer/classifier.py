@@ -22,10 +22,14 @@ class Coarse:
     px: int
 
 
+AVERAGED = 1 / 15
+"""The share of the steps over which weights are averaged."""
+
+
 class Classifier(lightning.LightningModule):
     """Trains by Nesterov SGD with a one-cycle schedule and label smoothing.
 
-    A moving average of the weights (decay 0.998 a step) is validated and kept.
+    A moving average of the weights over the last AVERAGED of all steps is validated and kept.
     """
 
     def __init__(
@@ -41,7 +45,9 @@ class Classifier(lightning.LightningModule):
         self.network = network
         averaging: Any = torch.optim.swa_utils
         self.average = averaging.AveragedModel(
-            network, multi_avg_fn=averaging.get_ema_multi_avg_fn(0.998), use_buffers=True
+            network,
+            multi_avg_fn=averaging.get_ema_multi_avg_fn(1 - 1 / max(1.0, AVERAGED * steps)),
+            use_buffers=True,
         )
         self.lr, self.weight_decay, self.steps, self.coarse = lr, weight_decay, steps, coarse
         self.accuracy = MulticlassAccuracy(classes, average="micro")
