@@ -25,6 +25,7 @@ from training import run_folder
 from training.recognizer import fold_heads, late_fusion
 from training.recognizer.fusion import FusionPart, by_rate, trained
 from training.recognizer.gap_traces import Traces
+from training.recognizer.pair_clips import PairClips
 from training.recognizer.pair_scores import Strangers, each_by_its_own
 from training.recognizer.paired import BANKS, LabelPaired
 from training.recognizer.pairing import (
@@ -130,6 +131,27 @@ def test_windows_of_pairs_end_with_each_step_and_know_who_is_left_out(banks: Pat
     alone = of.part(of.people == "b one")
     assert len(alone.people) == 12
     assert np.array_equal(alone.faces[2], of.faces[2], equal_nan=True)
+
+
+def test_clips_of_pairs_are_a_data_set_split_by_person(banks: Path) -> None:
+    data = PairClips(banks, valid_people=("b two",), test_people=("b one",))
+    assert data.classes == tuple(label for label in LABELS if label != "disgust")
+    test, valid = data.load("test"), data.load("valid")
+    assert set(test.groups) == {"b one"} == data.groups()["test"]
+    assert len(test) == len(valid) == 12
+    assert list(test.windows.rows) == ["face", "voice"]
+    assert test.windows.valid.sum(2).tolist() == [[4, 4]] * 12
+    named = [data.classes[label] for label in test.windows.labels]
+    pairs = Bank.load(banks / BANKS["train"]).pairs
+    assert pairs is not None
+    assert named == [LABELS[label] for label in pairs.faces.labels[:12]]
+    assert torch.equal(test.windows.rows["face"][2, -1], torch.from_numpy(pairs.faces[2][-1]))
+    with pytest.raises(UserError, match="no clips of the people of 'train'"):
+        data.load("train")
+    (banks / "none").mkdir()
+    bank(1).save(banks / "none" / BANKS["train"])
+    with pytest.raises(UserError, match="has no true pairs"):
+        PairClips(banks / "none").load("test")
 
 
 def test_the_crowd_is_even_over_labels() -> None:
