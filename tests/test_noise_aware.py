@@ -76,6 +76,27 @@ def test_a_step_learns(learning: Learning, versions: int, outputs: int) -> None:
     assert emotion() < 0.7 * before
 
 
+def test_weights_that_shall_stay_stay_near_those_of_the_beginning() -> None:
+    one = batch(2, torch.arange(B) % 3)
+
+    def moved(stay: float) -> float:
+        made = module(Learning(stay=stay))
+        optimizer = torch.optim.SGD(made.parameters(), 1e-2)
+        begun = [p.detach().clone() for p in made.network.parameters()]
+        for _ in range(60):
+            optimizer.zero_grad()
+            made.training_step(one, 0).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        now = made.network.parameters()
+        return sum(float((p - q).square().sum()) for p, q in zip(now, begun, strict=True))
+
+    free, held, bound = (moved(stay) for stay in (0.0, 1.0, 30.0))
+    assert free > 1.2 * held > 2 * bound > 0
+    assert "begun" not in module(Learning()).state_dict()
+    with pytest.raises(ValueError, match="stay is not under 0"):
+        Learning(stay=-1.0)
+
+
 def test_regression_loss_is_the_configs() -> None:
     outputs, labels = torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 0.0])
     squared = module(Learning(regression="mse"), outputs=1)

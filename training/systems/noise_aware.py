@@ -11,6 +11,7 @@ import lightning
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
 from torchmetrics import MeanAbsoluteError, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -66,11 +67,17 @@ class Learning:
     """Decay of a moving average of the weights, which is then kept; 0 means none. If not given, the
     average looks back over a tenth of the updates."""
 
+    stay: float = 0.0
+    """How strongly the weights are drawn to those with which the training begins: half of this times
+    the squared distance is added to the loss (L2-SP: Li et al., ICML 2018)."""
+
     def __post_init__(self) -> None:
         """Raise ValueError when nothing can be learned with these settings."""
         counts = [self.batch] if self.epochs is None else [self.batch, self.epochs]
         if min(counts) < 1 or self.lr <= 0 or self.weight_decay < 0:
             raise ValueError("epochs and batch are 1 or more, lr over 0, weight_decay not under 0")
+        if self.stay < 0:
+            raise ValueError("stay is not under 0")
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(f"ema lies from 0 to under 1, not at {self.ema:g}")
 
@@ -130,6 +137,8 @@ class NoiseAware(lightning.LightningModule):
         half, modalities = config.width // 2, len(config.dims)
         self.d1 = ModalityDiscriminator(modalities, half, learning.d1)
         self.d2 = NoiseDiscriminator(modalities, half, learning.d2)
+        begun = parameters_to_vector(network.parameters()).detach().clone()
+        self.register_buffer("begun", begun, persistent=False)
         self.classes = config.outputs > 1
         self.metric: Metric = (
             MulticlassAccuracy(config.outputs, average="micro")
@@ -162,6 +171,9 @@ class NoiseAware(lightning.LightningModule):
         self.log("d1_accuracy", right1.mean(), prog_bar=True)
         self.log("d2_accuracy", right2.mean(), prog_bar=True)
         loss: Tensor = emotion + adv1.mean() + adv2.mean()
+        if self.learning.stay:
+            now = parameters_to_vector(self.network.parameters())
+            loss = loss + self.learning.stay / 2 * (now - self.get_buffer("begun")).square().sum()
         return loss
 
     def over_versions(

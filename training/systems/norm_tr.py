@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import torch
+from torch.utils.data import DataLoader
 
 from normtr.errors import UserError
 from normtr.model import NormTr
@@ -17,7 +18,7 @@ from training.systems.ensemble import Ensemble
 from training.systems.fit import fit, weights_of
 from training.systems.noise_aware import Learning, NoiseAware, standardise
 from training.systems.system import FitInputs, System
-from training.systems.take_over import take_over
+from training.systems.take_over import knows, take_over
 from training.windows import Windows, loader
 
 
@@ -119,6 +120,9 @@ class NormTrSystem(System):
             standardise(network, train.windows, together=self.network.components)
         else:
             take_over(network, inputs.data)
+        as_it_is = None
+        if self.start == "recognizer" and knows(inputs.data):
+            as_it_is = _right(network, self.validation(inputs.valid))
         batches = SampleBatches(
             inputs.draw, self.masks, self.rates, self.learning.d2 == "samples", seed
         )
@@ -144,6 +148,28 @@ class NormTrSystem(System):
             progress=inputs.progress,
         )
         network.load_state_dict(weights_of(best, "network."))
+        if as_it_is is not None:
+            adapted = _right(network, self.validation(inputs.valid))
+            if adapted < as_it_is:
+                raise UserError(
+                    f"on the validation people, with gaps, the recognizer as it is gets {as_it_is:.3f} "
+                    f"right, and {adapted:.3f} after this training: the run gets no model; more people would help, or "
+                    "learning.stay, which keeps it closer to what it is."
+                )
+
+
+def _right(network: NormTr, loader: DataLoader[Any]) -> float:
+    """Return the share of windows whose class is right."""
+    right, count, modalities = 0, 0, list(network.config.dims)
+    training = network.training
+    network.eval()
+    with torch.inference_mode():
+        for *rows, valid, labels in loader:
+            outputs = network(dict(zip(modalities, rows, strict=True)), valid)
+            right += int((outputs.argmax(1) == labels).sum())
+            count += len(labels)
+    network.train(training)
+    return right / count
 
 
 def _precision() -> str:

@@ -12,6 +12,13 @@ from normtr.spec import MODALITIES
 from training.samples import DataSet, LiveData
 
 
+def knows(data: DataSet) -> bool:
+    """Return whether all labels of the data are the recognizer's, so that it can judge them."""
+    if not isinstance(data, LiveData) or data.classes is None:
+        return False
+    return {*data.classes} <= {*checkpoint.load(data.recognizer or SHIPPED).labels}
+
+
 def take_over(network: NormTr, data: DataSet) -> None:
     """Give the network the weights of the recognizer whose networks made the rows of `data`.
 
