@@ -88,7 +88,7 @@ def test_weights_that_shall_stay_stay_near_those_of_the_beginning() -> None:
             made.training_step(one, 0).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         now = made.network.parameters()
-        return sum(float((p - q).square().sum()) for p, q in zip(now, begun, strict=True))
+        return sum(float((p.detach() - q).square().sum()) for p, q in zip(now, begun, strict=True))
 
     free, held, bound = (moved(stay) for stay in (0.0, 1.0, 30.0))
     assert free > 1.2 * held > 2 * bound > 0
