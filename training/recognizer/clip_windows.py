@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from normtr import checkpoint
 from normtr.cause import Cause
 from normtr.spec import MODALITIES, NS_PER_MS, FeatureSpec
 from normtr.text import TextEncoder, TimedWord
@@ -24,14 +23,12 @@ class ClipReader:
 
     def __init__(self, folder: Path) -> None:
         """Load the recognizer in `folder`. Raises UserError when a model cannot be loaded."""
-        loaded = checkpoint.load(folder)
-        self._spec = loaded.spec
-        self._features = ClipEncoder(folder, text=True)
-        self._text = TextEncoder(loaded.spec.text, adapter=loaded.adapter)
+        self._encoder = ClipEncoder(folder, text=True)
 
     def __call__(self, path: Path) -> list[Window] | Unusable:
-        found = self._features(path)
-        return found if isinstance(found, Unusable) else windows(found, self._spec, self._text)
+        found, text = self._encoder(path), self._encoder.text
+        assert text is not None
+        return found if isinstance(found, Unusable) else windows(found, self._encoder.spec, text)
 
 
 def windows(features: ClipFeatures, spec: FeatureSpec, text: TextEncoder) -> list[Window]:

@@ -58,11 +58,12 @@ class ClipEncoder:
     def __init__(self, folder: Path, text: bool) -> None:
         loaded = checkpoint.load(folder)
         one_thread_each()  # after what may have imported torch: a run of training
-        self._spec = loaded.spec
+        self.spec = loaded.spec
         self._face = FaceEncoder(loaded.spec.face, loaded.face)
         self._voice = VoiceEncoder(loaded.spec.voice, loaded.voice)
         self._whisper = Whisper() if text else None
-        self._text = TextEncoder(loaded.spec.text, adapter=loaded.adapter) if text else None
+        self.text = TextEncoder(loaded.spec.text, adapter=loaded.adapter) if text else None
+        """What makes rows of words; None without `text`."""
         if text and loaded.spec.voice.sample_rate != speech.RATE:
             raise UserError(f"words need sound at {speech.RATE} Hz; give --text off.")
 
@@ -77,19 +78,19 @@ class ClipEncoder:
 
     def features(self, path: Path) -> ClipFeatures:
         """Return what is seen in the file. Raises UserError when it cannot be used."""
-        found = clip_rows(str(path), self._spec, self._face, self._voice)
+        found = clip_rows(str(path), self.spec, self._face, self._voice)
         words: tuple[TimedWord, ...] = ()
         columns = {"face": found.face, "voice": found.voice}
-        if self._whisper is not None and self._text is not None:
+        if self._whisper is not None and self.text is not None:
             words = transcript(found.sound, self._whisper)
-            rows = self._text.rows(words, 0, self._spec.step_ns, len(found.voice))
+            rows = self.text.rows(words, 0, self.spec.step_ns, len(found.voice))
             columns["text"] = tuple(
                 _text(row, cause) for row, (cause, _) in zip(rows, found.voice, strict=True)
             )
         else:
             columns["text"] = ((Cause.OFF, None),) * len(found.voice)
         return ClipFeatures(
-            {m: _stacked(columns[m], dim) for m, dim in self._spec.dims.items()},
+            {m: _stacked(columns[m], dim) for m, dim in self.spec.dims.items()},
             np.array(
                 [[GAP_NAMES.index(cause) for cause, _ in columns[m]] for m in MODALITIES], np.uint8
             ).T,
