@@ -20,8 +20,9 @@ from normtr.engine.weights import Weights
 from normtr.modality import Modality
 from normtr.window import Row, Window
 
-WEIGHT_S = 16.0
-"""The crowd weighs as much as so many seconds of the person."""
+WEIGHT_S = 30.0
+"""The crowd weighs as much as so many seconds of the person. With 16 a mood that lasts for minutes
+is taken for the person; with 60 less is gained where moods change (true pairs, 1 December 2026)."""
 HALF_LIFE_S = 600.0
 """What is so old weighs half."""
 

@@ -34,15 +34,15 @@ def shown(
 ) -> Iterator[tuple[int, bool]]:
     """Yield the number of each clip that one person shows, and whether it is judged.
 
-    Each of the clips, whose `labels` [n] are given, is judged once: the first time that it is
-    shown.
+    Each of the clips, whose `labels` [n] are given, is judged once: the only time, or the last one,
+    that it is shown as itself.
     """
     numbers = random.permutation(len(labels))
     if order == Order.MOODS:
         for label in random.permutation(np.unique(labels)):
             mine = [i for i in numbers if labels[i] == label]
             for time in range(LASTS):
-                yield from ((int(i), time == 0) for i in mine)
+                yield from ((int(i), time == LASTS - 1) for i in mine)
         return
     calm = np.flatnonzero(labels == NEUTRAL)
     seen = calm_seen = 0

@@ -66,7 +66,7 @@ class ByLength(Sampler[list[int]]):
     """
 
     def __init__(self, lengths: list[int], shares: list[float], batch: int, seed: int) -> None:
-        """`shares` says about how likely each text is to be in an epoch; 1 is the most."""
+        """`shares` says for each text what share of those like it is in an epoch."""
         self._lengths, self._shares = np.array(lengths), np.array(shares)
         self._batch, self._seed, self._epoch = batch, seed, 0
 
@@ -74,14 +74,15 @@ class ByLength(Sampler[list[int]]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return int(self._shares.sum()) // self._batch
+        return round(self._shares.sum()) // self._batch
 
     def __iter__(self) -> Iterator[list[int]]:
         random = np.random.default_rng((self._seed, self._epoch))
-        # Efraimidis and Spirakis, Information Processing Letters 97, 2006: draws without return.
-        keys = random.random(len(self._shares)) ** (1 / self._shares)
-        order = np.argsort(-keys, kind="stable")[: len(self) * self._batch]
-        order = random.permutation(order)
+        chosen = []
+        for share in np.unique(self._shares):
+            of = np.flatnonzero(self._shares == share)
+            chosen.append(random.permutation(of)[: round(share * len(of))])
+        order = random.permutation(np.concatenate(chosen))[: len(self) * self._batch]
         batches = []
         for begin in range(0, len(order), self._batch * 32):
             some = order[begin : begin + self._batch * 32]
@@ -279,12 +280,12 @@ class TextPart:
     """Folder of the tables of MELD and IEMOCAP."""
     comments: Path | None = DATA / "goemotions"
     """Folder of `train.tsv` and `dev.tsv` of GoEmotions; None: without comments."""
-    rank: int = 16
+    rank: int = 24
     """Rank of the adapter."""
     lr: float = 5e-4
-    epochs: int = 3
-    fold_epochs: int = 2
-    drawn: float = 0.33
+    epochs: int = 5
+    fold_epochs: int = 3
+    drawn: float = 0.2
     """Share of the comments that are drawn for an epoch."""
     batch: int = 32
     ema: float = 0.99
