@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+import stream
 from normtr import checkpoint
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
@@ -16,6 +20,7 @@ from normtr.running_baseline import WEIGHT_S, RunningBaseline
 from normtr.shipped import SHIPPED
 from normtr.spec import LABELS
 from normtr.window import Window, assemble
+from stream.session.session import DEMO
 
 CROWD: Crowd = {
     "face": Spread((0.5, 0.0, 0.0, 1.0, -0.5, -1.0, 0.0), (1.0, 0.5, 0.5, 2.0, 1.0, 1.0, 1.0)),
@@ -157,3 +162,32 @@ def test_who_is_moved_has_the_other_spread() -> None:
     mixed = Spread.of_moments((one.moments + one.moments) / 2)
     assert mixed.mean == pytest.approx(one.mean)
     assert mixed.deviation == pytest.approx(one.deviation)
+
+
+@pytest.mark.slow
+def test_live_estimates_are_of_an_average_person_unless_the_baseline_is_off(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "weights")
+    path = tmp_path / "weights/manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["crowd"] = {m: asdict(spread) for m, spread in CROWD.items()}
+    path.write_text(json.dumps(manifest))
+
+    def probabilities(folder: Path, baseline: Literal["running", "off"]) -> Any:
+        config = stream.SourceConfig(
+            source=str(DEMO), fast=True, seconds=4, text="off", checkpoint=folder, baseline=baseline
+        )
+        seen = list(stream.estimates(config))
+        assert len(seen) == 16
+        rows.append([estimate.window.rows["face"][-1] for estimate in seen])
+        return np.array([estimate.prediction.probabilities for estimate in seen])
+
+    rows: list[Any] = []
+    without = probabilities(SHIPPED, "running")
+    assert np.array_equal(probabilities(tmp_path / "weights", "off"), without)
+    followed = probabilities(tmp_path / "weights", "running")
+    change = np.abs(followed - without).max(1)
+    assert change[-1] > 0.002 > change[0]
+    # What goes out as the window's rows is what was seen, not what was judged.
+    assert all(np.array_equal(a, b) for a, b in zip(rows[0], rows[2], strict=True))

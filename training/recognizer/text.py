@@ -74,7 +74,7 @@ class ByLength(Sampler[list[int]]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return round(self._shares.sum()) // self._batch
+        return round(float(self._shares.sum())) // self._batch
 
     def __iter__(self) -> Iterator[list[int]]:
         random = np.random.default_rng((self._seed, self._epoch))
