@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from normtr.spec import FaceSpec
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut.
@@ -69,15 +71,14 @@ class ResNetEnsemble(nn.Module):
     One linear head reads the whole row, so its logits are the mean of the members' logits.
     """
 
-    def __init__(self, width: int, members: int, mirrored: bool, classes: int) -> None:
-        """`mirrored`: a row is the mean over the crop and its mirror image."""
+    def __init__(self, spec: FaceSpec, classes: int) -> None:
         super().__init__()
-        self.mirrored = mirrored
-        self.members = nn.ModuleList(ResNet18(width) for _ in range(members))
-        self.head = nn.Linear(members * 8 * width, classes)
+        self.mirrored = spec.mirrored
+        self.members = nn.ModuleList(ResNet18(spec.width) for _ in range(spec.members))
+        self.head = nn.Linear(spec.dim, classes)
 
     def row(self, x: Tensor) -> Tensor:
-        """Return rows [B, members * 8 * width] of crops [B, 1, H, W]."""
+        """Return rows [B, dim] of crops [B, 1, H, W]."""
         if not self.mirrored:
             return self._rows(x)
         both = self._rows(torch.cat([x, x.flip(-1)]))

@@ -18,7 +18,7 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def face(weights: Weights, spec: FaceSpec) -> ResNetEnsemble:
-    return _filled(ResNetEnsemble(spec.width, spec.members, spec.mirrored, len(LABELS)), weights)
+    return _filled(ResNetEnsemble(spec, len(LABELS)), weights)
 
 
 def voice(weights: Weights, spec: VoiceSpec) -> VoiceNetwork:

@@ -37,7 +37,7 @@ PARTS = checkpoint.PARTS
 def networks() -> dict[str, nn.Module]:
     torch.manual_seed(0)
     return {
-        "face": ResNetEnsemble(4, 2, True, 7),
+        "face": ResNetEnsemble(FaceSpec(width=4), 7),
         "voice": VoiceNetwork(SPEC.voice, 7),
         "text": nn.Linear(SPEC.text.dim, 7),
         "norm_tr": NormTr(CONFIG),
@@ -128,7 +128,7 @@ def test_a_spec_without_what_came_later_is_read(saved: Path) -> None:
 def test_the_hash_names_the_content_and_not_the_place(tmp_path: Path) -> None:
     first, again = save(tmp_path / "a"), save(tmp_path / "b")
     assert first == again == checkpoint.load(tmp_path / "b").sha256
-    assert save(tmp_path / "c", face=ResNetEnsemble(4, 2, True, 7)) != first
+    assert save(tmp_path / "c", face=ResNetEnsemble(FaceSpec(width=4), 7)) != first
 
 
 def test_saving_again_replaces_the_shards_and_leaves_other_files(saved: Path) -> None:
@@ -237,12 +237,12 @@ def test_a_file_outside_the_folder_is_never_read(saved: Path, name: str) -> None
 def test_tensors_of_other_shapes_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "wide", voice=VoiceNetwork(VoiceSpec(width=5, dim=8), 7))
     assert "voice has other layers or sizes" in refusal(tmp_path / "wide")
-    save(tmp_path / "other", norm_tr=ResNetEnsemble(4, 2, True, 7))
+    save(tmp_path / "other", norm_tr=ResNetEnsemble(FaceSpec(width=4), 7))
     assert "norm_tr has other layers or sizes" in refusal(tmp_path / "other")
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
-    broken = ResNetEnsemble(4, 2, True, 7)
+    broken = ResNetEnsemble(FaceSpec(width=4), 7)
     with torch.no_grad():
         broken.head.weight[0, 0] = 1e6  # infinite as float16
     save(tmp_path / "broken", face=broken)

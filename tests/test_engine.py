@@ -59,7 +59,7 @@ def drawn(seed: int, *shape: int) -> NDArray[np.float32]:
 
 
 def test_a_face_row_is_torchs() -> None:
-    network = seeded(ResNetEnsemble(8, 2, True, 7))
+    network = seeded(ResNetEnsemble(FACE, 7))
     assert isinstance(network, ResNetEnsemble)
     graph = Compiled(face_graph(weights_of(network), FACE, 7))
     for seed in range(3):
@@ -147,7 +147,7 @@ def test_the_states_of_words_are_those_of_transformers(factors: Weights) -> None
 @pytest.mark.parametrize("part", ["face", "voice", "norm_tr"])
 def test_other_weights_are_refused(part: str, change: str) -> None:
     network, graph = {
-        "face": (ResNetEnsemble(8, 2, True, 7), lambda w: face_graph(w, FACE, 7)),
+        "face": (ResNetEnsemble(FACE, 7), lambda w: face_graph(w, FACE, 7)),
         "voice": (VoiceNetwork(VOICE, 7), lambda w: voice_graph(w, VOICE, 7)),
         "norm_tr": (NormTr(SMALL), lambda w: norm_tr_graph(w, SMALL, 4)),
     }[part]
@@ -164,7 +164,7 @@ def test_other_weights_are_refused(part: str, change: str) -> None:
 
 
 def test_threads_may_share_a_network() -> None:
-    graph = Compiled(face_graph(weights_of(seeded(ResNetEnsemble(8, 2, True, 7))), FACE, 7))
+    graph = Compiled(face_graph(weights_of(seeded(ResNetEnsemble(FACE, 7))), FACE, 7))
     crops = [drawn(seed, 1, 1, 48, 48) for seed in range(4)]
     expected = [graph(crop) for crop in crops]
     wrong: list[int] = []

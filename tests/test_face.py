@@ -24,7 +24,7 @@ SPEC = FaceSpec(width=4)
 
 def new_encoder() -> FaceEncoder:
     torch.manual_seed(0)
-    return FaceEncoder(SPEC, weights_of(ResNetEnsemble(4, 2, True, 7)))
+    return FaceEncoder(SPEC, weights_of(ResNetEnsemble(SPEC, 7)))
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_row_is_of_the_mirror_image_too_where_the_specification_says_so() -> N
     crop = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     for mirrored in (True, False):
         spec = replace(SPEC, mirrored=mirrored)
-        encoder = FaceEncoder(spec, weights_of(ResNetEnsemble(4, 2, mirrored, 7).eval()))
+        encoder = FaceEncoder(spec, weights_of(ResNetEnsemble(spec, 7).eval()))
         row = encoder.row(crop)
         assert row.shape == (64,)
         assert np.allclose(row, encoder.row(crop[:, ::-1]), atol=1e-5) == mirrored

@@ -42,7 +42,7 @@ def test_the_signs_are_those_of_the_picture() -> None:
 
 def test_a_mirrored_face_turns_and_leans_to_the_other_side() -> None:
     width = portrait().shape[1]
-    encoder = FaceEncoder(FaceSpec(width=4), weights_of(ResNetEnsemble(4, 2, True, 7)))
+    encoder = FaceEncoder(FaceSpec(width=4), weights_of(ResNetEnsemble(FaceSpec(width=4), 7)))
     face = encoder(portrait()).face
     other = encoder(np.ascontiguousarray(portrait()[:, ::-1])).face
     assert face is not None

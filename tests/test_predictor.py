@@ -35,7 +35,7 @@ def recognizer(threshold: float = 0.0) -> Checkpoint:
         SPEC,
         LABELS,
         Calibration(-2.0, {"face": 0.2, "voice": 0.1, "text": 0.0}, threshold, UNIFORM),
-        weights_of(ResNetEnsemble(4, 2, True, 7)),
+        weights_of(ResNetEnsemble(FaceSpec(width=4), 7)),
         weights_of(VoiceNetwork(SPEC.voice, 7)),
         weights_of(nn.Linear(SPEC.text.dim, 7)),
         {},

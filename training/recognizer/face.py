@@ -47,10 +47,6 @@ class AugmentedFaces:
         return torch.from_numpy(face.normalise(crops)), torch.stack([y for _, y in samples])
 
 
-def untrained(spec: FaceSpec) -> ResNetEnsemble:
-    return ResNetEnsemble(spec.width, spec.members, spec.mirrored, len(LABELS))
-
-
 def logits(network: ResNetEnsemble, crops: NDArray[np.uint8]) -> Tensor:
     """Return logits [n, classes] of crops uint8 [n, H, W], from the rows of the live pipe."""
     with torch.inference_mode():
@@ -106,7 +102,7 @@ class FacePart:
         known = self._valid(out, self.data)
         epochs = self.epochs if k == WHOLE else self.fold_epochs
         lightning.seed_everything(seed + k, verbose=False)
-        network = untrained(self.spec.face)
+        network = ResNetEnsemble(self.spec.face, len(LABELS))
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         loader: DataLoader[Any] = DataLoader(
             TensorDataset(
@@ -150,7 +146,7 @@ class FacePart:
         return joined([self.crops(out, path, face_files.VALIDATION) for path in data]).labelled
 
     def _read(self, folder: Path) -> ResNetEnsemble:
-        network = untrained(self.spec.face)
+        network = ResNetEnsemble(self.spec.face, len(LABELS))
         network.load_state_dict(load_file(folder / FILE))
         return network.eval()
 

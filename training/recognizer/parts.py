@@ -18,7 +18,6 @@ from normtr.errors import UserError
 from normtr.resnet import ResNetEnsemble
 from normtr.spec import LABELS, FeatureSpec
 from normtr.voice_network import VoiceNetwork
-from training.recognizer.face import untrained
 from training.recognizer.folds import FOLDS
 from training.recognizer.text import ADAPTER
 
@@ -69,7 +68,7 @@ def cross_fitted(folders: Mapping[str, Path], spec: FeatureSpec) -> tuple[Parts,
 
 def face(folder: Path, spec: FeatureSpec) -> ResNetEnsemble:
     """Read a face network. Raises UserError when it is missing."""
-    return _filled(untrained(spec.face), folder / "face.safetensors")
+    return _filled(ResNetEnsemble(spec.face, len(LABELS)), folder / "face.safetensors")
 
 
 def voice(folder: Path, spec: FeatureSpec) -> VoiceNetwork:
