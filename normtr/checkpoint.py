@@ -25,7 +25,7 @@ import numpy as np
 from safetensors.numpy import save as save_tensors
 
 from normtr.calibration import Calibration
-from normtr.crowd import Crowd, Spread
+from normtr.crowd import Crowd, Expected
 from normtr.engine import weights as weight_files
 from normtr.engine.face_graph import face_graph
 from normtr.engine.norm_tr_graph import norm_tr_graph
@@ -66,7 +66,7 @@ class Checkpoint:
     """NORM-TR, or a network in its place."""
     sha256: str
     crowd: Crowd = field(default_factory=dict)
-    """The crowd onto which a running baseline moves a person; empty: there is no such baseline."""
+    """What a running baseline expects of a person; empty: there is no such baseline."""
 
 
 def save(
@@ -102,7 +102,7 @@ def save(
             "spec_sha256": spec.sha256(),
             "norm_tr": dataclasses.asdict(config),
             "calibration": dataclasses.asdict(calibration),
-            "crowd": {m: dataclasses.asdict(spread) for m, spread in crowd.items()},
+            "crowd": {m: dataclasses.asdict(of) for m, of in crowd.items()},
             "parts": parts,
             "sha256": hashes,
         }
@@ -165,9 +165,9 @@ def load(folder: Path) -> Checkpoint:
         )
         crowd = {
             str(m): dacite.from_dict(
-                Spread, spread, dacite.Config(cast=[tuple], type_hooks={float: float}, strict=True)
+                Expected, of, dacite.Config(cast=[tuple], type_hooks={float: float}, strict=True)
             )
-            for m, spread in manifest.get("crowd", {}).items()  # earlier versions have none
+            for m, of in manifest.get("crowd", {}).items()  # earlier versions have none
         }
     except (KeyError, TypeError, ValueError, AttributeError, dacite.DaciteError) as error:
         raise CheckpointError(
@@ -192,7 +192,7 @@ def load(folder: Path) -> Checkpoint:
     if not can_be_computed(calibration, len(labels)):
         raise CheckpointError(f"checkpoint {folder} does not fit: its calibration is no number.")
     if not set(crowd) <= {Modality.FACE, Modality.VOICE} or not all(
-        spread.fits(len(labels)) for spread in crowd.values()
+        of.fits(len(labels)) for of in crowd.values()
     ):
         raise CheckpointError(f"checkpoint {folder} does not fit: its crowd is no crowd of ours.")
     found = _read_parts(folder, manifest)

@@ -1,13 +1,14 @@
-"""A running baseline moves what a person's face and voice say onto what those of a crowd say.
+"""A running baseline takes off what a person's face and voice say beside what is expected of them.
 
-Some faces at rest look sad, and some voices sound angry. The mean and deviation of a person's
-logits over the last minutes are drawn to those of the crowd, and then replaced by these (as
-cepstral features in speech recognition: Viikki and Laurila, Speech Communication 25, 1998). Nothing
-outlives the session.
+Some faces at rest look sad, and some voices sound angry. After each estimate the mean is followed of
+what the heads say minus what they say of a crowd, given the estimate's probabilities; that mean is
+taken off the rows of the next windows. So a mood that lasts is not taken for the person, as far as
+it is recognised. Nothing outlives the session.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,14 +16,14 @@ from numpy.typing import NDArray
 
 from normtr.cause import Cause
 from normtr.checkpoint import Checkpoint
-from normtr.crowd import Spread, Spreading, moved
+from normtr.crowd import Residual
 from normtr.engine.weights import Weights
 from normtr.modality import Modality
+from normtr.spec import LABELS
 from normtr.window import Row, Window
 
 WEIGHT_S = 30.0
-"""The crowd weighs as much as so many seconds of the person. With 16 a mood that lasts for minutes
-is taken for the person; with 60 less is gained where moods change (true pairs, 1 December 2026)."""
+"""So many seconds count as if nothing were to be taken off."""
 HALF_LIFE_S = 600.0
 """What is so old weighs half."""
 
@@ -41,31 +42,33 @@ class RunningBaseline:
     def forget(self) -> None:
         """Begin anew: with another person."""
         kept, weight = 0.5 ** (self._step_s / HALF_LIFE_S), WEIGHT_S / self._step_s
-        self._seen = {m: Spreading(crowd, weight, kept) for m, crowd in self._crowd.items()}
+        self._residuals = {m: Residual(len(LABELS), weight, kept) for m in self._crowd}
 
     def __call__(self, window: Window) -> Window:
-        """Note the last step of the window, and return the window of an average person.
-
-        Steps must come in order, and each of them once.
-        """
+        """Return the window as it were of somebody in whom nothing is to be taken off."""
         rows = dict(window.rows)
         for m, head in self._heads.items():
             there = np.array([cause == Cause.NONE for cause in window.gaps[m]])
-            if there[-1]:
-                self._seen[m].add(head.logits(window.rows[m][-1]))
             if there.any():
-                rows[m] = np.where(
-                    there[:, None],
-                    head.moved(window.rows[m], self._seen[m].spread, self._crowd[m]),
-                    window.rows[m],
-                )
+                off = head.row(self._residuals[m].mean)
+                rows[m] = np.where(there[:, None], window.rows[m] - off, window.rows[m])
                 rows[m].flags.writeable = False
         return replace(window, rows=rows)
+
+    def learn(self, window: Window, probabilities: Sequence[float]) -> None:
+        """Note the last step of the window as it was seen, and what was said of the moved one.
+
+        Steps must come in order, and each of them once.
+        """
+        for m, head in self._heads.items():
+            if window.gaps[m][-1] == Cause.NONE:
+                said = head.logits(window.rows[m][-1])
+                self._residuals[m].add(said, self._crowd[m].of(probabilities))
 
 
 @dataclass(frozen=True)
 class _Head:
-    """Reads centred logits from a row, and changes a row so that it says others."""
+    """Reads centred logits from a row, and makes rows that say such logits."""
 
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
@@ -78,15 +81,10 @@ class _Head:
         centred = weight - weight.mean(0)
         return _Head(centred, bias - bias.mean(), np.linalg.pinv(centred))
 
-    def logits(self, rows: Row) -> NDArray[np.float64]:
-        """Return centred logits [..., C] of rows [..., dim]."""
-        return np.asarray(rows @ self.weight.T + self.bias)
+    def logits(self, row: Row) -> NDArray[np.float64]:
+        """Return the centred logits [C] of a row [dim]."""
+        return np.asarray(self.weight @ row + self.bias)
 
-    def moved(self, rows: Row, of: Spread, to: Spread) -> Row:
-        """Return rows [T, dim] that say what one with the spread `to` would say.
-
-        The change is the smallest one that does so: the head reads nothing else from it.
-        """
-        said = self.logits(rows)
-        change = moved(said, of, to) - said
-        return np.asarray(rows + change @ self.back.T, np.float32)
+    def row(self, logits: NDArray[np.float64]) -> Row:
+        """Return the smallest change of a row [dim] that changes its logits by these [C]."""
+        return np.asarray(self.back @ (logits - logits.mean()), np.float32)

@@ -18,7 +18,7 @@ from torch import nn
 from normtr import checkpoint
 from normtr.calibration import Calibration
 from normtr.checkpoint import CheckpointError
-from normtr.crowd import Spread
+from normtr.crowd import Expected
 from normtr.fusion import NormTrWeights
 from normtr.model import NormTr
 from normtr.norm_tr_config import NormTrConfig
@@ -60,16 +60,18 @@ def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_crowd_comes_back_and_a_senseless_one_is_refused(saved: Path) -> None:
     assert checkpoint.load(saved).crowd == {}
-    of = {"mean": [0.0, 1.0, 2, 3, 4, 5, 6], "deviation": [1.0] * 7}
+    of = {"mean": [[0.0, 1.0, 2, 3, 4, 5, 6]] * 7}
     edit(saved, lambda manifest: manifest.update(crowd={"face": of}))
-    assert checkpoint.load(saved).crowd == {"face": Spread((0, 1, 2, 3, 4, 5, 6), (1,) * 7)}
+    assert checkpoint.load(saved).crowd == {"face": Expected(((0, 1, 2, 3, 4, 5, 6),) * 7)}
     edit(saved, lambda manifest: manifest.pop("crowd"))  # as of an earlier version
     assert checkpoint.load(saved).crowd == {}
     for wrong in (
         {"text": of},
-        {"face": of | {"mean": [0.0] * 6}},
-        {"face": of | {"deviation": [0.0] * 7}},
-        {"face": of | {"mean": ["sad"] * 7}},
+        {"face": {"mean": [[0.0] * 7] * 6}},
+        {"face": {"mean": [[0.0] * 6] * 7}},
+        {"face": {"mean": [["sad"] * 7] * 7}},
+        {"face": {"mean": [1.0] * 7}},
+        {"face": of | {"deviation": 1.0}},
         {"face": [1, 2]},
         [],
     ):

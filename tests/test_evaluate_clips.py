@@ -91,7 +91,7 @@ def test_a_baseline_follows_each_person_from_clip_to_clip(
     of = ["--checkpoint", str(tmp_path / "weights")]
     assert cli.run(["evaluate", "--part", "clips", *argv, *of]) == 1
     assert "no running baseline; give --order alone" in capsys.readouterr().err
-    whole["crowd"] = {"face": {"mean": [1.0] * 3 + [-0.75] * 4, "deviation": [1.0] * 7}}
+    whole["crowd"] = {"face": {"mean": [[1.0] * 3 + [-0.75] * 4] * 7}}
     manifest.write_text(json.dumps(whole))
     alone = evaluated(capsys, *argv[:2], *of)
     followed = evaluated(capsys, *argv, *of)

@@ -121,12 +121,14 @@ class Pipe:
         """Return when the estimate of the window that ends with `step` is made at the latest."""
         return self.ends_ns(step) + self.spec.settle_ns
 
-    def of_average_person(self, window: Window) -> Window:
-        """Return the window to be judged; windows must come in order, each of them once."""
+    def without_baseline(self, window: Window) -> Window:
+        """Return the window to be judged: what is the person's own is taken off."""
         return window if self._baseline is None else self._baseline(window)
 
     def estimate(self, step: int, window: Window, prediction: Prediction, now_ns: int) -> Estimate:
         """Return the estimate of the window that was assembled last; the tick began at `now_ns`."""
+        if self._baseline is not None:
+            self._baseline.learn(window, prediction.probabilities)
         faces = self.recognizer.faces(step)
         smoothed = None if self._smoother is None else self._smoother(window, prediction)
         return Estimate(step, window, prediction, now_ns, faces, smoothed)
@@ -271,7 +273,7 @@ def judged(
 ) -> list[Estimate]:
     """Return the estimates of all pipes' windows at one tick, computed in one batch."""
     predictions = predictor(
-        [pipe.of_average_person(window) for pipe, window in zip(pipes, windows, strict=True)]
+        [pipe.without_baseline(window) for pipe, window in zip(pipes, windows, strict=True)]
     )
     return [
         pipe.estimate(step, window, prediction, now_ns)

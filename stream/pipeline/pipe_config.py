@@ -80,7 +80,7 @@ class PipeConfig:
     person: Rule = "keep"
     """Among several faces, keep the first chosen one, or take the largest or the central one."""
     baseline: Literal["running", "off"] = "running"
-    """running: take a person's own average over the last minutes off face and voice."""
+    """running: take off what face and voice of this person say beside what one expects."""
     calibrated: bool = False
     """Take off the bias that `normtr calibrate` measured; see its --help for what that gives."""
     personal: Path | None = None

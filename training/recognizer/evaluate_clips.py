@@ -54,7 +54,7 @@ def report(
         raise UserError("this recognizer has no running baseline; give --order alone.")
     read = _windows(folder, [clip.path for clip in clips])
     if order != Order.ALONE:
-        read = _of_average_people(recognizer, read, clips, order, seed)
+        read = _without_baselines(recognizer, read, clips, order, seed)
     predictor = Predictor(recognizer)
     found = [_estimates(predictor, windows) for windows in tqdm(read, "judging", mininterval=2)]
     labels = np.array([clip.label for clip in clips])
@@ -101,7 +101,7 @@ def _windows(folder: Path, paths: list[Path]) -> list[list[Window]]:
     return [found[path] for path in paths]
 
 
-def _of_average_people(
+def _without_baselines(
     recognizer: Checkpoint,
     read: list[list[Window]],
     clips: Sequence[LabelledClip],
@@ -109,14 +109,18 @@ def _of_average_people(
     seed: int,
 ) -> list[list[Window]]:
     """Return the windows of all clips after a running baseline has followed each person."""
-    moved = list(read)
+    moved, predictor = list(read), Predictor(recognizer)
     random = np.random.default_rng(seed)
     for person in sorted({clip.person for clip in clips}):
         mine = [i for i, clip in enumerate(clips) if clip.person == person]
         baseline = RunningBaseline(recognizer)
         labels = np.array([clips[i].label for i in mine])
         for place, is_judged in shown(order, labels, random):
-            after = [baseline(window) for window in read[mine[place]]]
+            after = []
+            for window in read[mine[place]]:
+                after.append(baseline(window))
+                (said,) = predictor([after[-1]])
+                baseline.learn(window, said.probabilities)
             if is_judged:
                 moved[mine[place]] = after
     return moved

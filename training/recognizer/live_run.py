@@ -128,6 +128,7 @@ def load(folder: Path) -> Checkpoint:
         norm_tr=TorchFusion(network),
         calibration=kept.calibration,
         sha256=digest,
+        crowd=base.crowd if kept.labels == base.labels else {},
     )
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from normtr.crowd import Crowd, Spread, moved
+from normtr.crowd import Crowd, Expected
 from normtr.modality import Modality
 from normtr.spec import LABELS, MODALITIES
-from training.recognizer.row_bank import Bank, Pairs, Rows
+from training.recognizer.row_bank import Bank, Pairs, Ragged, Rows
 from training.windows import Windows
 
 KNOWN_SHARE = 0.5
@@ -22,32 +20,29 @@ NEUTRAL = LABELS.index("neutral")
 
 
 def crowd(bank: Bank) -> Crowd:
-    """Return the spread of what the bank's faces and voices say; every label weighs as much."""
+    """Return what the bank's faces and voices say on average of each label."""
     voices = bank.voices
     labels = np.repeat(voices.labels, np.diff(voices.offsets))
     return {
-        Modality.FACE.value: _spread(bank.faces[:, 0], bank.face_labels),
-        Modality.VOICE.value: _spread(voices.values, labels),
+        Modality.FACE.value: _expected(bank.faces[:, 0], bank.face_labels),
+        Modality.VOICE.value: _expected(voices.values, labels),
     }
 
 
-def _spread(rows: Rows, labels: NDArray[np.int64]) -> Spread:
+def _expected(rows: Rows, labels: NDArray[np.int64]) -> Expected:
     there = ~np.isnan(rows).any(1)
-    rows, labels = rows[there].astype(np.float64), labels[there]
-    weight = 1 / np.bincount(labels)[labels]
-    mean = np.average(rows, axis=0, weights=weight)
-    deviation = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=weight))
-    return Spread(tuple(mean.tolist()), tuple(deviation.tolist()))
+    means = [rows[there & (labels == label)].mean(0, np.float64) for label in range(len(LABELS))]
+    return Expected(tuple(tuple(mean.tolist()) for mean in means))
 
 
 class TruePairs:
     """Draws windows that end within a clip of a person."""
 
     def __init__(self, pairs: Pairs, crowd: Crowd, steps: int) -> None:
-        self._pairs, self._crowd, self._steps = pairs, crowd, steps
+        self._pairs, self._steps = pairs, steps
         self._columns = {Modality.FACE.value: pairs.faces, Modality.VOICE.value: pairs.voices}
-        self._moments = {
-            (m, person): _moments([column[i] for i in self._of(person)])
+        self._residuals = {
+            (m, person): _residual(column.part(pairs.people == person), crowd[m])
             for m, column in self._columns.items()
             for person in np.unique(pairs.people).tolist()
         }
@@ -73,10 +68,9 @@ class TruePairs:
             if before is not None:
                 shown = np.concatenate([column[before], shown])
             shown = shown[-self._steps :]
-            of = known * self._moments[m, person] + (1 - known) * self._crowd[m].moments
             heard = ~np.isnan(shown[:, 0])
             at = self._steps - len(shown) + np.flatnonzero(heard)
-            rows[m][at] = moved(shown[heard], Spread.of_moments(of), self._crowd[m])
+            rows[m][at] = shown[heard] - known * self._residuals[m, person]
             there[MODALITIES.index(m), at] = True
         return rows, there
 
@@ -85,11 +79,12 @@ class TruePairs:
         return np.flatnonzero(mine if label is None else mine & (self._pairs.faces.labels == label))
 
 
-def _moments(sequences: Sequence[Rows]) -> NDArray[np.float64]:
-    """Return the means of all rows and of their squares, [2, C]."""
-    rows = np.concatenate(sequences)
-    rows = rows[~np.isnan(rows[:, 0])].astype(np.float64)
-    return np.stack([rows.mean(0), (rows**2).mean(0)])
+def _residual(clips: Ragged, crowd: Expected) -> NDArray[np.float64]:
+    """Return the mean [C] of what clips say beside what is expected of their labels."""
+    labels = np.repeat(clips.labels, np.diff(clips.offsets))
+    there = ~np.isnan(clips.values[:, 0])
+    beside = clips.values[there] - np.array(crowd.mean)[labels[there]]
+    return np.asarray(beside.mean(0, np.float64))
 
 
 def every_step(pairs: Pairs, steps: int) -> tuple[Windows, NDArray[np.int64]]:
