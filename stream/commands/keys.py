@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from normtr.config import parse
@@ -27,7 +28,7 @@ class KeysConfig:
 
 
 def run(argv: list[str]) -> int:
-    config = parse(KeysConfig, argv, "keys")
+    config = parse(KeysConfig, _with_key(argv), "keys")
     if config.allow is None and (config.key, config.out) != (None, None):
         raise UsageError("--key and --out belong to --allow NAME.")
     if config.key is not None and config.out is not None:
@@ -46,3 +47,11 @@ def run(argv: list[str]) -> int:
     for name, key in curve_keys.clients(config.folder).items():
         print(f"client {name}: {key}")
     return 0
+
+
+def _with_key(argv: list[str]) -> list[str]:
+    """Write `--key KEY` as one word: one key in 85 begins like an option."""
+    for at, (word, following) in enumerate(pairwise(argv)):
+        if word == "--key" and len(following) == curve_keys.LENGTH:
+            return [*argv[:at], f"{word}={following}", *argv[at + 2 :]]
+    return argv

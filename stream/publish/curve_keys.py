@@ -21,6 +21,8 @@ from normtr.errors import UserError
 SERVER = "server"
 DOMAIN = b"normtr"
 NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
+LENGTH = 40
+"""The number of characters of a key in Z85."""
 
 
 def usual_folder() -> Path:
@@ -57,7 +59,7 @@ def allow(folder: Path, name: str, key: str) -> None:
     """Serve the client that has this public key. Raises UserError for a bad name or key."""
     path = _free(_client(folder, name))
     if not _is_key(key.encode()):
-        raise UserError(f"{key!r} is no public key: that has 40 characters of Z85.")
+        raise UserError(f"{key!r} is no public key: that has {LENGTH} characters of Z85.")
     if key in clients(folder).values():
         raise UserError("this key is on the list already.")
     _write(path, key.encode())
@@ -161,6 +163,6 @@ def _read(path: Path) -> tuple[bytes, bytes | None]:
 
 def _is_key(text: bytes) -> bool:
     try:
-        return len(text) == 40 and len(z85.decode(text)) == 32
+        return len(text) == LENGTH and len(z85.decode(text)) == 32
     except (ValueError, KeyError, TypeError, OverflowError, UnicodeError):
         return False
